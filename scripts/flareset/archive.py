@@ -1,0 +1,282 @@
+"""The archive over HTTP: one file whole into a `.part`, or a reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from flareset import __version__
+from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
+
+USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
+_CHUNK = 1 << 18
+_TIMEOUT = (10.0, 60.0)
+_MOST_REDIRECTS = 5
+_MOST_BAD_CONTENT = 3
+_MOST_TRIES = 8
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_REDIRECTS = (301, 302, 303, 307, 308)
+# Answers that another try does not change.
+_PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
+
+T = TypeVar("T")
+
+
+class Stopped(FlaresetError):
+    """The job is ending; what was begun is left for the next run to resume."""
+
+
+@dataclass(frozen=True)
+class Fetched(Generic[T]):
+    """A file that arrived: what its check found, its sha256, bytes and the number of tries."""
+
+    found: T
+    sha256: str
+    bytes: int
+    tries: int
+
+
+class Archive:
+    """GET with allowed hosts, a size cap, resume, and retries with back-off.
+
+    `patience` (seconds) is how long the archive may fail at everything before a file is given up;
+    `clock`, `sleep` and `jitter` are passed in by tests.
+    """
+
+    def __init__(
+        self,
+        data_url: str,
+        hosts: list[str],
+        *,
+        connections: int,
+        patience: float,
+        max_file_size: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.data_url = data_url
+        self.hosts = hosts
+        self.patience = patience
+        self.max_file_size = max_file_size
+        self.stopping = threading.Event()
+        self._clock = clock
+        self._sleep = sleep or self.stopping.wait
+        self._jitter = jitter
+        self._last_success = clock()
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections, max_retries=0)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        # A proxy is for the archive; this machine is reached without it.
+        self._session.trust_env = urlsplit(data_url).hostname not in ("127.0.0.1", "::1")
+
+    def url_of(self, link: str) -> str:
+        """Where a listed file is fetched: the link's path on `data_url`."""
+        return self.data_url.rstrip("/") + urlsplit(link).path
+
+    def fetch(self, link: str, part: Path, check: Callable[[Path], T]) -> Fetched[T]:
+        """Bring a listed file into `part` and `check` it, trying again while that can help.
+
+        Raises TransferError with the last reason and the number of tries in its message.
+        """
+        url = self.url_of(link)
+        tries = bad = 0
+        while True:
+            tries += 1
+            try:
+                digest, size = self._transfer(url, part)
+                found = check(part)
+            except VerificationError as error:
+                # Not removed: the claim of the part is a lock on this very file.
+                os.truncate(part, 0)
+                bad += 1
+                problem = TransferError(str(error), permanent=bad >= _MOST_BAD_CONTENT)
+            except TransferError as error:
+                problem = error
+            else:
+                self._last_success = self._clock()
+                return Fetched(found, digest, size, tries)
+            pause = self._pause(problem, tries)
+            waited = self._clock() - self._last_success + pause
+            if problem.permanent or tries >= _MOST_TRIES or waited > self.patience:
+                times = f"{tries} {'tries' if tries > 1 else 'try'}"
+                raise TransferError(f"{problem} ({times}, {url})", tries=tries)
+            self._sleep(pause)
+            self._stop_here()
+
+    def _pause(self, problem: TransferError, tries: int) -> float:
+        backoff = min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
+        return max(backoff * (0.5 + self._jitter()), problem.retry_after)
+
+    def _stop_here(self) -> None:
+        if self.stopping.is_set():
+            raise Stopped("stopped")
+
+    def _transfer(self, url: str, part: Path) -> tuple[str, int]:
+        """The sha256 and size of a file brought into `part`, going on where an earlier try ended.
+
+        Only a part that the server can vouch for (ETag or Last-Modified) is gone on with.
+        """
+        note = part.with_name(part.name + ".json")
+        have, validator = _resumable(part, note, url)
+        headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
+        try:
+            with self._get(url, headers) as response:
+                if have and not _continues(response, have):
+                    have = 0
+                if response.status_code == 206 and not have:
+                    raise TransferError("the server sent a part that was not asked for")
+                length = _length(response)
+                if length is not None and have + length > self.max_file_size:
+                    raise self._too_large(have + length)
+                digest = _digest_of(part) if have else hashlib.sha256()
+                if not have:
+                    _write_note(note, url, response)
+                size = self._receive(response, part, have, digest)
+                if length is not None and size - have != length:
+                    raise TransferError(f"{size - have} of {length} announced bytes came")
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise TransferError(f"the connection failed: {_root_cause(error)}") from None
+        note.unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    def _receive(
+        self, response: requests.Response, part: Path, have: int, digest: "hashlib._Hash"
+    ) -> int:
+        size = have
+        with open(part, "ab" if have else "wb") as out:
+            for chunk in response.raw.stream(_CHUNK, decode_content=True):
+                size += len(chunk)
+                if size > self.max_file_size:
+                    raise self._too_large(size)
+                _storing(part, lambda chunk=chunk: out.write(chunk))
+                digest.update(chunk)
+                self._stop_here()
+            _storing(part, lambda: (out.flush(), os.fsync(out.fileno())))
+        return size
+
+    def _too_large(self, size: int) -> TransferError:
+        return TransferError(
+            f"the file has {size} bytes or more, over archive.max_file_size {self.max_file_size}",
+            permanent=True,
+        )
+
+    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
+        """The answer to a GET, after redirects within the allowed hosts."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._session.get(
+                url, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False
+            )
+            if response.status_code not in _REDIRECTS:
+                return self._accepted(response)
+            target = urljoin(url, response.headers.get("Location", ""))
+            response.close()
+            self._check_redirect(target)
+            url = target
+        raise TransferError(f"more than {_MOST_REDIRECTS} redirects", permanent=True)
+
+    def _check_redirect(self, target: str) -> None:
+        goal = urlsplit(target)
+        allowed = {*self.hosts, urlsplit(self.data_url).netloc}
+        if goal.scheme not in ("http", "https") or not {goal.hostname, goal.netloc} & allowed:
+            raise TransferError(
+                f"the server redirects to {target}, which is not in archive.hosts", permanent=True
+            )
+
+    def _accepted(self, response: requests.Response) -> requests.Response:
+        status = response.status_code
+        if status in (200, 206):
+            return response
+        response.close()
+        if status == 416:
+            raise TransferError("HTTP 416: the part on disk does not fit the file")
+        raise TransferError(
+            f"HTTP {status} {response.reason}",
+            permanent=status in _PERMANENT,
+            retry_after=_retry_after(response.headers.get("Retry-After", "")),
+        )
+
+
+def _resumable(part: Path, note: Path, url: str) -> tuple[int, str]:
+    """Bytes that can be gone on with and what vouches for them; (0, "") where there are none."""
+    try:
+        begun = json.loads(note.read_text())
+        have = part.stat().st_size
+    except (OSError, ValueError):
+        return 0, ""
+    if begun.get("url") != url or not begun.get("validator"):
+        return 0, ""
+    return have, begun["validator"]
+
+
+def _write_note(note: Path, url: str, response: requests.Response) -> None:
+    etag = response.headers.get("ETag", "")
+    strong = etag if etag and not etag.startswith("W/") else ""
+    validator = strong or response.headers.get("Last-Modified", "")
+    if validator and not response.headers.get("Content-Encoding"):
+        _storing(note, lambda: note.write_text(json.dumps({"url": url, "validator": validator})))
+    else:
+        note.unlink(missing_ok=True)
+
+
+def _continues(response: requests.Response, have: int) -> bool:
+    """Whether an answer goes on at byte `have`; 200 means the whole file from the start."""
+    if response.status_code == 200:
+        return False
+    if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        return True
+    raise TransferError(f"the server sent {response.headers.get('Content-Range')!r} from {have}")
+
+
+def _length(response: requests.Response) -> int | None:
+    """Content-Length where it counts the bytes that arrive."""
+    text = response.headers.get("Content-Length", "")
+    if response.headers.get("Content-Encoding", "identity") != "identity" or not text.isdigit():
+        return None
+    return int(text)
+
+
+def _digest_of(part: Path) -> "hashlib._Hash":
+    with open(part, "rb") as file:
+        return hashlib.file_digest(file, "sha256")
+
+
+def _storing(path: Path, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent}: cannot write: {error.strerror}; make room or choose another store"
+        ) from error
+
+
+def _retry_after(text: str) -> float:
+    """Seconds of a Retry-After header, in either of its forms; 0 where there is none."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,66 @@
+"""The exceptions that users meet.
+
+FlaresetError
+├── ConfigError         a setting that is unknown, of the wrong type or impossible
+├── EventsError         rows of events.csv that cannot be used
+├── ListingError        a page that is no complete listing of what was asked
+├── TransferError       a file that the archive did not deliver
+├── VerificationError   bytes that are not the FITS image asked for
+├── StoreError          a store that cannot be used
+└── IncompleteError     an event with more images missing than allowed
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class FlaresetError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+
+class ConfigError(FlaresetError):
+    """A setting that is unknown, of the wrong type or impossible."""
+
+
+class EventsError(FlaresetError):
+    """Rows of events.csv that cannot be used."""
+
+
+class ListingError(FlaresetError):
+    """A page that is no complete listing of what was asked."""
+
+
+class TransferError(FlaresetError):
+    """A file that the archive did not deliver; `permanent` where trying again is useless."""
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: float = 0.0, tries: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.tries = tries
+
+
+class VerificationError(FlaresetError):
+    """Bytes that are not the FITS image asked for."""
+
+
+class StoreError(FlaresetError):
+    """A store that cannot be used."""
+
+
+class IncompleteError(FlaresetError):
+    """An event with more images missing than allowed."""
+
+
+def exit_status(main: Callable[[], None]) -> int:
+    """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
+    try:
+        main()
+    except FlaresetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

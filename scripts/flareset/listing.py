@@ -1,0 +1,303 @@
+"""What the archive offers for one event and wavelength: one row per file.
+
+Source: an export's `index.html` as JSOC writes it (jsoc_export_make_index.c): a summary table,
+then `RECORD` and a link per file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+from bs4 import BeautifulSoup
+
+from flareset.errors import ListingError
+from flareset.events import Event
+from flareset.series import Series
+from flareset.times import iso, name_time, parse_jsoc_time
+
+COLUMNS = ["record", "t_rec", "wavelength", "segment", "filename", "url", "time"]
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_RECORD = re.compile(
+    r"(?P<series>[^\[\]{}]+)\[(?P<t_rec>[^\]]+)\]\[(?P<wavelength>\d+)\](?:\{(?P<segment>\w+)\})?"
+)
+# The first and last records of a page may lie this far inside the window (gaps are shorter).
+_EDGE = timedelta(minutes=2)
+# A file name's time is T_OBS, at most about a cadence after the record's T_REC.
+_NAME_TOLERANCE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """The summary table of a page; `accepted` says why a page was taken although incomplete."""
+
+    requestid: str
+    count: int
+    rows: int
+    exptime: str
+    method: str
+    protocol: str
+    accepted: str = ""
+
+
+def find_page(folder: str | Path, event: Event, wavelength: int) -> Path | None:
+    """The saved page of an event: by its id or its flare's date, with or without wavelength."""
+    date = event.flare_start.strftime("%Y-%m-%d")
+    for stem in (event.event_id, date):
+        for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
+            if (path := Path(folder) / name).is_file():
+                return path
+    return None
+
+
+def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:
+    """The error for an event without a saved page: what to export and where to save it."""
+    date = event.flare_start.strftime("%Y-%m-%d")
+    return ListingError(
+        f"{folder}: no saved export page for event {event.event_id}; looked for"
+        f" {event.event_id}.html and {date}.html. Export the window {iso(event.window_start)} to"
+        f" {iso(event.window_end)} at {wavelength} on JSOC's page and save the listing there."
+    )
+
+
+def read_page(
+    path: str | Path,
+    event: Event,
+    wavelength: int,
+    *,
+    series: Series,
+    wavelengths: list[int],
+    hosts: list[str],
+    accept: bool = False,
+) -> tuple[pd.DataFrame, PageFacts]:
+    """The listing of `event` at `wavelength` in a saved page, in time order, and its facts.
+
+    `wavelengths` are all that the event asks for: one page may list several. `accept` takes a
+    page that is incomplete (its count, its span) as it is. Raises ListingError with the reason.
+    """
+    raw = Path(path).read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    try:
+        rows, facts = _parse(text)
+        listing = _rows_to_listing(rows, series=series, wavelengths=wavelengths, hosts=hosts)
+        incomplete = [
+            problem
+            for problem in (_wrong_count(facts), _wrong_span(listing, event, series))
+            if problem
+        ]
+        if incomplete and not accept:
+            raise ListingError(
+                "; ".join(incomplete)
+                + ". Save the whole page again, or take it as it is with"
+                f" accept_pages: [{event.event_id}] in the config"
+            )
+        if incomplete:
+            facts = PageFacts(**{**asdict(facts), "accepted": "; ".join(incomplete)})
+        wanted = listing[listing["wavelength"] == wavelength]
+        if wanted.empty:
+            raise ListingError(f"lists no record at {wavelength}")
+    except ListingError as error:
+        raise ListingError(f"{path}: {error}") from None
+    return wanted.sort_values(["time", "filename"], kind="stable", ignore_index=True), facts
+
+
+def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
+    """Rows (record, link, file name) and facts of a page."""
+    soup = BeautifulSoup(text, "html.parser")
+    if not any(h2.get_text(strip=True) == "JSOC Data Request Summary" for h2 in soup("h2")):
+        seen = " ".join(soup.get_text(" ").split())[:120] or "nothing"
+        raise ListingError(
+            "this is not a listing that JSOC's export wrote (no 'JSOC Data Request Summary')."
+            f" It says: {seen!r}. Open the link in JSOC's mail and save that page's source"
+        )
+    summary: dict[str, str] = {}
+    rows: list[tuple[str, str, str]] = []
+    for tr in soup("tr"):
+        cells = tr.find_all("td", recursive=False)
+        if len(cells) != 2:
+            continue
+        key, value = (cell.get_text(strip=True) for cell in cells)
+        if cells[0].find("b") or key == "tarfile":
+            summary[key] = value
+        else:
+            link = cells[1].find("a")
+            rows.append((key, str(link["href"]) if link and link.has_attr("href") else "", value))
+    method, protocol = summary.get("method", ""), summary.get("protocol", "")
+    if summary.get("status", "0") != "0":
+        raise ListingError(
+            f"JSOC says status {summary['status']}"
+            f" {summary.get('error', '')}: the export is not finished or failed"
+        )
+    if "tarfile" in summary or method.endswith("-tar"):
+        raise ListingError(
+            f"the export was made with method {method or 'url-tar'}, whose files are inside a tar;"
+            " export again with method url"
+        )
+    if not protocol.lower().startswith("fits"):
+        raise ListingError(
+            f"the export was made with protocol {protocol!r}; export again with protocol FITS"
+        )
+    try:
+        count = int(summary["count"])
+    except (KeyError, ValueError):
+        raise ListingError(
+            f"its summary has no usable count ({summary.get('count', 'none')!r})"
+        ) from None
+    if count == 0 or not rows:
+        says = rows[0][0] if rows else "no row"
+        raise ListingError(f"the export is empty: count says {count}, and the page has {says!r}")
+    return rows, PageFacts(
+        requestid=summary.get("requestid", ""),
+        count=count,
+        rows=len(rows),
+        exptime=summary.get("exptime", ""),
+        method=method,
+        protocol=protocol,
+    )
+
+
+def _wrong_count(facts: PageFacts) -> str:
+    if facts.count == facts.rows:
+        return ""
+    return f"the page's count says {facts.count} files, but it lists {facts.rows}"
+
+
+def _rows_to_listing(
+    rows: list[tuple[str, str, str]], *, series: Series, wavelengths: list[int], hosts: list[str]
+) -> pd.DataFrame:
+    table = []
+    for record, href, name in rows:
+        match = _RECORD.fullmatch(record)
+        if not match:
+            raise ListingError(f"{record!r} is not a record of {series.name}")
+        if match["series"] != series.name:
+            raise ListingError(f"record {record} is of series {match['series']}, not {series.name}")
+        if int(match["wavelength"]) not in wavelengths:
+            asked = ", ".join(str(w) for w in wavelengths)
+            raise ListingError(f"record {record} is of another wavelength than asked ({asked})")
+        try:
+            t_rec = parse_jsoc_time(match["t_rec"])
+        except ValueError as error:
+            raise ListingError(f"record {record}: {error}") from None
+        _check_link(record, href, name, hosts)
+        time = name_time(name) or t_rec
+        if abs(time - t_rec) > max(_NAME_TOLERANCE, timedelta(seconds=2 * series.cadence)):
+            raise ListingError(f"the file name {name} is of another time than its record {record}")
+        segment = match["segment"] or _segment_of(name)
+        bare = record.partition("{")[0]
+        table.append((bare, t_rec, int(match["wavelength"]), segment, name, href, time))
+    listing = pd.DataFrame(table, columns=COLUMNS)
+    for column, what in (("filename", "file"), ("url", "link")):
+        if (double := listing[column][listing[column].duplicated()]).size:
+            raise ListingError(f"the {what} {double.iloc[0]} is listed twice")
+    if (double := listing["record"][listing.duplicated(["record", "segment"])]).size:
+        raise ListingError(f"the record {double.iloc[0]} is listed twice for one segment")
+    return listing
+
+
+def _check_link(record: str, href: str, name: str, hosts: list[str]) -> None:
+    if not _SAFE_NAME.fullmatch(name) or ".." in name:
+        raise ListingError(f"record {record}: {name!r} is not a bare file name")
+    try:
+        link = urlsplit(href)
+        host = link.hostname or ""
+        netloc = link.netloc
+    except ValueError:
+        raise ListingError(f"record {record}: {href!r} is not a link") from None
+    if link.scheme not in ("http", "https") or not host:
+        raise ListingError(f"record {record}: {href!r} is not a link to a web server")
+    if host not in hosts and netloc not in hosts:
+        raise ListingError(
+            f"record {record}: the link goes to host {host}, which is not in archive.hosts"
+            f" ({', '.join(hosts)})"
+        )
+    folders = link.path.split("/")
+    if folders[-1] != name or ".." in folders or "%" in link.path or link.query or link.fragment:
+        raise ListingError(f"record {record}: the link {href} does not end in the file name {name}")
+
+
+def _segment_of(name: str) -> str:
+    """`image` of `….131.image_lev1.fits`: the segment's file name, less its level."""
+    parts = name.split(".")
+    return re.sub(r"_lev\d.*$", "", parts[-2]) if len(parts) > 2 else ""
+
+
+def _wrong_span(listing: pd.DataFrame, event: Event, series: Series) -> str:
+    first, last = listing["t_rec"].min(), listing["t_rec"].max()
+    begin, end = event.window_start, event.window_end
+    edge = _EDGE + timedelta(seconds=series.cadence)
+    span = (
+        f"its records span {iso(first)} to {iso(last)}, the window of event"
+        f" {event.event_id} is {iso(begin)} to {iso(end)}"
+    )
+    if last < begin or first > end:
+        raise ListingError(f"the page belongs to another event: {span}")
+    if first > begin + edge or last < end - edge:
+        return f"the page does not cover the event's window: {span}"
+    return ""
+
+
+def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
+    """Write a listing as CSV, times in ISO 8601 with Z."""
+    table = listing.copy()
+    for column in ("t_rec", "time"):
+        table[column] = [iso(when) for when in table[column]]
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_listing(path: str | Path) -> pd.DataFrame:
+    """The listing that `write_listing` wrote; `t_rec` and `time` are UTC."""
+    listing = pd.read_csv(path, dtype={"wavelength": "int64"}, keep_default_na=False)
+    for column in ("t_rec", "time"):
+        listing[column] = pd.to_datetime(listing[column], utc=True, format="ISO8601")
+    return listing
+
+
+def write_facts(facts: PageFacts, path: str | Path) -> None:
+    """Write a page's facts as JSON."""
+    Path(path).write_text(json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
+
+
+def read_facts(path: str | Path) -> PageFacts:
+    """The facts that `write_facts` wrote."""
+    return PageFacts(**json.loads(Path(path).read_text()))
+
+
+def images_of(listing: pd.DataFrame, segment: str) -> pd.DataFrame:
+    """The rows of one segment, in time order."""
+    return listing[listing["segment"] == segment].reset_index(drop=True)
+
+
+def empty_slots(
+    listing: pd.DataFrame, begin: datetime, end: datetime, cadence: int
+) -> pd.DatetimeIndex:
+    """T_REC of every slot in [begin, end) without a record, on the grid of the listed records.
+
+    None where the records lie on no common grid. A slot counts as filled by a record less than
+    half a cadence away, so that a leap second, which shifts the grid, empties none.
+    """
+    records = np.sort(np.unique(_epoch_seconds(listing["t_rec"])))
+    phases, counts = np.unique(records % cadence, return_counts=True)
+    if not len(records) or counts.max() < 0.5 * len(records):
+        return pd.to_datetime([], utc=True)
+    first = int(begin.timestamp())
+    first += int(phases[counts.argmax()] - first) % cadence
+    slots = np.arange(first, end.timestamp(), cadence, dtype="int64")
+    after = np.searchsorted(records, slots)
+    gap_after = np.abs(records[np.minimum(after, len(records) - 1)] - slots)
+    gap_before = np.abs(slots - records[np.maximum(after - 1, 0)])
+    empty = slots[2 * np.minimum(gap_after, gap_before) >= cadence]
+    return pd.to_datetime(empty, unit="s", utc=True)
+
+
+def _epoch_seconds(times: pd.Series) -> np.ndarray:
+    return ((times - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)).to_numpy("int64")

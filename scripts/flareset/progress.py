@@ -1,0 +1,67 @@
+"""How a download is getting on, for people: a line that moves in a terminal, plain lines else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+class Progress:
+    """Counts files and bytes; writes a line to each stream, often to terminals, rarely to logs."""
+
+    def __init__(
+        self,
+        name: str,
+        streams: list[TextIO],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        often: float = 0.5,
+        rarely: float = 10.0,
+    ) -> None:
+        self.name = name
+        self.total = 0
+        self.done = 0
+        self.failed = 0
+        self.bytes = 0
+        self._clock = clock
+        self._begun = clock()
+        self._streams = [(stream, often if stream.isatty() else rarely) for stream in streams]
+        self._last = [self._begun] * len(streams)
+
+    def add(self, *, fetched: int, failed: bool) -> None:
+        """Count one file that is done; `fetched` bytes came over the network."""
+        self.done += 1
+        self.failed += failed
+        self.bytes += fetched
+        now = self._clock()
+        for index, (stream, pause) in enumerate(self._streams):
+            if now - self._last[index] >= pause:
+                self._last[index] = now
+                self._write(stream, end="" if stream.isatty() else "\n")
+
+    def close(self) -> None:
+        """Write the last line."""
+        for stream, _ in self._streams:
+            self._write(stream, end="\n")
+
+    def _write(self, stream: TextIO, end: str) -> None:
+        start = "\r\033[K" if stream.isatty() else ""
+        stream.write(f"{start}{self}{end}")
+        stream.flush()
+
+    def __str__(self) -> str:
+        seconds = max(self._clock() - self._begun, 1e-3)
+        failed = f", {self.failed} failed" if self.failed else ""
+        left = self.total - self.done
+        eta = f", {_clock_text(seconds / self.done * left)} left" if self.done and left else ""
+        return (
+            f"{self.name}: {self.done}/{self.total} images{failed}, {self.bytes / 1e6:.1f} MB,"
+            f" {self.bytes / 1e6 / seconds:.1f} MB/s{eta}"
+        )
+
+
+def _clock_text(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,141 @@
+"""The store: verified FITS files, one copy each, shared by all events and campaigns.
+
+A file stands under its final name only when it was verified; beside it lies `<name>.json` with
+its record, sha256, size and keywords, written first. What is under way is `<name>.part`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flareset.errors import StoreError
+
+
+class Store:
+    """The files of one archive and series under `root`."""
+
+    def __init__(self, root: str | Path, archive: str, series: str) -> None:
+        self.root = Path(root)
+        self.folder = Path(archive) / series
+
+    def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
+        """Where an image belongs, relative to the root: archive, series, wavelength, day, name."""
+        day = t_rec.strftime("%Y/%m/%d")
+        return str(self.folder / str(wavelength) / day / filename)
+
+    @contextmanager
+    def in_use(self, owner: str) -> Iterator[None]:
+        """Hold the store for a run; other jobs of the same `owner` may hold it too.
+
+        Raises StoreError at once where another run holds it or it cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = open(self.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot write to the store: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.truncate(0)
+                lock.write(owner)
+                lock.flush()
+            except BlockingIOError:
+                pass
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # Another job is between its two locks.
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            lock.seek(0)
+            if (holder := lock.read()) != owner:
+                raise StoreError(
+                    f"{self.root}: another run uses this store (from {holder});"
+                    " wait for it to end or give this campaign a store of its own"
+                )
+            yield
+
+    def facts(self, path: str, record: str) -> dict[str, Any] | None:
+        """What is known of a verified file, or None where it is not there whole."""
+        try:
+            facts = json.loads((self.root / f"{path}.json").read_text())
+            size = (self.root / path).stat().st_size
+        except (OSError, ValueError):
+            return None
+        if facts["record"] != record:
+            raise StoreError(
+                f"{self.root / path}: the store holds {facts['record']} under this name,"
+                f" asked was {record}"
+            )
+        return facts if size == facts["bytes"] else None
+
+    @contextmanager
+    def claim(self, path: str) -> Iterator[Path]:
+        """The `.part` of a file, held against other jobs while the block runs."""
+        part = self.root / f"{path}.part"
+        while True:
+            try:
+                part.parent.mkdir(parents=True, exist_ok=True)
+                file = open(part, "ab")  # noqa: SIM115
+            except OSError as error:
+                raise StoreError(
+                    f"{part.parent}: cannot write to the store: {error.strerror}"
+                ) from error
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                # The holder before us may have renamed or removed the file that we locked.
+                try:
+                    same = os.path.samestat(os.fstat(file.fileno()), part.stat())
+                except FileNotFoundError:
+                    same = False
+                if same:
+                    try:
+                        yield part
+                    finally:
+                        if part.exists() and part.stat().st_size == 0:
+                            part.unlink()
+                    return
+
+    def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
+        """Give a verified part its final name; the file is read-only from then on."""
+        final = self.root / path
+        note = self.root / f"{path}.json"
+        try:
+            new = note.with_name(note.name + ".new")
+            with open(new, "w", encoding="utf-8") as out:
+                json.dump(facts, out, sort_keys=True)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(new, note)
+            os.replace(part, final)
+            # Hard links share the mode: nobody edits the store by editing a result.
+            final.chmod(0o444)
+            _sync_folder(final.parent)
+        except OSError as error:
+            raise StoreError(f"{final}: cannot store: {error.strerror}") from error
+
+    def remove(self, path: str) -> None:
+        """Remove a file and what is known of it."""
+        for name in (path, f"{path}.json"):
+            (self.root / name).unlink(missing_ok=True)
+
+
+def sha256_of(path: str | Path) -> str:
+    """The sha256 of a file's bytes, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
