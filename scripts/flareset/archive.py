@@ -8,19 +8,23 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from flareset import __version__
+from flareset.config import parse_size
 from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
+from flareset.events import Flare
+from flareset.times import parse_duration
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
 _CHUNK = 1 << 18
@@ -157,7 +161,7 @@ class Archive:
         return digest.hexdigest(), size
 
     def _receive(
-        self, response: requests.Response, part: Path, have: int, digest: "hashlib._Hash"
+        self, response: requests.Response, part: Path, have: int, digest: hashlib._Hash
     ) -> int:
         size = have
         with open(part, "ab" if have else "wb") as out:
@@ -252,7 +256,7 @@ def _length(response: requests.Response) -> int | None:
     return int(text)
 
 
-def _digest_of(part: Path) -> "hashlib._Hash":
+def _digest_of(part: Path) -> hashlib._Hash:
     with open(part, "rb") as file:
         return hashlib.file_digest(file, "sha256")
 
@@ -280,3 +284,21 @@ def _root_cause(error: BaseException) -> str:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def open_archive(settings: dict[str, Any], sky: list[Flare]) -> Iterator[Archive]:
+    """The archive of a campaign's settings; a rehearsal's stand-in, with `sky`'s flares, is started
+    in this process and stopped afterwards."""
+    limits = {
+        "connections": settings["connections"],
+        "patience": parse_duration(settings["patience"]).total_seconds(),
+        "max_file_size": parse_size(settings["max_file_size"]),
+    }
+    if settings["kind"] != "rehearsal":
+        yield Archive(settings["data_url"], settings["hosts"], **limits)
+        return
+    from flareset.standin.server import StandIn, running
+
+    with running(StandIn(frame_size=settings["frame_size"], flares=sky)) as standin:
+        yield Archive(standin.url, settings["hosts"], **limits)

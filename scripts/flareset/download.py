@@ -68,9 +68,7 @@ class Downloader:
             try:
                 for job in as_completed(jobs):
                     outcome = job.result()
-                    self.progress.add(
-                        fetched=outcome.fetched, failed=outcome.status == "failed"
-                    )
+                    self.progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
                     if outcome.status == "failed":
                         self.log(f"{outcome.row.filename}: {outcome.reason}")
                     yield outcome

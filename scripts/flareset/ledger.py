@@ -53,7 +53,9 @@ def _files(images: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     reason = table["reason"].fillna("").astype(str).to_numpy(dtype=object)
     other = (table["other_flare"] != "").to_numpy()
     reason[other] = (
-        "in the flare of event " + table["other_flare"][other] + np.where(reason[other], "; ", "")
+        "in the flare of event "
+        + table["other_flare"][other]
+        + np.where(reason[other], "; ", "")
         + reason[other]
     )
     reason[(untried & ~outside).to_numpy() & ~other] = "not drawn"

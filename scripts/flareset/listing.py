@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,31 +43,12 @@ class PageFacts:
     exptime: str
     method: str
     protocol: str
+    megabytes: int = 0
     accepted: str = ""
 
 
-def find_page(folder: str | Path, event: Event, wavelength: int) -> Path | None:
-    """The saved page of an event: by its id or its flare's date, with or without wavelength."""
-    date = event.flare_start.strftime("%Y-%m-%d")
-    for stem in (event.event_id, date):
-        for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
-            if (path := Path(folder) / name).is_file():
-                return path
-    return None
-
-
-def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:
-    """The error for an event without a saved page: what to export and where to save it."""
-    date = event.flare_start.strftime("%Y-%m-%d")
-    return ListingError(
-        f"{folder}: no saved export page for event {event.event_id}; looked for"
-        f" {event.event_id}.html and {date}.html. Export the window {iso(event.window_start)} to"
-        f" {iso(event.window_end)} at {wavelength} on JSOC's page and save the listing there."
-    )
-
-
 def read_page(
-    path: str | Path,
+    text: str,
     event: Event,
     wavelength: int,
     *,
@@ -76,37 +57,23 @@ def read_page(
     hosts: list[str],
     accept: bool = False,
 ) -> tuple[pd.DataFrame, PageFacts]:
-    """The listing of `event` at `wavelength` in a saved page, in time order, and its facts.
+    """The listing of `event` at `wavelength` on a page, in time order, and the page's facts.
 
     `wavelengths` are all that the event asks for: one page may list several. `accept` takes a
     page that is incomplete (its count, its span) as it is. Raises ListingError with the reason.
     """
-    raw = Path(path).read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    try:
-        rows, facts = _parse(text)
-        listing = _rows_to_listing(rows, series=series, wavelengths=wavelengths, hosts=hosts)
-        incomplete = [
-            problem
-            for problem in (_wrong_count(facts), _wrong_span(listing, event, series))
-            if problem
-        ]
-        if incomplete and not accept:
-            raise ListingError(
-                "; ".join(incomplete)
-                + ". Save the whole page again, or take it as it is with"
-                f" accept_pages: [{event.event_id}] in the config"
-            )
-        if incomplete:
-            facts = PageFacts(**{**asdict(facts), "accepted": "; ".join(incomplete)})
-        wanted = listing[listing["wavelength"] == wavelength]
-        if wanted.empty:
-            raise ListingError(f"lists no record at {wavelength}")
-    except ListingError as error:
-        raise ListingError(f"{path}: {error}") from None
+    rows, facts = _parse(text)
+    listing = _rows_to_listing(rows, series=series, wavelengths=wavelengths, hosts=hosts)
+    incomplete = "; ".join(filter(None, (_wrong_count(facts), _wrong_span(listing, event, series))))
+    if incomplete and not accept:
+        raise ListingError(
+            f"{incomplete}. Save the whole page again, or take it as it is with"
+            f" accept_pages: [{event.event_id}] in the config"
+        )
+    facts = replace(facts, accepted=incomplete)
+    wanted = listing[listing["wavelength"] == wavelength]
+    if wanted.empty:
+        raise ListingError(f"the page lists no record at {wavelength}")
     return wanted.sort_values(["time", "filename"], kind="stable", ignore_index=True), facts
 
 
@@ -162,6 +129,7 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
         exptime=summary.get("exptime", ""),
         method=method,
         protocol=protocol,
+        megabytes=int(size) if (size := summary.get("size", "")).isdigit() else 0,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -57,6 +59,18 @@ def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
         bin=np.where(in_flare, minute_bins(images["time"]), ""),
         other_flare=np.where(around, other_flare(images["time"], event), ""),
     )
+
+
+def phase_links(
+    images: pd.DataFrame, manifest: pd.DataFrame, store: Path
+) -> dict[str, dict[str, Path]]:
+    """What each phase's folder holds: the verified images' names and their files in the store."""
+    verified = manifest[manifest["status"] == "verified"]
+    phase = images.set_index("filename")["phase"].reindex(verified["filename"]).to_numpy()
+    return {
+        name: {row.filename: store / row.path for row in verified[phase == name].itertuples()}
+        for name in PHASES
+    }
 
 
 def flare_minutes(event: Event) -> pd.DatetimeIndex:

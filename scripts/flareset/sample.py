@@ -50,9 +50,7 @@ def choose(candidates: pd.DataFrame, usable: pd.Series, quota: Quota) -> pd.Data
     """
     left = candidates[usable.reindex(candidates.index, fill_value=False)]
     rank = left.groupby(["phase", "bin"], sort=False).cumcount()
-    most = left["phase"].map(
-        {"pre": quota.pre, "flare": quota.per_minute, "post": quota.post}
-    )
+    most = left["phase"].map({"pre": quota.pre, "flare": quota.per_minute, "post": quota.post})
     return left[rank < most].sort_values(["time", "filename"], kind="stable")
 
 
@@ -71,6 +69,20 @@ def shortages(chosen: pd.DataFrame, event: Event, quota: Quota) -> pd.DataFrame:
     table = wanted.merge(drawn, how="left", on=["phase", "bin"]).fillna({"drawn": 0})
     table["drawn"] = table["drawn"].astype(int)
     return table[table["drawn"] < table["wanted"]].reset_index(drop=True)
+
+
+def sample_table(
+    chosen: pd.DataFrame, manifest: pd.DataFrame, event_id: str, wavelength: int
+) -> pd.DataFrame:
+    """The sample of an event and wavelength: the drawn images with what the manifest knows."""
+    known = manifest.drop(columns=["record", "status", "reason", "tries"])
+    table = chosen[["phase", "filename", "record", "time"]].merge(
+        known, on="filename", how="left", validate="one_to_one"
+    )
+    table["time"] = table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table.insert(0, "event_id", event_id)
+    table.insert(1, "wavelength", wavelength)
+    return table
 
 
 def sampling_log(images: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from flareset.times import tai_minus_utc
+from flareset.times import iso, tai_minus_utc
 
 _EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
 
@@ -37,3 +37,11 @@ SERIES = {
         Series("aia.lev1_vis_1h", 3600, (4500,)),
     )
 }
+
+
+def recordset(series: Series, begin: datetime, end: datetime, wavelengths: list[int]) -> str:
+    """The recordset of a window: `series[start/span][wavelengths]`, half-open."""
+    minutes, rest = divmod(round((end - begin).total_seconds()), 60)
+    span = f"{minutes}m" if not rest else f"{minutes * 60 + rest}s"
+    asked = ",".join(str(wavelength) for wavelength in wavelengths)
+    return f"{series.name}[{iso(begin)}/{span}][{asked}]"

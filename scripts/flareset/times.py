@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-import erfa
-
 _JSOC_TIME = re.compile(
     r"(?P<date>\d{4}[.-]\d{2}[.-]\d{2})[T_ ](?P<hm>\d{2}:\d{2}):(?P<s>\d{2}(?:\.\d+)?)"
     r"(?P<zone>Z|_UTC|_TAI|)"
@@ -24,6 +22,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def tai_minus_utc(when: datetime) -> timedelta:
     """TAI - UTC at a UTC time, whole seconds (35 s in 2014), from the IAU SOFA table in erfa."""
+    import erfa  # brings numpy, which reading events.csv does without
+
     return timedelta(seconds=float(erfa.dat(when.year, when.month, when.day, 0.0)))
 
 
@@ -52,9 +52,9 @@ def parse_jsoc_time(text: str) -> datetime:
     match = _JSOC_TIME.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is not a time as JSOC writes it")
-    minute = datetime.fromisoformat(
-        f"{match['date'].replace('.', '-')}T{match['hm']}:00"
-    ).replace(tzinfo=UTC)
+    minute = datetime.fromisoformat(f"{match['date'].replace('.', '-')}T{match['hm']}:00").replace(
+        tzinfo=UTC
+    )
     when = minute + timedelta(seconds=float(match["s"]))
     return from_tai(when) if match["zone"] == "_TAI" else when
 

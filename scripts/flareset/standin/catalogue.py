@@ -40,14 +40,6 @@ class Export:
     exptime: datetime
 
 
-def recordset(series: Series, begin: datetime, end: datetime, wavelengths: list[int]) -> str:
-    """The recordset of a window: `series[start/span][wavelengths]`, half-open."""
-    minutes, rest = divmod(round((end - begin).total_seconds()), 60)
-    span = f"{minutes}m" if not rest else f"{minutes * 60 + rest}s"
-    asked = ",".join(str(wavelength) for wavelength in wavelengths)
-    return f"{series.name}[{iso(begin)}/{span}][{asked}]"
-
-
 def export(text: str, frame_size: int) -> Export:
     """The export of a recordset; its ids depend on the recordset alone."""
     match = _RECORDSET.fullmatch(text)

@@ -270,9 +270,7 @@ def _compress(pixels: np.ndarray, tile: int) -> _Compressed:
         "DATARMS": round(float(pixels.std()), 4),
     }
     names = ("01", "10", "25", "", "75", "90", "95", "98", "99")
-    statistics.update(
-        {f"DATAP{n}": float(p) for n, p in zip(names, percentiles, strict=True) if n}
-    )
+    statistics.update({f"DATAP{n}": float(p) for n, p in zip(names, percentiles, strict=True) if n})
     statistics["NSATPIX"] = int((pixels >= _SATURATION).sum()) if tile else 0
     return _Compressed(
         [card for card in header.cards if card.keyword not in skip],

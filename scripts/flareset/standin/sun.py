@@ -81,17 +81,17 @@ def _flare(size: int, wavelength: int, kernel: Kernel) -> np.ndarray:
     dx, dy = x - np.float32(kernel.x), y - np.float32(kernel.y)
     r = np.sqrt(dx * dx + dy * dy)
     peak = np.float32(quiet * contrast * 140 * kernel.strength)
-    light = np.exp(-(r / (10 + 14 * kernel.strength)) ** 2)
+    light = np.exp(-((r / (10 + 14 * kernel.strength)) ** 2))
     for radius in (28, 42, 58):
         loop = np.sqrt((dx * 0.9) ** 2 + np.clip(dy, 0, None) ** 2) - radius
-        light += 0.10 * np.exp(-(loop / 5) ** 2) * (dy > -6)
+        light += 0.10 * np.exp(-((loop / 5) ** 2)) * (dy > -6)
     light += 0.03 * np.exp(-r / 40) + 0.0015 * np.exp(-r / 260)
     for angle in (-50.0, -40.0, 40.0, 50.0):
         u = dx * math.cos(math.radians(angle)) + dy * math.sin(math.radians(angle))
         v = -dx * math.sin(math.radians(angle)) + dy * math.cos(math.radians(angle))
         fringe = 0.5 + 0.5 * np.cos(u / 3.2)
-        light += 0.012 * kernel.strength * fringe * np.exp(-(v / 5) ** 2 - np.abs(u) / 180)
-    bloom = np.exp(-(dx / 6) ** 2) * (np.abs(dy) < 30 + 190 * kernel.strength)
+        light += 0.012 * kernel.strength * fringe * np.exp(-((v / 5) ** 2) - np.abs(u) / 180)
+    bloom = np.exp(-((dx / 6) ** 2)) * (np.abs(dy) < 30 + 190 * kernel.strength)
     light += 0.25 * kernel.strength**2 * bloom
     return (light * peak).astype("f4")
 

@@ -1,0 +1,29 @@
+"""From a list of solar flares to a verified, labelled set of SDO images: the map."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+# Users may run from anywhere (--directory, --configfile); config/README.md has the defaults.
+if Path("config/config.yaml").exists():
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/list.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/partition.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/label.smk"
+include: "workflow/rules/summary.smk"
+include: "workflow/rules/upkeep.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/data_selection/images.csv",
+        f"{RESULTS}/summary.csv",
+        f"{RESULTS}/provenance.json",
+    localrule: True

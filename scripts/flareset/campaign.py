@@ -1,0 +1,126 @@
+"""A campaign as the Snakefile needs it: its events, its jobs, and what makes each job stale.
+
+Read by every job that Snakemake starts, so nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flareset.config import check_config
+from flareset.errors import ConfigError
+from flareset.events import Event, read_events
+from flareset.series import SERIES
+from flareset.times import parse_duration
+
+SCRIPTS = Path(__file__).parents[1]
+
+
+class Campaign:
+    """One config and its events.csv; ConfigError or EventsError where they cannot be used."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = check_config(config)
+        self.series = SERIES[self.config["series"]]
+        events = read_events(
+            self.config["events"],
+            series=self.series,
+            wavelengths=self.config["wavelengths"],
+            pre=parse_duration(self.config["window"]["pre"]),
+            post=parse_duration(self.config["window"]["post"]),
+        )
+        self.events: dict[str, Event] = {event.event_id: event for event in events}
+        if strange := sorted(set(self.config["accept_pages"]) - set(self.events)):
+            raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
+
+    @property
+    def jobs(self) -> list[tuple[str, int]]:
+        """Every (event_id, wavelength) in the order of time."""
+        return [
+            (e.event_id, wavelength) for e in self.events.values() for wavelength in e.wavelengths
+        ]
+
+    @property
+    def archive_name(self) -> str:
+        """What the store's files come from: rehearsals never mix with observations."""
+        archive = self.config["archive"]
+        if archive["kind"] == "rehearsal":
+            return f"rehearsal-{archive['frame_size']}"
+        return str(archive["kind"])
+
+    def settings(self, stage: str, event_id: str = "") -> str:
+        """The settings that shape a stage's outputs, as sorted JSON: a change makes it stale."""
+        config = self.config
+        settings: dict[str, Any] = {"series": config["series"], "segment": config["segment"]}
+        if stage in ("list", "plan", "download", "verify"):
+            settings["archive_name"] = self.archive_name
+        if stage == "list":
+            settings["wavelengths"] = sorted(self.events[event_id].wavelengths)
+            settings["accept"] = event_id in config["accept_pages"]
+        if stage in ("plan", "download"):
+            settings["fetch"] = config["fetch"]
+        if stage in ("download", "verify"):
+            settings["quality"] = config["quality"]
+        if stage == "download":
+            settings["completeness"] = config["completeness"]
+        if stage in ("plan", "sample") or (stage == "download" and config["fetch"] == "sampled"):
+            settings["quota"] = {**config["sample"], "other_flares": config["other_flares"]}
+        return json.dumps(settings, sort_keys=True)
+
+    @property
+    def archive(self) -> str:
+        """How the archive is reached, as JSON: no result depends on it, so no job tracks it."""
+        keys = (
+            "kind", "data_url", "hosts", "connections", "patience", "max_file_size", "frame_size"
+        )  # fmt: skip
+        archive = self.config["archive"]
+        return json.dumps({key: archive[key] for key in keys}, sort_keys=True)
+
+    @property
+    def public_config(self) -> str:
+        """The config as the provenance shows it: sorted JSON, without the e-mail address."""
+        archive = {key: v for key, v in self.config["archive"].items() if key != "email"}
+        left_out = {"archive": archive}
+        shown = {key: v for key, v in self.config.items() if key != "clean"}
+        return json.dumps({**shown, **left_out}, sort_keys=True)
+
+
+@cache
+def sources(script: str) -> list[str]:
+    """A script and every module of the package that it uses, relative to the working directory.
+
+    Inputs of its rule: Snakemake compares their checksums, so a change in code runs what it
+    touches again.
+    """
+    found: set[Path] = set()
+    waiting = [SCRIPTS / f"{script}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(_imports(path))
+    first = SCRIPTS / f"{script}.py"
+    return [os.path.relpath(path) for path in (first, *sorted(found - {first}))]
+
+
+@cache
+def _imports(path: Path) -> list[Path]:
+    """The files of the package's modules that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    files = []
+    for name in names:
+        base = SCRIPTS.joinpath(*name.split("."))
+        files += [
+            file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()
+        ]
+    return files

@@ -1,0 +1,86 @@
+"""The data set: every drawn image of all events with its label and what is known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from flareset.events import Event
+
+KNOWN = [
+    "event_id", "wavelength", "phase", "label", "filename", "record", "time",
+    "minutes_from_start", "minutes_from_peak", "minutes_from_end",
+    "QUALITY", "EXPTIME", "AECTYPE", "bytes", "sha256",
+]  # fmt: skip
+
+
+def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
+    """The samples of all events and wavelengths in one table; keywords as text."""
+    texts = ["event_id", "phase", "filename", "record", "path", "sha256"]
+    keywords = ["T_OBS", "QUALITY", "EXPTIME", "AECTYPE"]
+    dtypes = {**dict.fromkeys(texts + keywords, "str"), "wavelength": "int64", "bytes": "int64"}
+    tables = [pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in paths]
+    samples = pd.concat(tables, ignore_index=True)
+    samples["time"] = pd.to_datetime(samples["time"], utc=True, format="%Y-%m-%dT%H:%M:%SZ")
+    return samples
+
+
+def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
+    """The data set's files: each drawn image's name and its file in the store."""
+    return {row.filename: store / row.path for row in samples.itertuples()}
+
+
+def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
+    """A row per drawn image and event: label 1 in the flare, 0 in pre and post, and its columns.
+
+    `samples` has the samples of all events (event_id, wavelength, phase, filename, record, time,
+    keywords, bytes, sha256). The event's own columns follow as in events.csv; one that has a name
+    of ours is called `events.<name>`.
+    """
+    moments = pd.DataFrame(
+        {
+            "event_id": [event.event_id for event in events],
+            "start": pd.to_datetime([event.flare_start for event in events], utc=True),
+            "peak": pd.to_datetime([event.flare_peak for event in events], utc=True),
+            "end": pd.to_datetime([event.flare_end for event in events], utc=True),
+        }
+    )
+    table = samples.merge(moments, on="event_id", how="left", validate="many_to_one")
+    table["label"] = (table["phase"] == "flare").astype(int)
+    for moment in ("start", "peak", "end"):
+        minutes = (table["time"] - table.pop(moment)) / pd.Timedelta(minutes=1)
+        table[f"minutes_from_{moment}"] = minutes.round(4)
+    table = table[KNOWN].merge(_own_columns(events), on="event_id", how="left")
+    table["time"] = table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    order = ["event_id", "wavelength", "time", "filename"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _own_columns(events: list[Event]) -> pd.DataFrame:
+    rows = []
+    for event in events:
+        own = {name: value for name, value in event.row.items() if name != "event_id"}
+        renamed = {f"events.{n}" if n in KNOWN else n: v for n, v in own.items()}
+        rows.append({"event_id": event.event_id, **renamed})
+    table = pd.DataFrame(rows, columns=None if rows else ["event_id"]).fillna("")
+    return table[["event_id", *sorted(set(table.columns) - {"event_id"})]]
+
+
+def image_labels(images: pd.DataFrame) -> pd.DataFrame:
+    """`filename,label`, sorted by filename, one row per file.
+
+    A file that is a flare image of one event and pre or post of another (possible only with
+    `other_flares: allow`) has label 1: the Sun is flaring in it.
+    """
+    labels = images.groupby("filename", sort=True)["label"].max()
+    return labels.reset_index()
+
+
+def write_labels(images: pd.DataFrame, folder: str | Path) -> None:
+    """Write `images.csv` and `image_labels.csv` and `.txt` (comma and tab)."""
+    folder = Path(folder)
+    images.to_csv(folder / "images.csv", index=False, lineterminator="\n")
+    labels = image_labels(images)
+    labels.to_csv(folder / "image_labels.csv", index=False, lineterminator="\n")
+    labels.to_csv(folder / "image_labels.txt", index=False, lineterminator="\n", sep="\t")

@@ -1,0 +1,52 @@
+"""Folders of hard links into the store: one copy on disk however often an image is used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from flareset.errors import StoreError
+
+
+def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
+    """Make `folder` hold exactly the files `wanted` (name to source), hard links where possible.
+
+    Links that are right are left alone, others replaced whole; what is not wanted is removed.
+    Raises StoreError where the folder cannot be written or a source is not there.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in list(os.scandir(folder)):
+            if entry.name not in wanted and not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+        for name, source in wanted.items():
+            if not is_copy(folder / name, source):
+                _replace(folder / name, source)
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
+
+
+def is_copy(path: Path, source: Path) -> bool:
+    """Whether `path` is a hard link to `source` or an unchanged copy of it."""
+    try:
+        there, original = path.stat(), source.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, original) or (
+        (there.st_size, there.st_mtime_ns) == (original.st_size, original.st_mtime_ns)
+    )
+
+
+def _replace(path: Path, source: Path) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        os.link(source, new)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        # Another filesystem, too many links, or links not supported: a copy serves as well.
+        shutil.copy2(source, new)
+    os.replace(new, path)

@@ -1,0 +1,41 @@
+"""Saved export pages: where they lie and how they are read.
+
+Nothing heavy is imported: Snakemake looks for pages in every job it starts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flareset.errors import ListingError
+from flareset.events import Event
+from flareset.times import iso
+
+
+def find_page(folder: str | Path, event: Event, wavelength: int) -> Path | None:
+    """The saved page of an event: by its id or its flare's date, with or without wavelength."""
+    date = event.flare_start.strftime("%Y-%m-%d")
+    for stem in (event.event_id, date):
+        for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
+            if (path := Path(folder) / name).is_file():
+                return path
+    return None
+
+
+def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:
+    """The error for an event without a saved page: what to export and where to save it."""
+    date = event.flare_start.strftime("%Y-%m-%d")
+    return ListingError(
+        f"{folder}: no saved export page for event {event.event_id}; looked for"
+        f" {event.event_id}.html and {date}.html. Export the window {iso(event.window_start)} to"
+        f" {iso(event.window_end)} at {wavelength} on JSOC's page and save the listing there."
+    )
+
+
+def page_text(path: str | Path) -> str:
+    """The text of a saved page: UTF-8 or, as JSOC's own pages may be, Latin-1."""
+    raw = Path(path).read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

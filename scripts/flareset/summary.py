@@ -1,0 +1,143 @@
+"""The summary of a campaign, and how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from flareset import __version__
+from flareset.events import Event
+from flareset.partition import PHASES, flare_minutes
+from flareset.times import iso
+
+PACKAGES = (
+    "snakemake", "pandas", "numpy", "astropy", "pyerfa", "requests", "beautifulsoup4", "pyyaml"
+)  # fmt: skip
+_COUNTS = [
+    "pre", "flare", "post", "total", "listed_pre", "listed_flare", "listed_post"
+]  # fmt: skip
+
+
+def account(
+    event: Event,
+    wavelength: int,
+    images: pd.DataFrame,
+    chosen: pd.DataFrame,
+    statuses: pd.Series,
+    facts: dict[str, Any],
+    recordset: str,
+) -> dict[str, Any]:
+    """The account of one event and wavelength: its times, counts and where its list came from.
+
+    `images` are the listed images (partitioned), `chosen` the drawn ones, `statuses` the ledger's.
+    """
+    listed = images["phase"].value_counts()
+    drawn = chosen["phase"].value_counts()
+    return {
+        "event_id": event.event_id,
+        "wavelength": wavelength,
+        "flare_start": iso(event.flare_start),
+        "flare_end": iso(event.flare_end),
+        "window_start": iso(event.window_start),
+        "window_end": iso(event.window_end),
+        "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
+        "minute_bins": len(flare_minutes(event)),
+        "drawn": {phase: int(drawn.get(phase, 0)) for phase in PHASES},
+        "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
+        "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
+        "recordset": recordset,
+        "page": facts,
+    }
+
+
+def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row per event and wavelength in time order and a TOTAL row; see config/README.md."""
+    rows = [
+        {
+            "event_id": entry["event_id"],
+            "wavelength": str(entry["wavelength"]),
+            "duration_minutes": entry["duration_minutes"],
+            "minute_bins": entry["minute_bins"],
+            **entry["drawn"],
+            "total": sum(entry["drawn"].values()),
+            **{f"listed_{phase}": entry["listed"][phase] for phase in PHASES},
+        }
+        for entry in sorted(
+            accounts, key=lambda e: (e["flare_start"], e["event_id"], e["wavelength"])
+        )
+    ]
+    columns = ["event_id", "wavelength", "duration_minutes", "minute_bins", *_COUNTS]
+    table = pd.DataFrame(rows, columns=columns)
+    sums = table[["duration_minutes", "minute_bins", *_COUNTS]].sum()
+    total = {"event_id": "TOTAL", "wavelength": "", **sums.to_dict()}
+    total["duration_minutes"] = round(total["duration_minutes"], 2)
+    table.loc[len(table)] = total
+    return table.astype(dict.fromkeys(["minute_bins", *_COUNTS], int))
+
+
+def write_summary(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    """Write the summary as CSV and as a GitHub table."""
+    table.to_csv(csv, index=False, lineterminator="\n")
+    text = tabulate(table, headers="keys", tablefmt="github", showindex=False, floatfmt=".2f")
+    Path(markdown).write_text(text + "\n")
+
+
+def provenance(
+    accounts: list[dict[str, Any]],
+    config: dict[str, Any],
+    outputs: Iterable[Path],
+    root: Path,
+    created: datetime,
+) -> dict[str, Any]:
+    """Config, seed, versions, recordsets, RequestIDs, times, counts and the outputs' sha256."""
+    totals: dict[str, int] = {}
+    for entry in accounts:
+        for status, number in entry["statuses"].items():
+            totals[status] = totals.get(status, 0) + number
+    return {
+        "created": iso(created),
+        "flareset": {"version": __version__, "git": _git_state()},
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "config": config,
+        "seed": config["sample"]["seed"],
+        "counts": dict(sorted(totals.items())),
+        "recordsets": sorted({entry["recordset"] for entry in accounts}),
+        "request_ids": sorted({entry["page"]["requestid"] for entry in accounts}),
+        "events": accounts,
+        "outputs": {
+            path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(outputs)
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> str | None:
+    """The commit of this code, with `-dirty` where it was changed; None outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,35 @@
+"""Split an event's images into pre, flare and post by time, and link them there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flareset.download import read_manifest
+from flareset.errors import exit_status
+from flareset.events import read_event
+from flareset.links import sync_folder
+from flareset.listing import images_of, read_listing, write_listing
+from flareset.partition import partition, phase_links
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--event", required=True, help="event.json")
+    parser.add_argument("--listing", required=True, help="listing.csv")
+    parser.add_argument("--manifest", required=True, help="manifest.csv")
+    parser.add_argument("--segment", required=True, help="the segment that is used")
+    parser.add_argument("--store", required=True, help="the folder of verified files")
+    parser.add_argument("--folder", required=True, help="output: holds pre, flare and post")
+    parser.add_argument("--partition", required=True, help="output: CSV, a row per listed image")
+    args = parser.parse_args()
+
+    images = partition(images_of(read_listing(args.listing), args.segment), read_event(args.event))
+    links = phase_links(images, read_manifest(args.manifest), Path(args.store))
+    for phase, wanted in links.items():
+        sync_folder(Path(args.folder) / phase, wanted)
+        print(f"{phase}: {(images['phase'] == phase).sum()} listed, {len(wanted)} linked")
+    write_listing(images, args.partition)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

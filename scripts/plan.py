@@ -1,0 +1,27 @@
+"""Say what a campaign will download, before anything is."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+
+from flareset.errors import exit_status
+from flareset.plan import plan_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--listings", required=True, nargs="+", help="listing.csv of every job")
+    parser.add_argument("--store", required=True, help="the folder of verified files")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
+    args = parser.parse_args()
+
+    table = plan_table([Path(path) for path in args.listings], Path(args.store), args.settings)
+    print(tabulate(table, headers="keys", showindex=False, floatfmt=".2f"))
+    print("\nGB are estimated from the size that the export's page gives.")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,33 @@
+"""Summarise a campaign and write down how it came about."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flareset.errors import exit_status
+from flareset.summary import provenance, summarise, write_summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--accounts", required=True, nargs="+", help="account.json of every job")
+    parser.add_argument("--config", required=True, type=json.loads, help="JSON: the config")
+    parser.add_argument("--results", required=True, type=Path, help="the folder of results")
+    parser.add_argument("--outputs", required=True, nargs="+", help="files whose sha256 to record")
+    parser.add_argument("--csv", required=True, type=Path, help="output: summary.csv")
+    parser.add_argument("--markdown", required=True, type=Path, help="output: summary.md")
+    parser.add_argument("--provenance", required=True, help="output: provenance.json")
+    args = parser.parse_args()
+
+    accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
+    write_summary(summarise(accounts), args.csv, args.markdown)
+    logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
+    outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs}
+    history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
+    Path(args.provenance).write_text(json.dumps(history, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,58 @@
+"""What the rules share: the campaign, and how its pieces reach a script."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
+
+from flareset.campaign import Campaign, sources
+from flareset.errors import FlaresetError
+from flareset.pages import find_page
+
+try:
+    CAMPAIGN = Campaign(config)
+except FlaresetError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = CAMPAIGN.config["results"]
+STORE = CAMPAIGN.config["store"]
+PAGES = CAMPAIGN.config["export_pages"]
+JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
+JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
+# In the text of a shell command, so that no job goes stale when they change.
+ARCHIVE = CAMPAIGN.archive
+PYTHON = sys.executable
+
+
+wildcard_constraints:
+    event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
+    wavelength="[0-9]+",
+
+
+def event_json(wildcards):
+    """The event's row and the flares in its window, as one sorted text."""
+    return CAMPAIGN.events[wildcards.event].to_json()
+
+
+def saved_page(wildcards):
+    """The saved export page of a job, or nothing where there is none."""
+    event = CAMPAIGN.events[wildcards.event]
+    page = find_page(PAGES, event, int(wildcards.wavelength))
+    return [str(page)] if page else []
+
+
+def settings(stage):
+    """The settings of a stage as a function of the job's wildcards."""
+
+    def of_job(wildcards):
+        return CAMPAIGN.settings(stage, wildcards.get("event", ""))
+
+    return of_job
+
+
+def every_job(pattern):
+    """A file of every event and wavelength."""
+    return [f"{RESULTS}/events/{job}/{pattern}" for job in JOBS]

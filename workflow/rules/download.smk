@@ -1,0 +1,30 @@
+# The images are no outputs: Snakemake deletes the outputs of a job that fails.
+rule download:
+    input:
+        script=sources("download")[0],
+        code=sources("download")[1:],
+        event=f"{RESULTS}/events/{{event}}/event.json",
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/page.json",
+    output:
+        manifest=f"{JOB}/manifest.csv",
+    log:
+        "logs/download/{event}.{wavelength}.log",
+    benchmark:
+        "logs/download/{event}.{wavelength}.benchmark.tsv"
+    conda:
+        "../../envs/flareset.yaml"
+    threads: 2
+    resources:
+        # One job downloads at a time, over archive.connections connections.
+        jsoc_download=1,
+        mem_mb=1500,
+        runtime=240,
+    params:
+        settings=settings("download"),
+        ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
+    shell:
+        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        " --listing {input.listing:q} --facts {input.facts:q} --store {STORE:q}"
+        " --settings {params.settings:q} --archive {ARCHIVE:q} --manifest {output.manifest:q}"
+        " --ledger {params.ledger:q} --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"

@@ -1,0 +1,27 @@
+rule label:
+    input:
+        script=sources("label")[0],
+        code=sources("label")[1:],
+        events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
+        samples=every_job("sample.csv"),
+        logs=every_job("sampling_log.csv"),
+    output:
+        images=report(
+            f"{RESULTS}/data_selection/images.csv",
+            category="Data set",
+            caption="../report/images.rst",
+        ),
+        labels=f"{RESULTS}/data_selection/image_labels.csv",
+        labels_txt=f"{RESULTS}/data_selection/image_labels.txt",
+    log:
+        "logs/label.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        folder=f"{RESULTS}/data_selection",
+    shell:
+        "{PYTHON:q} {input.script:q} --events {input.events:q} --samples {input.samples:q}"
+        " --logs {input.logs:q} --store {STORE:q} --folder {params.folder:q} > {log:q} 2>&1"

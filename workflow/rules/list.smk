@@ -1,0 +1,35 @@
+rule event:
+    output:
+        f"{RESULTS}/events/{{event}}/event.json",
+    log:
+        "logs/event/{event}.log",
+    localrule: True
+    params:
+        event=event_json,
+    shell:
+        "printf '%s\\n' {params.event:q} > {output} 2> {log}"
+
+
+rule list:
+    input:
+        script=sources("list")[0],
+        code=sources("list")[1:],
+        event=f"{RESULTS}/events/{{event}}/event.json",
+        page=saved_page,
+    output:
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/page.json",
+    log:
+        "logs/list/{event}.{wavelength}.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        settings=settings("list"),
+        page=lambda wildcards, input: f"--page '{input.page}'" if input.page else "",
+    shell:
+        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        " {params.page} --pages {PAGES:q} --settings {params.settings:q} --archive {ARCHIVE:q}"
+        " --listing {output.listing:q} --facts {output.facts:q} > {log:q} 2>&1"

@@ -1,0 +1,23 @@
+rule partition:
+    input:
+        script=sources("partition")[0],
+        code=sources("partition")[1:],
+        event=f"{RESULTS}/events/{{event}}/event.json",
+        listing=f"{JOB}/listing.csv",
+        manifest=f"{JOB}/manifest.csv",
+    output:
+        partition=f"{JOB}/partition.csv",
+    log:
+        "logs/partition/{event}.{wavelength}.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        segment=CAMPAIGN.config["segment"],
+        folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",
+    shell:
+        "{PYTHON:q} {input.script:q} --event {input.event:q} --listing {input.listing:q}"
+        " --manifest {input.manifest:q} --segment {params.segment:q} --store {STORE:q}"
+        " --folder {params.folder:q} --partition {output.partition:q} > {log:q} 2>&1"

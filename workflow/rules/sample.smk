@@ -1,0 +1,29 @@
+rule sample:
+    input:
+        script=sources("sample")[0],
+        code=sources("sample")[1:],
+        event=f"{RESULTS}/events/{{event}}/event.json",
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/page.json",
+        partition=f"{JOB}/partition.csv",
+        manifest=f"{JOB}/manifest.csv",
+    output:
+        sample=f"{JOB}/sample.csv",
+        sampling_log=f"{JOB}/sampling_log.csv",
+        ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
+        account=f"{JOB}/account.json",
+    log:
+        "logs/sample/{event}.{wavelength}.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        settings=settings("sample"),
+    shell:
+        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        " --listing {input.listing:q} --facts {input.facts:q} --partition {input.partition:q}"
+        " --manifest {input.manifest:q} --settings {params.settings:q} --sample {output.sample:q}"
+        " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,28 @@
+rule summary:
+    input:
+        script=sources("summary")[0],
+        code=sources("summary")[1:],
+        accounts=every_job("account.json"),
+        ledgers=expand(f"{RESULTS}/ledger/{{job}}.csv", job=[j.replace("/", ".") for j in JOBS]),
+        data=rules.label.output,
+    output:
+        csv=report(
+            f"{RESULTS}/summary.csv",
+            category="Campaign",
+            caption="../report/summary.rst",
+        ),
+        markdown=f"{RESULTS}/summary.md",
+        provenance=f"{RESULTS}/provenance.json",
+    log:
+        "logs/summary.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        config=CAMPAIGN.public_config,
+    shell:
+        "{PYTHON:q} {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
+        " --results {RESULTS:q} --outputs {input.data:q} {input.ledgers:q} --csv {output.csv:q}"
+        " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"
