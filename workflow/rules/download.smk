@@ -14,7 +14,6 @@ rule download:
         "logs/download/{event}.{wavelength}.benchmark.tsv"
     conda:
         "../../envs/flareset.yaml"
-    threads: 2
     resources:
         # One job downloads at a time, over archive.connections connections.
         jsoc_download=1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -54,10 +55,11 @@ def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.n
     coarse = min(size, 1024)
     sun = _disk(coarse, wavelength, day)
     if kernel is not None:
-        sun += _flare(coarse, wavelength, kernel)
+        sun = sun + _flare(coarse, wavelength, kernel)
     return sun if coarse == size else _smooth(sun, size)
 
 
+@lru_cache(maxsize=16)
 def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
     quiet, contrast = _CHANNELS[wavelength]
     x, y = _grid(size)

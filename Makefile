@@ -1,0 +1,42 @@
+# Two commands: `make dataset` runs the campaign in config/config.yaml, `make test` the tests.
+# Each sets up what it needs in .venv (Python 3.11 or newer; PYTHON=... chooses one).
+PYTHON ?= python3
+CORES ?= 2
+RUN = .venv/installed
+DEV = .venv/installed-dev
+
+.PHONY: dataset test check clean-venv
+.DELETE_ON_ERROR:
+
+dataset: $(RUN)
+	.venv/bin/snakemake --cores $(CORES)
+	@echo
+	@cat results/summary.md
+	@echo
+	@echo "The labelled set: results/data_selection (images.csv, image_labels.csv, fits/raw/)"
+	@echo "What became of every slot: results/ledger. How it came about: results/provenance.json"
+
+test: $(DEV)
+	.venv/bin/python -m pytest
+
+check: $(DEV)
+	.venv/bin/ruff check scripts tests benchmarks
+	.venv/bin/ruff format --check scripts tests benchmarks
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/snakemake --lint
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    f"Python 3.11 or newer is needed, $(PYTHON) is {sys.version.split()[0]}")'
+	$(PYTHON) -m venv .venv
+
+$(RUN): envs/requirements.txt | .venv/bin/python
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(DEV): envs/requirements-dev.txt | .venv/bin/python
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $(RUN) $@
+
+clean-venv:
+	rm -rf .venv
