@@ -87,7 +87,7 @@ def main() -> None:
 def _terminal(path: str) -> Iterator[list[TextIO]]:
     """The terminal at `path` besides standard output, or nothing where there is none."""
     try:
-        stream = open(path, "a")
+        stream = open(path, "a")  # noqa: SIM115
     except OSError:
         yield []
         return

@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--event", required=True, help="event.json")
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
-    parser.add_argument("--page", help="the saved export page")
+    parser.add_argument("--page", nargs="?", help="the saved export page")
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
     parser.add_argument("--archive", required=True, type=json.loads, help="JSON: how to reach it")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,15 @@ class Campaign:
             settings["quota"] = {**config["sample"], "other_flares": config["other_flares"]}
         return json.dumps(settings, sort_keys=True)
 
-    @property
-    def archive(self) -> str:
-        """How the archive is reached, as JSON: no result depends on it, so no job tracks it."""
-        keys = (
-            "kind", "data_url", "hosts", "connections", "patience", "max_file_size", "frame_size"
-        )  # fmt: skip
-        archive = self.config["archive"]
-        return json.dumps({key: archive[key] for key in keys}, sort_keys=True)
+    def environment(self) -> dict[str, str]:
+        """What jobs find in their environment: this Python first, and how the archive is reached.
+
+        No result depends on these, so no job goes stale when they change.
+        """
+        keys = ("kind", "data_url", "hosts", "connections", "patience", "max_file_size")
+        settings = {key: self.config["archive"][key] for key in (*keys, "frame_size")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        return {"FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True), "PATH": path}
 
     @property
     def public_config(self) -> str:

@@ -171,7 +171,7 @@ def _decode(path: str | Path, index: int) -> None:
         with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
             warnings.simplefilter("ignore")
             pixels = hdus[index].data
-    except Exception as error:  # astropy and its C code raise whatever they like on bad bytes
+    except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
         raise VerificationError(f"its pixels cannot be decoded: {error}") from None
     if pixels is None or pixels.size == 0:
         raise VerificationError("it holds no pixels")

@@ -99,7 +99,6 @@ def sampling_log(images: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     for minute, group in flare.groupby("bin", sort=True):
         place = group["index"].tolist()
         head = (minute[-5:].replace(":", ""), len(place), str(place))
-        names = picks.get(minute)
-        for name in names if names is not None else [""]:
-            rows.append((*head, index_of[name] if name else "", name))
+        names = picks.get(minute, [])
+        rows += [(*head, index_of[name], name) for name in names] or [(*head, "", "")]
     return pd.DataFrame(rows, columns=["hhmm", "count", "place", "chosen_index", "chosen_file"])

@@ -22,9 +22,10 @@ STORE = CAMPAIGN.config["store"]
 PAGES = CAMPAIGN.config["export_pages"]
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
-# In the text of a shell command, so that no job goes stale when they change.
-ARCHIVE = CAMPAIGN.archive
-PYTHON = sys.executable
+
+# In the environment, not in params: no job goes stale when they change. Every job on a cluster
+# reads this file again and so sets them too.
+os.environ.update(CAMPAIGN.environment())
 
 
 wildcard_constraints:

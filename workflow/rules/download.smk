@@ -20,10 +20,11 @@ rule download:
         mem_mb=1500,
         runtime=240,
     params:
+        store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
     shell:
-        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " --listing {input.listing:q} --facts {input.facts:q} --store {STORE:q}"
-        " --settings {params.settings:q} --archive {ARCHIVE:q} --manifest {output.manifest:q}"
+        "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        " --listing {input.listing:q} --facts {input.facts:q} --store {params.store:q}"
+        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --manifest {output.manifest:q}'
         " --ledger {params.ledger:q} --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"

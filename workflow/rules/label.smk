@@ -21,7 +21,8 @@ rule label:
         mem_mb=2000,
         runtime=30,
     params:
-        folder=f"{RESULTS}/data_selection",
+        store=STORE,
+        folder=lambda wildcards, output: str(Path(output.images).parent),
     shell:
-        "{PYTHON:q} {input.script:q} --events {input.events:q} --samples {input.samples:q}"
-        " --logs {input.logs:q} --store {STORE:q} --folder {params.folder:q} > {log:q} 2>&1"
+        "python {input.script:q} --events {input.events:q} --samples {input.samples:q}"
+        " --logs {input.logs:q} --store {params.store:q} --folder {params.folder:q} > {log:q} 2>&1"

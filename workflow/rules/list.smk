@@ -4,6 +4,8 @@ rule event:
     log:
         "logs/event/{event}.log",
     localrule: True
+    conda:
+        "../../envs/flareset.yaml"
     params:
         event=event_json,
     shell:
@@ -27,9 +29,10 @@ rule list:
         mem_mb=500,
         runtime=10,
     params:
+        pages=PAGES,
         settings=settings("list"),
-        page=lambda wildcards, input: f"--page '{input.page}'" if input.page else "",
     shell:
-        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " {params.page} --pages {PAGES:q} --settings {params.settings:q} --archive {ARCHIVE:q}"
+        "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        " --page {input.page:q} --pages {params.pages:q} --settings {params.settings:q}"
+        ' --archive "$FLARESET_ARCHIVE"'
         " --listing {output.listing:q} --facts {output.facts:q} > {log:q} 2>&1"

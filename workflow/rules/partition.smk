@@ -15,9 +15,10 @@ rule partition:
         mem_mb=500,
         runtime=10,
     params:
+        store=STORE,
         segment=CAMPAIGN.config["segment"],
         folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",
     shell:
-        "{PYTHON:q} {input.script:q} --event {input.event:q} --listing {input.listing:q}"
-        " --manifest {input.manifest:q} --segment {params.segment:q} --store {STORE:q}"
+        "python {input.script:q} --event {input.event:q} --listing {input.listing:q}"
+        " --manifest {input.manifest:q} --segment {params.segment:q} --store {params.store:q}"
         " --folder {params.folder:q} --partition {output.partition:q} > {log:q} 2>&1"

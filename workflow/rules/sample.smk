@@ -22,7 +22,7 @@ rule sample:
     params:
         settings=settings("sample"),
     shell:
-        "{PYTHON:q} {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
+        "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
         " --listing {input.listing:q} --facts {input.facts:q} --partition {input.partition:q}"
         " --manifest {input.manifest:q} --settings {params.settings:q} --sample {output.sample:q}"
         " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"

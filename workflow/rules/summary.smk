@@ -3,7 +3,9 @@ rule summary:
         script=sources("summary")[0],
         code=sources("summary")[1:],
         accounts=every_job("account.json"),
-        ledgers=expand(f"{RESULTS}/ledger/{{job}}.csv", job=[j.replace("/", ".") for j in JOBS]),
+        ledgers=[
+            f"{RESULTS}/ledger/{event}.{wavelength}.csv" for event, wavelength in CAMPAIGN.jobs
+        ],
         data=rules.label.output,
     output:
         csv=report(
@@ -21,8 +23,9 @@ rule summary:
         mem_mb=500,
         runtime=10,
     params:
+        results=lambda wildcards, output: str(Path(output.csv).parent),
         config=CAMPAIGN.public_config,
     shell:
-        "{PYTHON:q} {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
-        " --results {RESULTS:q} --outputs {input.data:q} {input.ledgers:q} --csv {output.csv:q}"
+        "python {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
+        " --results {params.results:q} --outputs {input.data:q} {input.ledgers:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"

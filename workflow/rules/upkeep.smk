@@ -12,9 +12,10 @@ rule plan:
     conda:
         "../../envs/flareset.yaml"
     params:
+        store=STORE,
         settings=settings("plan"),
     shell:
-        "{PYTHON:q} {input.script:q} --listings {input.listings:q} --store {STORE:q}"
+        "python {input.script:q} --listings {input.listings:q} --store {params.store:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
@@ -27,10 +28,13 @@ rule verify:
     conda:
         "../../envs/flareset.yaml"
     params:
+        store=STORE,
+        results=RESULTS,
+        jobs=JOBS,
         settings=settings("verify"),
     shell:
-        "{PYTHON:q} {input.script:q} --results {RESULTS:q} --jobs {JOBS:q} --store {STORE:q}"
-        " --settings {params.settings:q} --archive {ARCHIVE:q} 2>&1 | tee {log:q}"
+        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
+        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" 2>&1 | tee {log:q}'
 
 
 rule repair:
@@ -42,10 +46,13 @@ rule repair:
     conda:
         "../../envs/flareset.yaml"
     params:
+        store=STORE,
+        results=RESULTS,
+        jobs=JOBS,
         settings=settings("verify"),
     shell:
-        "{PYTHON:q} {input.script:q} --results {RESULTS:q} --jobs {JOBS:q} --store {STORE:q}"
-        " --settings {params.settings:q} --archive {ARCHIVE:q} --repair 2>&1 | tee {log:q}"
+        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
+        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --repair 2>&1 | tee {log:q}'
 
 
 rule clean_unused:
@@ -57,7 +64,10 @@ rule clean_unused:
     conda:
         "../../envs/flareset.yaml"
     params:
+        store=STORE,
+        results=RESULTS,
+        jobs=JOBS,
         option="--remove" if CAMPAIGN.config["clean"] == "remove" else "",
     shell:
-        "{PYTHON:q} {input.script:q} --results {RESULTS:q} --jobs {JOBS:q} --store {STORE:q}"
+        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
         " {params.option} 2>&1 | tee {log:q}"
