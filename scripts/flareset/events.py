@@ -10,7 +10,7 @@ import io
 import json
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -291,16 +291,17 @@ class _Row:
 def _with_other_flares(events: list[Event]) -> list[Event]:
     """The events sorted by start, each with the flares of other rows that overlap its window."""
     events = sorted(events, key=lambda event: (event.flare_start, event.event_id))
-    starts = [event.flare_start for event in events]
+    flares = [event.flare for event in events]
+    starts = [flare.start for flare in flares]
     longest = max(event.flare_end - event.flare_start for event in events)
     found = []
     for event in events:
         first = bisect_left(starts, event.window_start - longest)
         last = bisect_right(starts, event.window_end)
         others = tuple(
-            other.flare
-            for other in events[first:last]
-            if other is not event and other.flare_end >= event.window_start
+            flare
+            for flare in flares[first:last]
+            if flare.event_id != event.event_id and flare.end >= event.window_start
         )
-        found.append(Event(**{**vars(event), "other_flares": others}))
+        found.append(replace(event, other_flares=others))
     return found

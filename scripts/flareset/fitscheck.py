@@ -81,20 +81,19 @@ def _structure(raw: np.ndarray) -> list[Hdu]:
 
 
 def _read_hdu(raw: np.ndarray, start: int, index: int) -> Hdu:
+    if index and raw[start : start + 9].tobytes() != b"XTENSION=":
+        raise VerificationError(
+            f"there are {len(raw) - start} bytes behind HDU {index - 1} that are no HDU"
+        )
     header_end = start
-    while True:
+    ended = False
+    while not ended:
         block = raw[header_end : header_end + BLOCK].tobytes()
         if len(block) < BLOCK:
             raise VerificationError(f"it ends inside the header of HDU {index} at {len(raw)} bytes")
         header_end += BLOCK
-        cards = (block[i : i + 8] for i in range(0, BLOCK, 80))
-        if any(card == b"END     " for card in cards):
-            break
+        ended = any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80))
     text = raw[start:header_end].tobytes()
-    if index and not text.startswith(b"XTENSION="):
-        raise VerificationError(
-            f"there are {len(raw) - start} bytes behind HDU {index - 1} that are no HDU"
-        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

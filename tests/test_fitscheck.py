@@ -1,0 +1,162 @@
+import io
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from flareset.errors import VerificationError
+from flareset.fitscheck import Asked, check_image
+from flareset.standin.frames import Frame, Frames
+from flareset.times import parse_jsoc_time
+
+NAME = "aia.lev1_euv_12s.2014-01-07T180510Z.131.image_lev1.fits"
+FRAMES = Frames(128, [])
+
+
+def made(name: str = NAME) -> bytes:
+    return b"".join(FRAMES.file(Frame.of(name)))
+
+
+def asked(name: str = NAME) -> Asked:
+    frame = Frame.of(NAME)
+    return Asked("the record", frame.t_rec, 131, "image", name)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[[bytes], dict]:
+    def run(content: bytes) -> dict:
+        path = tmp_path / "x.fits.part"
+        path.write_bytes(content)
+        return check_image(path, asked())
+
+    return run
+
+
+def refused(check: Callable, content: bytes) -> str:
+    with pytest.raises(VerificationError) as error:
+        check(content)
+    return str(error.value)
+
+
+def test_a_good_frame(check: Callable) -> None:
+    found = check(made())
+    assert found["QUALITY"] == 0
+    assert found["WAVELNTH"] == 131
+    assert found["T_REC"] == "2014-01-07T18:05:01.000"
+
+
+def test_astropy_agrees_with_our_checksums() -> None:
+    with fits.open(io.BytesIO(made()), checksum=True) as hdus:
+        assert hdus[1].data.shape == (128, 128)
+        hdus.verify("exception")
+
+
+def test_every_cut_is_seen(check: Callable) -> None:
+    whole = made()
+    for length in (
+        0,
+        1,
+        79,
+        2879,
+        2880,
+        3000,
+        5760,
+        len(whole) // 2,
+        len(whole) - 2880,
+        len(whole) - 1,
+    ):
+        message = refused(check, whole[:length])
+        assert any(
+            word in message for word in ("empty", "ends inside", "is cut", "no image", "no FITS")
+        )
+
+
+def test_bytes_too_many(check: Callable) -> None:
+    assert "that are no HDU" in refused(check, made() + b"\0" * 2880)
+    assert "that are no HDU" in refused(check, made() + b"x")
+
+
+def test_pages_instead_of_images(check: Callable) -> None:
+    assert "an HTML page" in refused(check, b"<!DOCTYPE HTML><html>sorry</html>")
+    assert "an HTML page" in refused(check, b"\n\0\0<html>".ljust(5760, b"\0"))
+    assert "no FITS file" in refused(check, b"\0" * 2880)
+
+
+def test_every_flipped_bit_is_seen(check: Callable) -> None:
+    whole = made()
+    rng = np.random.default_rng(1)
+    # The primary header has no checksum, as at JSOC; all of the image's HDU has.
+    for position in rng.integers(2880, len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        assert refused(check, bytes(damaged))
+
+
+def without_checksums(whole: bytes) -> bytes:
+    return whole.replace(b"CHECKSUM=", b"XHECKSUM=").replace(b"DATASUM =", b"XATASUM =")
+
+
+def test_without_a_datasum_the_pixels_are_decoded(check: Callable) -> None:
+    bare = without_checksums(made())
+    assert check(bare)["WAVELNTH"] == 131
+    start = bare.index(b"END     ", 2880)
+    start = start - start % 2880 + 2880
+    damaged = bytearray(bare)
+    damaged[start : start + 128 * 8] = b"\xff" * (128 * 8)  # the table that says where tiles lie
+    assert "cannot be decoded" in refused(check, bytes(damaged))
+
+
+def test_another_record(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(made(NAME.replace("T180510Z", "T180534Z")))
+    with pytest.raises(VerificationError, match="it is another record"):
+        check_image(path, asked())
+    path.write_bytes(made(NAME.replace(".131.", ".171.")))
+    with pytest.raises(VerificationError, match="WAVELNTH is 171"):
+        check_image(path, asked())
+
+
+def test_a_spikes_table_under_an_images_name(check: Callable) -> None:
+    spikes = made(NAME.replace("image_lev1", "spikes"))
+    assert "holds no image (a spikes table?)" in refused(check, spikes)
+
+
+def test_t_obs_alone_is_proof_enough(check: Callable) -> None:
+    # A lev1 header has T_OBS rounded to the second as its T_REC.
+    whole = without_checksums(made()).replace(b"T_REC   =", b"XREC    =")
+    assert check(whole)["T_REC"] is None
+    neither = whole.replace(b"T_OBS   =", b"XOBS    =")
+    assert "T_REC None, T_OBS None" in refused(check, neither)
+
+
+REAL_FILES = [
+    "sunkit_image_0.6.1/aia_171_cutout.fits",
+    "hmi_sharp_jsoc_export/hmi.sharp_cea_720s.377.20110215_020000_TAI.magnetogram.fits",
+    "hmi_sharp_jsoc_export/hmi.sharp_cea_720s.377.20110215_020000_TAI.bitmap.fits",
+    "sunpy_0.5.4_sdist/AIA20110319_105400_0171.fits",
+    "sunpy_0.5.4_sdist/aia_171_level1.fits",
+    "sunpy_paper/AIA20120606_040729_1600.fits",
+]
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_intact_files_of_jsoc_raise_no_false_alarm(real: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "copy.fits"
+    shutil.copy(real / "fits" / name, path)
+    path.chmod(0o644)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = fits.getheader(path, 1 if b"XTENSION" in path.read_bytes()[:2890] else 0)
+    t_obs = parse_jsoc_time(str(header["T_OBS"]))
+    t_rec = parse_jsoc_time(str(header.get("T_REC", header["T_OBS"])))
+    wavelength = int(float(header["WAVELNTH"]))
+    wanted = Asked("real", t_rec, wavelength, "", f"x.{t_obs:%Y-%m-%dT%H%M%S}Z.fits")
+    check_image(path, wanted)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VerificationError):
+        check_image(path, wanted)

@@ -1,0 +1,224 @@
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from flareset.errors import ListingError
+from flareset.events import Event
+from flareset.listing import (
+    PageFacts,
+    empty_slots,
+    images_of,
+    read_listing,
+    read_page,
+    write_listing,
+)
+from flareset.pages import page_text
+from flareset.series import SERIES, recordset
+from flareset.standin import catalogue
+from flareset.times import iso, parse_utc
+
+EUV = SERIES["aia.lev1_euv_12s"]
+HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
+
+
+def event_of(start: str, end: str, begin: str, close: str) -> Event:
+    times = [parse_utc(text) for text in (start, end, begin, close)]
+    return Event("test", times[0], times[1], None, times[2], times[3], (131,))
+
+
+SHORT = event_of(
+    "2014-01-07 18:05:34", "2014-01-07 18:09:58", "2014-01-07 18:01:00", "2014-01-07 18:13:00"
+)
+REAL_EVENTS = {
+    "2014-01-07": ("2014-01-07 15:07:00", "2014-01-07 22:46:00", 4590, 4590),
+    "2014-02-20": ("2014-02-20 04:25:00", "2014-02-20 12:07:00", 4620, 14),
+    "2014-02-25": ("2014-02-24 21:43:00", "2014-02-25 05:22:00", 4580, 13),
+    "2014-04-18": ("2014-04-18 09:36:00", "2014-04-18 17:01:00", 4450, 13),
+    "2014-09-10": ("2014-09-10 14:00:00", "2014-09-10 23:08:00", 5244, 12),
+}
+
+
+def whole_event(begin: str, close: str) -> Event:
+    """An event whose flare fills its window but for an hour on either side."""
+    start, end = parse_utc(begin) + timedelta(hours=1), parse_utc(close) - timedelta(hours=1)
+    return event_of(iso(start), iso(end), begin, close)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    wanted = recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
+    return catalogue.listing_page(catalogue.export(wanted, 128))
+
+
+def read(text: str, event: Event = SHORT, **over: object):
+    options = {"series": EUV, "wavelengths": [131], "hosts": HOSTS, **over}
+    return read_page(text, event, 131, **options)
+
+
+def refused(text: str, event: Event = SHORT, **over: object) -> str:
+    with pytest.raises(ListingError) as error:
+        read(text, event, **over)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("date", REAL_EVENTS)
+def test_real_pages(real: Path, date: str) -> None:
+    begin, close, count, rows = REAL_EVENTS[date]
+    text = page_text(real / f"original/html_dump/{date}.html")
+    event = whole_event(begin, close)
+    if count == rows:
+        listing, facts = read(text, event)
+        assert (len(listing), facts.count, facts.requestid) == (4590, 4590, "JSOC_20250703_003270")
+        assert listing["segment"].value_counts().to_dict() == {"image": 2295, "spikes": 2295}
+        first = listing.iloc[0]
+        assert first["record"] == "aia.lev1_euv_12s[2014-01-07T15:07:01Z][131]"
+        assert iso(first["time"]) == "2014-01-07T15:07:10Z"
+        assert first["url"].startswith("https://jsoc1.stanford.edu/SUM14/D1891724991/S00000/aia")
+        return
+    message = refused(text, event)
+    assert f"count says {count} files, but it lists {rows}" in message
+    assert "accept_pages: [test]" in message
+    _, facts = read(text, event, accept=True)
+    assert f"count says {count}" in facts.accepted
+
+
+def test_index_samples(real: Path) -> None:
+    folder = real / "jsoc/index_samples"
+    event = event_of(
+        "2014-02-20 08:18:02", "2014-02-20 08:18:20", "2014-02-20 08:18:00", "2014-02-20 08:18:24"
+    )
+    listing, _ = read(page_text(folder / "s1/index.html"), event)
+    assert listing["segment"].tolist() == ["image", "spikes", "image"]
+    assert "url-tar" in refused(page_text(folder / "s2/index.html"), event)
+    assert "protocol 'as-is'" in refused(page_text(folder / "s3/index.html"), event)
+    assert "the export is empty: count says 0" in refused(page_text(folder / "s4/index.html"))
+
+
+def test_round_trip(page: str, tmp_path: Path) -> None:
+    listing, _ = read(page)
+    write_listing(listing, tmp_path / "listing.csv")
+    again = read_listing(tmp_path / "listing.csv")
+    assert again.to_dict("list") == listing.to_dict("list")
+    assert images_of(again, "image")["filename"].str.contains("image_lev1").all()
+
+
+def test_rows_in_any_order_give_one_listing(page: str) -> None:
+    head, *rows, tail = re.split(r"(?=<tr><td>aia)|(?=</table></body>)", page)
+    shuffled = head + "".join(reversed(rows)) + tail
+    assert read(shuffled)[0].equals(read(page)[0])
+
+
+LINK = "https://jsoc1.stanford.edu"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<h2>JSOC Data Request Summary</h2>", "<h2>Hello</h2>", "not a listing that JSOC's"),
+        ("<td><b>status</b></td><td>0<", "<td><b>status</b></td><td>1<", "JSOC says status 1"),
+        ("<td><b>method</b></td><td>url<", "<td><b>method</b></td><td>url-tar<", "inside a tar"),
+        ("<td><b>count</b></td><td>", "<td><b>count</b></td><td>9", "but it lists"),
+        ("<td><b>count</b></td>", "<td><b>number</b></td>", "no usable count"),
+        ("aia.lev1_euv_12s[2014-01-07T18:01:01Z]", "aia.lev1_uv_24s[2014-01-07T18:01:01Z]",
+         "is of series aia.lev1_uv_24s, not aia.lev1_euv_12s"),
+        ("[2014-01-07T18:01:01Z][131]", "[2014-01-07T18:01:01Z][171]", "another wavelength"),
+        ("[2014-01-07T18:01:01Z][131]", "[2014-01-07T17:01:01Z][131]", "is of another time than"),
+        ("[2014-01-07T18:01:01Z][131]", "[at noon][131]", "not a time as JSOC writes it"),
+        ("aia.lev1_euv_12s[2014-01-07T18:01:01Z][131]<", "warning=nothing<", "is not a record of"),
+        (LINK, "https://evil.example", "host evil.example, which is not in archive.hosts"),
+        (LINK, "https://jsoc1.stanford.edu@evil.example", "host evil.example"),
+        (LINK, "file://jsoc1.stanford.edu", "not a link to a web server"),
+        (f'"{LINK}/', '"/', "not a link to a web server"),
+        ("S00000/aia", "S00000/../aia", "does not end in the file name"),
+        ("S00000/aia", "S00000/%2e%2e/aia", "does not end in the file name"),
+        (">aia.lev1_euv_12s.2014", ">../aia.lev1_euv_12s.2014", "not a bare file name"),
+        (">aia.lev1_euv_12s.2014", ">x/aia.lev1_euv_12s.2014", "not a bare file name"),
+        (">aia.lev1_euv_12s.2014", ">.aia.lev1_euv_12s.2014", "not a bare file name"),
+    ],
+)  # fmt: skip
+def test_refusals(page: str, old: str, new: str, message: str) -> None:
+    assert old in page
+    assert message in refused(page.replace(old, new, 1))
+
+
+def test_other_pages() -> None:
+    assert "It says: 'nothing'" in refused("")
+    error = "<html><title>500</title><h1>Internal Server Error</h1></html>"
+    assert "Internal Server Error" in refused(error)
+    assert 'It says: \'{"status":4' in refused('{"status":4,"error":"Bad RequestID"}')
+
+
+def test_duplicates(page: str) -> None:
+    rows = re.findall(r"<tr><td>aia.*</tr>", page)
+    count = int(re.search(r"count</b></td><td>(\d+)", page)[1])
+    doubled = page.replace(rows[0], f"{rows[0]}\n{rows[0]}")
+    doubled = doubled.replace(f"<td>{count}</td>", f"<td>{count + 1}</td>")
+    assert "is listed twice" in refused(doubled)
+    # The same record and segment under two names.
+    other = re.sub(r"(T1801\d)(\d)Z", lambda m: f"{m[1]}{(int(m[2]) + 1) % 10}Z", rows[0])
+    assert other != rows[0]
+    renamed = page.replace(rows[0], f"{rows[0]}\n{other}")
+    renamed = renamed.replace(f"<td>{count}</td>", f"<td>{count + 1}</td>")
+    assert "is listed twice for one segment" in refused(renamed)
+
+
+def test_a_window_that_does_not_belong_to_the_event(page: str) -> None:
+    shift = timedelta(days=1)
+    times = [t + shift for t in (SHORT.flare_start, SHORT.flare_end)]
+    window = [t + shift for t in (SHORT.window_start, SHORT.window_end)]
+    other = Event("test", *times, None, *window, (131,))
+    assert "belongs to another event" in refused(page, other)
+    assert "belongs to another event" in refused(page, other, accept=True)
+    begin = SHORT.window_start - timedelta(minutes=30)
+    wider = Event("test", SHORT.flare_start, SHORT.flare_end, None, begin, SHORT.window_end, (131,))
+    assert "does not cover the event's window" in refused(page, wider)
+    assert "does not cover" in read(page, wider, accept=True)[1].accepted
+
+
+def test_a_wider_page_is_taken_and_its_edges_lie_outside(page: str) -> None:
+    begin = SHORT.window_start + timedelta(minutes=2)
+    narrow = Event(
+        "test", SHORT.flare_start, SHORT.flare_end, None, begin, SHORT.window_end, (131,)
+    )
+    assert len(read(page, narrow)[0]) == len(read(page)[0])
+
+
+def test_two_wavelengths_on_one_page() -> None:
+    wanted = recordset(EUV, SHORT.window_start, SHORT.window_end, [131, 171])
+    text = catalogue.listing_page(catalogue.export(wanted, 128))
+    assert "another wavelength" in refused(text)
+    listing, facts = read(text, wavelengths=[131, 171])
+    assert set(listing["wavelength"]) == {131}
+    assert facts.count > len(listing)
+    only = catalogue.listing_page(
+        catalogue.export(recordset(EUV, SHORT.window_start, SHORT.window_end, [171]), 128)
+    )
+    assert "lists no record at 131" in refused(only, wavelengths=[131, 171])
+
+
+def test_empty_slots() -> None:
+    wanted = recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
+    listing, _ = read(catalogue.listing_page(catalogue.export(wanted, 128)))
+    assert list(empty_slots(listing, SHORT.window_start, SHORT.window_end, 12)) == []
+    gap = listing[~listing["record"].str.contains("18:07:13|18:07:25")]
+    empty = empty_slots(gap, SHORT.window_start, SHORT.window_end, 12)
+    assert [iso(t) for t in empty] == ["2014-01-07T18:07:13Z", "2014-01-07T18:07:25Z"]
+
+
+def test_a_leap_second_empties_no_slot() -> None:
+    begin, close = parse_utc("2015-06-30 23:30:00"), parse_utc("2015-07-01 00:30:00")
+    event = event_of("2015-06-30 23:50:00", "2015-07-01 00:10:00", iso(begin), iso(close))
+    files = catalogue.export(recordset(EUV, begin, close, [131]), 128).files
+    listing, _ = read(
+        catalogue.listing_page(catalogue.export(recordset(EUV, begin, close, [131]), 128)), event
+    )
+    seconds = {t.second % 12 for t in listing["t_rec"]}
+    assert seconds == {0, 1}, "the grid shifts at the leap second"
+    missing = 300 - len({file.record for file in files})
+    assert len(empty_slots(listing, begin, close, 12)) == missing
+
+
+def test_facts_default_to_not_accepted() -> None:
+    assert PageFacts("", 1, 1, "", "url", "fits").accepted == ""

@@ -1,0 +1,67 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flareset.series import SERIES
+from flareset.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2014-01-07 18:05:34",
+        "2014-01-07T18:05:34",
+        "2014-01-07T18:05:34Z",
+        "2014-01-07T18:05:34.000Z",
+        "2014-01-07 19:05:34+01:00",
+        " 2014-01-07 18:05:34 ",
+    ],
+)
+def test_forms_of_a_users_time(text: str) -> None:
+    assert parse_utc(text) == utc(2014, 1, 7, 18, 5, 34)
+
+
+@pytest.mark.parametrize("text", ["", "2014-01-07", "20140107", "07/01/2014 18:05", "18:05:34"])
+def test_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="."):
+        parse_utc(text)
+
+
+def test_jsoc_times() -> None:
+    assert parse_jsoc_time("2014-01-07T15:07:01Z") == utc(2014, 1, 7, 15, 7, 1)
+    assert parse_jsoc_time("2014-01-07T15:07:10.340") == utc(2014, 1, 7, 15, 7, 10, 340000)
+    assert parse_jsoc_time("2014-01-07T15:07:60.00Z") == utc(2014, 1, 7, 15, 8)
+    assert parse_jsoc_time("2011.02.14_02:00:00_TAI") == utc(2011, 2, 14, 1, 59, 26)
+
+
+def test_times_in_names() -> None:
+    name = "aia.lev1_euv_12s.2014-01-07T150710Z.131.image_lev1.fits"
+    assert name_time(name) == utc(2014, 1, 7, 15, 7, 10)
+    assert name_time("hmi.m_720s.20140101_000000_TAI.magnetogram.fits") == utc(
+        2013, 12, 31, 23, 59, 25
+    )
+    assert name_time("image_lev1.fits") is None
+
+
+def test_tai_around_a_leap_second() -> None:
+    # TAI-UTC went from 35 to 36 s at the end of June 2015.
+    assert from_tai(utc(2015, 7, 1, 0, 0, 34)) == utc(2015, 6, 30, 23, 59, 59)
+    assert from_tai(utc(2015, 7, 1, 0, 0, 37)) == utc(2015, 7, 1, 0, 0, 1)
+
+
+def test_slots_lie_on_the_grid_of_real_pages() -> None:
+    series = SERIES["aia.lev1_euv_12s"]
+    assert series.slot(utc(2014, 1, 7, 15, 7, 10)) == utc(2014, 1, 7, 15, 7, 1)
+    assert series.slot(utc(2014, 9, 10, 17, 47, 0)) == utc(2014, 9, 10, 17, 46, 49)
+    assert series.slot(utc(2017, 6, 1, 12, 0, 0)) == utc(2017, 6, 1, 11, 59, 59)
+
+
+def test_durations() -> None:
+    assert parse_duration("178m") == timedelta(minutes=178)
+    assert parse_duration("1.5 h") == timedelta(minutes=90)
+    with pytest.raises(ValueError, match="178m"):
+        parse_duration("178")
