@@ -167,9 +167,10 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 def _decode(path: str | Path, index: int) -> None:
     """Decode every tile: the only proof where no DATASUM is given."""
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
+        with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
-            pixels = hdus[index].data
+            with fits.open(file, memmap=False) as hdus:
+                pixels = hdus[index].data
     except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
         raise VerificationError(f"its pixels cannot be decoded: {error}") from None
     if pixels is None or pixels.size == 0:

@@ -1,0 +1,106 @@
+"""The published campaign of 2014: on its real page, and as it ships for rehearsal."""
+
+import ast
+import csv
+import hashlib
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from conftest import ROOT, Project
+
+from flareset.standin.server import StandIn
+
+
+def test_the_real_page_of_2014_01_07(
+    real: Path, tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project = Project(tmp_path / "real")
+    project.config.clear()
+    project.configure(
+        archive={"kind": "jsoc", "data_url": server.url}, fetch="sampled", sample={"seed": 42}
+    )
+    pages = project.path("export_pages")
+    pages.mkdir()
+    shutil.copyfile(real / "original/html_dump/2014-01-07.html", pages / "2014-01-07.html")
+    rows = real / "original/flare_summary_final/flare_selection"
+    lines = (rows / "strongest_flares_2014_SDO_AIA_131.csv").read_text().splitlines(keepends=True)
+    project.events("".join(lines[:2]))
+    project.run()
+
+    event = "2014-01-07T180534"
+    ledger = project.table(f"results/ledger/{event}.131.csv")
+    files = [row for row in ledger if row["filename"]]
+    counts = [sum(row["phase"] == phase for row in files) for phase in ("pre", "flare", "post")]
+    assert counts == [892, 518, 885]
+    assert len(project.table("results/data_selection/image_labels.csv")) == 460
+    assert len([path for path in server.log if path.startswith("/SUM14/D1891724991/")]) == 460
+    (summary, _) = project.table("results/summary.csv")
+    assert summary["minute_bins"] == "104"
+
+    log = project.table(f"results/data_selection/sampling_logs/{event}.131.csv")
+    with open(real / "original/data_selection/sampling_logs/2014-01-07.csv", newline="") as file:
+        published = list(csv.DictReader(file))
+    assert len(log) == len(published) == 104
+    for ours, theirs in zip(log, published, strict=True):
+        for column in ("hhmm", "count", "place"):
+            assert ours[column] == theirs[column]
+        assert int(ours["chosen_index"]) in ast.literal_eval(theirs["place"])
+
+    # The draw of the design, by hand: from record and file name alone.
+    bins: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for row in files:
+        stamp = row["filename"].split(".")[2]
+        time = datetime.strptime(stamp, "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
+        start = datetime(2014, 1, 7, 18, 5, 34, tzinfo=UTC)
+        end = datetime(2014, 1, 7, 19, 48, 58, tzinfo=UTC)
+        phase = "pre" if time < start else "post" if time > end else "flare"
+        bin_ = f"{time:%Y-%m-%dT%H:%M}" if phase == "flare" else ""
+        key = f"42|{event}|131|{phase}|{bin_}|{row['record']}"
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        bins[phase, bin_].append((digest, row["filename"]))
+    drawn = {
+        name
+        for (phase, _), members in bins.items()
+        for _, name in sorted(members)[: 1 if phase == "flare" else 178]
+    }
+    assert {row["filename"] for row in project.table("results/data_selection/images.csv")} == drawn
+
+
+def test_the_shortened_real_pages_are_refused(real: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path / "real", {"archive": {"kind": "jsoc"}})
+    project.config.pop("window")
+    project.configure()
+    pages = project.path("export_pages")
+    pages.mkdir()
+    for page in (real / "original/html_dump").glob("2014-*.html"):
+        shutil.copyfile(page, pages / page.name)
+    rows = real / "original/flare_summary_final/flare_selection"
+    table = (rows / "strongest_flares_2014_SDO_AIA_131.csv").read_text()
+    project.events(table)
+    text = project.run("--until", "list", fails=True).text
+    for date, count, rows_there in (
+        ("2014-02-20", 4620, 14),
+        ("2014-02-25", 4580, 13),
+        ("2014-04-18", 4450, 13),
+        ("2014-09-10", 5244, 12),
+    ):
+        expected = f"count says {count} files, but it lists {rows_there}"
+        assert f"{date}.html: the page's {expected}" in text
+    assert project.path("results/events/2014-01-07T180534/131/listing.csv").exists()
+
+
+def test_the_default_campaign(tmp_path: Path) -> None:
+    project = Project(tmp_path / "default")
+    project.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    project.configure(archive={"frame_size": 128})
+    project.events((ROOT / "config/events.csv").read_text())
+    project.run()
+    summary = project.table("results/summary.csv")
+    assert [row["minute_bins"] for row in summary] == ["104", "107", "104", "90", "193", "598"]
+    labels = [row["label"] for row in project.table("results/data_selection/image_labels.csv")]
+    assert (labels.count("1"), labels.count("0")) == (598, 1780)

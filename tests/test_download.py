@@ -1,0 +1,213 @@
+"""Downloads against a real server that fails in many ways."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import EUV
+
+from flareset.archive import Archive
+from flareset.download import Downloader, check_complete, download_all, download_sampled
+from flareset.errors import IncompleteError, StoreError
+from flareset.fitscheck import BLOCK
+from flareset.listing import images_of, read_page
+from flareset.partition import partition
+from flareset.progress import Progress
+from flareset.sample import Quota
+from flareset.series import recordset
+from flareset.standin.server import Fault, StandIn
+from flareset.store import Store
+
+HOSTS = ["jsoc1.stanford.edu"]
+
+
+class Bench:
+    """A downloader, its store and images, against one stand-in."""
+
+    def __init__(self, server: StandIn, folder: Path, **limits: object) -> None:
+        from test_listing import SHORT
+
+        self.server = server
+        page = server.page(recordset(EUV, SHORT.window_start, SHORT.window_end, [131]))
+        listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
+        self.images = partition(images_of(listing, "image"), SHORT)
+        self.store = Store(folder, "test", EUV.name)
+        self.waited: list[float] = []
+        options = {"connections": 2, "patience": 60.0, "max_file_size": 10**7, **limits}
+        self.archive = Archive(server.url, HOSTS, sleep=self.waited.append, **options)
+        self.log: list[str] = []
+        self.downloader = Downloader(
+            self.archive,
+            self.store,
+            segment="image",
+            reject=[],
+            connections=2,
+            progress=Progress("test", []),
+            log=self.log.append,
+        )
+
+    def fetch(self, count: int = 4) -> pd.DataFrame:
+        return download_all(self.downloader, self.images.head(count))
+
+    def stored(self) -> list[Path]:
+        return sorted(self.store.root.rglob("*.fits"))
+
+    def requests(self, name: str) -> int:
+        return sum(n for path, n in self.server.log.items() if path.endswith(name))
+
+    def leftovers(self) -> list[Path]:
+        return [p for p in self.store.root.rglob("*.part*") if p.is_file()]
+
+
+@pytest.fixture
+def bench(serve: Callable[..., StandIn], tmp_path: Path) -> Callable[..., Bench]:
+    def make(*faults: Fault, **limits: object) -> Bench:
+        return Bench(serve(faults=list(faults)), tmp_path / "store", **limits)
+
+    return make
+
+
+def test_files_arrive_verified_and_are_not_fetched_again(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    first = b.fetch()
+    assert first["status"].tolist() == ["verified"] * 4
+    for row in first.itertuples():
+        content = (b.store.root / row.path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row.sha256
+        assert len(content) == row.bytes
+        assert b.requests(row.filename) == 1
+    assert b.leftovers() == []
+    again = b.fetch()
+    assert again.equals(first)
+    assert sum(b.server.log.values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault("status", code=404), "HTTP 404"),
+        (Fault("status", code=403), "HTTP 403"),
+        (Fault("status", code=503), "HTTP 503"),
+        (Fault("status", code=429), "HTTP 429"),
+        (Fault("cut"), "IncompleteRead"),
+        (Fault("reset"), "the connection failed"),
+        (Fault("empty"), "the file is empty"),
+        (Fault("html"), "an HTML page"),
+        (Fault("flip"), "DATASUM of HDU 1"),
+        (Fault("other"), "it is another record"),
+    ],
+)
+def test_a_file_that_stays_bad(bench: Callable[..., Bench], fault: Fault, reason: str) -> None:
+    b = bench(fault)
+    bad = b.images["filename"].iloc[1]
+    fault.pattern = bad
+    manifest = b.fetch().set_index("filename")
+    assert manifest["status"].drop(bad).tolist() == ["verified"] * 3
+    assert manifest.loc[bad, "status"] == "failed"
+    assert reason in manifest.loc[bad, "reason"]
+    assert b.server.url in manifest.loc[bad, "reason"]
+    assert manifest.loc[bad, "tries"] == b.requests(bad) > 0
+    assert bad not in {path.name for path in b.stored()}
+    assert len(b.stored()) == 3
+    with pytest.raises(IncompleteError, match=f"(?s)1 of 4 images.*{bad}.*{reason}.*run again"):
+        check_complete(manifest.reset_index(), 0, "here")
+    check_complete(manifest.reset_index(), 1, "here")
+
+
+@pytest.mark.parametrize("kind", ["status", "cut", "reset", "empty", "html", "flip", "other"])
+def test_a_file_that_is_bad_at_first(bench: Callable[..., Bench], kind: str) -> None:
+    b = bench(Fault(kind, times=2))
+    manifest = b.fetch()
+    assert manifest["status"].tolist() == ["verified"] * 4
+    assert manifest["tries"].tolist() == [3] * 4
+    assert b.waited, "it backed off between tries"
+    assert b.leftovers() == []
+
+
+def test_the_archive_may_be_down_only_so_long(bench: Callable[..., Bench]) -> None:
+    b = bench(Fault("status", code=503), patience=0.0)
+    manifest = b.fetch()
+    assert manifest["tries"].tolist() == [1] * 4
+
+
+def test_a_file_over_the_cap(bench: Callable[..., Bench]) -> None:
+    manifest = bench(max_file_size=10_000).fetch()
+    assert manifest["reason"].str.contains("over archive.max_file_size 10000").all()
+    assert (manifest["tries"] == 1).all()
+
+
+def test_going_on_with_a_part(bench: Callable[..., Bench]) -> None:
+    b = bench(Fault("cut", times=1))
+    row = b.images.iloc[0]
+    path = b.store.path_of(131, row["filename"], row["t_rec"])
+    manifest = b.fetch(1)
+    assert manifest["tries"].tolist() == [2]
+    whole = (b.store.root / path).read_bytes()
+    # A killed job leaves a part and its note; the next goes on from there.
+    b.store.remove(path)
+    part = b.store.root / f"{path}.part"
+    part.write_bytes(whole[: BLOCK * 3])
+    note = {"url": b.archive.url_of(row["url"]), "validator": f'"{row["filename"]}"'}
+    part.with_name(part.name + ".json").write_text(json.dumps(note))
+    assert b.fetch(1)["sha256"].tolist() == manifest["sha256"].tolist()
+    # A part of a file that has changed since is not gone on with.
+    b.store.remove(path)
+    part.write_bytes(b"old" * 1000)
+    note["validator"] = '"an older version"'
+    part.with_name(part.name + ".json").write_text(json.dumps(note))
+    assert b.fetch(1)["sha256"].tolist() == manifest["sha256"].tolist()
+    assert b.leftovers() == []
+
+
+def test_a_damaged_file_in_the_store_is_fetched_again(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    manifest = b.fetch()
+    path = b.store.root / manifest["path"].iloc[0]
+    path.chmod(0o644)
+    os.truncate(path, 5000)
+    assert b.fetch().equals(manifest)
+    assert b.requests(path.name) == 2
+
+
+def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
+    bench: Callable[..., Bench],
+) -> None:
+    quota = Quota(1, 1, 3, 3)
+    b = bench()
+    first = download_sampled(b.downloader, b.images, "test", 131, quota)
+    assert len(first) == 5 + 3 + 3
+    lost = first["filename"].iloc[5]
+    b.server.faults.append(Fault("status", lost, code=404))
+    b.store.remove(first["path"].iloc[5])
+    second = download_sampled(b.downloader, b.images, "test", 131, quota)
+    assert len(second) == len(first) + 1
+    assert set(first["filename"]) < set(second["filename"])
+    assert second["status"].value_counts().to_dict() == {"verified": 11, "failed": 1}
+
+
+def test_two_runs_on_one_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", "a", "b")
+    with store.in_use("/one"), store.in_use("/one"):
+        with pytest.raises(StoreError, match="another run uses this store .from /one."):
+            store.in_use("/two").__enter__()
+    with store.in_use("/two"):
+        pass
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write to the store"):
+        Store(tmp_path / "file", "a", "b").in_use("x").__enter__()
+
+
+def test_a_record_never_stands_for_another(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    row = b.images.iloc[0]
+    b.fetch(1)
+    path = b.store.path_of(131, row["filename"], row["t_rec"])
+    with pytest.raises(StoreError, match="the store holds"):
+        b.store.facts(path, "aia.lev1_euv_12s[2014-01-07T18:01:13Z][131]")

@@ -1,0 +1,366 @@
+"""The workflow as its users run it: what a run leaves, and what makes which job stale."""
+
+import csv
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SMALL, TWO_FLARES, Project
+
+from flareset.standin.server import Fault, StandIn
+
+ALL = {"event": 2, "list": 2, "download": 2, "partition": 2, "sample": 2, "label": 1, "summary": 1}
+ONE = {"event": 1, "list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}
+A, B = "2014-01-07T180534", "2014-02-24T235710"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small campaign that has run; tests that change it take a copy."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    assert project.run().jobs == ALL
+    return project
+
+
+@pytest.fixture
+def copy(finished: Project, tmp_path: Path) -> Project:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2, symlinks=True)
+    twin = object.__new__(Project)
+    twin.folder, twin.config = folder, json.loads(json.dumps(finished.config))
+    return twin
+
+
+def test_what_a_run_leaves(finished: Project) -> None:
+    labels = finished.table("results/data_selection/image_labels.csv")
+    tabbed = finished.path("results/data_selection/image_labels.txt").read_text()
+    assert (
+        tabbed.replace("\t", ",")
+        == finished.path("results/data_selection/image_labels.csv").read_text()
+    )
+    names = [row["filename"] for row in labels]
+    assert names == sorted(names)
+    # Five minutes of flare, then six: 18:05 to 18:09 and 23:57 to 00:02.
+    assert [row["label"] for row in labels].count("1") == 5 + 6
+    assert [row["label"] for row in labels].count("0") == 4 * 5
+
+    images = finished.table("results/data_selection/images.csv")
+    first = images[0]
+    assert list(first)[:15] == [
+        "event_id", "wavelength", "phase", "label", "filename", "record", "time",
+        "minutes_from_start", "minutes_from_peak", "minutes_from_end",
+        "QUALITY", "EXPTIME", "AECTYPE", "bytes", "sha256",
+    ]  # fmt: skip
+    assert first["event_id"] == A
+    assert first["goes_class"] == "X1.2"
+    assert images[-1]["minutes_from_peak"] == ""
+    assert {row["filename"] for row in images} == set(names)
+    raw = finished.path("results/data_selection/fits/raw")
+    assert sorted(path.name for path in raw.iterdir()) == names
+    assert next(raw.iterdir()).stat().st_nlink >= 3, "a hard link into the store"
+
+    log = finished.table(f"results/data_selection/sampling_logs/{B}.131.csv")
+    assert [row["hhmm"] for row in log] == ["2357", "2358", "2359", "0000", "0001", "0002"]
+
+    ledger = finished.table(f"results/ledger/{A}.131.csv")
+    assert list(ledger[0]) == [
+        "time", "record", "filename", "phase", "status", "reason", "tries", "bytes"
+    ]  # fmt: skip
+    assert {row["status"] for row in ledger} <= {"verified", "not_needed", "no_record", "no_image"}
+    slots = [row for row in ledger if not row["reason"].startswith("the draw")]
+    assert len(slots) == 12 * 5, "every slot of the window is accounted for"
+    for phase in ("pre", "flare", "post"):
+        linked = finished.path(f"results/final_fits/{A}/131/{phase}").iterdir()
+        verified = [
+            r["filename"] for r in ledger if (r["phase"], r["status"]) == (phase, "verified")
+        ]
+        assert sorted(path.name for path in linked) == sorted(verified)
+
+    summary = finished.table("results/summary.csv")
+    assert [row["event_id"] for row in summary] == [A, B, "TOTAL"]
+    assert [row["minute_bins"] for row in summary] == ["5", "6", "11"]
+    assert summary[-1]["total"] == str(len(names))
+    assert finished.path("results/summary.md").read_text().startswith("| event_id")
+
+    history = json.loads(finished.path("results/provenance.json").read_text())
+    assert history["seed"] == 7
+    assert history["config"]["window"] == {"pre": "4m", "post": "4m"}
+    assert "email" not in history["config"]["archive"]
+    assert len(history["request_ids"]) == len(history["recordsets"]) == 2
+    assert "results/" not in str(history["outputs"])
+    assert "data_selection/images.csv" in history["outputs"]
+    assert history["packages"]["snakemake"]
+
+
+def test_images_tell_where_they_lie(finished: Project) -> None:
+    for row in finished.table("results/data_selection/images.csv"):
+        minutes = float(row["minutes_from_start"]), float(row["minutes_from_end"])
+        expected = "pre" if minutes[0] < 0 else "post" if minutes[1] > 0 else "flare"
+        assert row["phase"] == expected
+        assert row["label"] == str(int(expected == "flare"))
+        assert row["record"].startswith("aia.lev1_euv_12s[")
+
+
+def test_nothing_is_done_twice(copy: Project) -> None:
+    assert copy.planned() == {}
+    for path in [copy.path("config/events.csv"), copy.path("config/config.yaml")]:
+        path.touch()
+    lines = TWO_FLARES.splitlines(keepends=True)
+    copy.events(lines[0] + lines[2] + lines[1])
+    assert copy.planned() == {}
+    copy.configure(archive={"connections": 1, "patience": "9m", "data_url": "http://x.example/"})
+    # The provenance shows the config; nothing else depends on how the archive is reached.
+    assert copy.planned() == {"summary": 1}
+
+
+EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
+    ("edit one row", TWO_FLARES.replace("00:02:30.5Z", "00:03:30Z"), {}, ONE),
+    ("edit an own column", TWO_FLARES.replace("X1.2", "X1.3"), {}, ONE),
+    ("add a row", TWO_FLARES + "2014-04-18 12:34:22,2014-04-18 12:38:46,,,,\n", {}, ONE),
+    (
+        "add a row as first",
+        TWO_FLARES.replace("hpc_y\n", "hpc_y\n2014-01-01 12:34:22,2014-01-01 12:38:46,,,,\n"),
+        {},
+        ONE,
+    ),
+    ("delete a row", "".join(TWO_FLARES.splitlines(keepends=True)[:2]), {}, {"label": 1, "summary": 1}),
+    ("window", None, {"window": {"pre": "3m"}}, ALL),
+    ("seed", None, {"sample": {"seed": 8}}, {k: v for k, v in ALL.items() if k not in ("event", "list")}),
+    ("allow_missing", None, {"completeness": {"allow_missing": 3}},
+     {k: v for k, v in ALL.items() if k not in ("event", "list")}),
+    ("accept a page", None, {"accept_pages": [A]},
+     {"list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "events", "config", "jobs"), EDITS, ids=[e[0] for e in EDITS])
+def test_only_what_is_stale_is_run(
+    copy: Project, what: str, events: str | None, config: dict, jobs: dict[str, int]
+) -> None:
+    if events:
+        copy.events(events)
+    copy.configure(**config)
+    assert copy.planned() == jobs
+    if what in ("edit one row", "delete a row", "seed"):
+        assert copy.run().jobs == jobs
+        assert copy.planned() == {}
+
+
+def test_with_fetch_all_the_seed_concerns_the_draw_alone(copy: Project) -> None:
+    copy.configure(fetch="all")
+    copy.run()
+    copy.configure(sample={"seed": 8})
+    assert copy.planned() == {"sample": 2, "label": 1, "summary": 1}
+
+
+def test_a_change_in_code_runs_what_it_touches(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    for name in ("scripts", "workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, clone / name)
+    shutil.copy(ROOT / "Snakefile", clone)
+    project = Project(clone / "here")
+    ours = ("--snakefile", str(clone / "Snakefile"))
+
+    def planned() -> dict[str, int]:
+        return project.planned(*ours)
+
+    project.run(*ours)
+    for path in clone.rglob("*.py"):
+        path.touch()
+    assert planned() == {}
+    scripts = clone / "scripts"
+
+    def edited(name: str) -> dict[str, int]:
+        path = scripts / name
+        before = path.read_text()
+        path.write_text(before + "\n# another line\n")
+        jobs = planned()
+        path.write_text(before)
+        return jobs
+
+    assert edited("summary.py") == {"summary": 1}
+    assert edited("label.py") == {"label": 1, "summary": 1}
+    assert edited("sample.py") == {"sample": 2, "label": 1, "summary": 1}
+    assert edited("flareset/label.py") == {"label": 1, "summary": 1}
+    assert edited("flareset/fitscheck.py")["download"] == 2
+    assert "list" not in edited("flareset/fitscheck.py")
+
+
+def test_an_edit_that_needs_no_new_image_downloads_none(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project.use(server)
+    project.run()
+    fetched = dict(server.log)
+    assert set(fetched.values()) == {1}
+    project.events(TWO_FLARES.replace("X1.2", "X1.3"))
+    project.run()
+    assert dict(server.log) == fetched
+    assert "X1.3" in project.path("results/data_selection/images.csv").read_text()
+
+
+def test_same_bytes_however_it_is_run(
+    finished: Project, tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    expected = finished.data_set()
+
+    one_core = Project(tmp_path / "one", {"fetch": "all"})
+    lines = TWO_FLARES.splitlines(keepends=True)
+    one_core.events(lines[0] + lines[2] + lines[1])
+    one_core.run(cores=1)
+    assert one_core.data_set() == expected
+
+    # Saved pages with their rows in another order, from a server that knows of the same flares.
+    pages = Project(tmp_path / "else where")
+    flares = [event.flare for event in pages.read_events()]
+    pages.use(serve(flares=flares))
+    for page in pages.path("export_pages").iterdir():
+        head, *rows, tail = re.split(r"(?=<tr><td>aia)|(?=</table></body>)", page.read_text())
+        random.Random(1).shuffle(rows)
+        page.write_text(head + "".join(rows) + tail)
+    pages.run()
+    assert pages.data_set() == expected
+
+    other_seed = Project(tmp_path / "seed", {"sample": {"seed": 8}})
+    other_seed.run()
+    assert other_seed.data_set().keys() != expected.keys()
+
+
+def test_one_lost_image_changes_its_bin_alone(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project.use(server)
+    project.run()
+    before = project.table("results/data_selection/images.csv")
+    flare = [row for row in before if row["phase"] == "flare"]
+    lost = flare[2]["filename"]
+    server.faults.append(Fault("status", lost, code=404))
+
+    again = Project(project.folder / "again")
+    again.use(server)
+    failed = again.run(fails=True)
+    assert f"{lost}: HTTP 404" in failed.text
+    assert "run again to fetch only what is missing" in failed.text
+    assert "1 of 16 images could not be had (completeness.allow_missing is 0)" in failed.text
+    rows = again.table(f"results/ledger/{A}.131.csv")
+    assert [r["filename"] for r in rows if r["status"] == "failed"] == [lost]
+    other = again.table(f"results/ledger/{B}.131.csv")
+    assert {r["status"] for r in other} <= {"verified", "not_needed", "no_record", "no_image"}
+
+    again.configure(completeness={"allow_missing": 1})
+    again.run()
+    after = again.table("results/data_selection/images.csv")
+    gone = {r["filename"] for r in before} - {r["filename"] for r in after}
+    come = {r["filename"] for r in after} - {r["filename"] for r in before}
+    assert gone == {lost}
+    assert len(come) == 1
+    (new,) = [row for row in after if row["filename"] in come]
+    assert new["time"][:16] == flare[2]["time"][:16]
+
+
+def test_a_failed_file_is_fetched_by_the_next_run_alone(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project.use(server)
+    bad = next(p for p in server.page.__self__.pages.values())
+    name = re.findall(r">(aia[^<]*image_lev1.fits)<", bad)[30]
+    project.configure(fetch="all")
+    server.faults.append(Fault("html", name))
+    assert "HTML page" in project.run(fails=True).text
+    assert name not in project.stored()
+    fetched = dict(server.log)
+    server.faults.clear()
+    project.run()
+    new = {path.rpartition("/")[2] for path in server.log if server.log[path] != fetched.get(path)}
+    assert new == {name}
+
+
+def test_several_wavelengths_and_overlapping_flares(project: Project) -> None:
+    project.configure(wavelengths=[131, 171])
+    project.events(
+        "event_id,event_starttime,event_endtime\n"
+        "first,2014-01-07 18:05:34,2014-01-07 18:09:58\n"
+        "second,2014-01-07 18:11:00,2014-01-07 18:13:00\n"
+    )
+    assert project.run().jobs["download"] == 4
+    images = project.table("results/data_selection/images.csv")
+    assert {(row["event_id"], row["wavelength"]) for row in images} == {
+        (event, wavelength) for event in ("first", "second") for wavelength in ("131", "171")
+    }
+    for row in images:
+        if row["event_id"] == "first" and row["phase"] == "post":
+            assert not "2014-01-07T18:11:00Z" <= row["time"] <= "2014-01-07T18:13:00Z"
+    ledger = project.table("results/ledger/first.131.csv")
+    assert any(row["reason"].startswith("in the flare of event second") for row in ledger)
+    labels = {
+        r["filename"]: r["label"] for r in project.table("results/data_selection/image_labels.csv")
+    }
+    assert all(labels[row["filename"]] == row["label"] for row in images)
+    # One more wavelength for one event runs that alone.
+    project.events(project.path("config/events.csv").read_text())
+
+
+@pytest.mark.parametrize(
+    ("config", "events", "message"),
+    [
+        ({"windoww": {}}, TWO_FLARES, "windoww: unknown key"),
+        (
+            {},
+            "event_starttime,event_endtime\nx,y\n",
+            "events.csv, line 2, column event_starttime: 'x'",
+        ),
+        ({"accept_pages": ["nobody"]}, TWO_FLARES, "no event is called nobody"),
+    ],
+)
+def test_bad_input_stops_the_run_before_any_job(
+    project: Project, config: dict, events: str, message: str
+) -> None:
+    project.configure(**config)
+    project.events(events)
+    run = project.run(fails=True)
+    assert message in run.text
+    assert "Traceback" not in run.text
+    assert not project.path("results").exists()
+
+
+def test_a_missing_page_says_what_to_save(project: Project) -> None:
+    project.configure(archive={"kind": "jsoc"})
+    text = project.run(fails=True).text
+    assert f"no saved export page for event {A}; looked for {A}.html and 2014-01-07.html" in text
+
+
+def test_a_shortened_page_may_be_taken_as_it_is(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project.use(server)
+    page = project.path(f"export_pages/{A}.html")
+    rows = re.findall(r"<tr><td>aia.*</tr>\n", page.read_text())
+    page.write_text(page.read_text().replace("".join(rows[40:60]), ""))
+    text = project.run(fails=True).text
+    expected = f"the page's count says {len(rows)} files, but it lists {len(rows) - 20}"
+    assert f"{A}.html: {expected}" in text
+    project.configure(accept_pages=[A])
+    project.run()
+    ledger = project.path(f"results/ledger/{A}.131.csv").read_text()
+    assert f"accept_pages took as it is: {expected}" in ledger
+    history = json.loads(project.path("results/provenance.json").read_text())
+    assert history["events"][0]["page"]["accepted"] == expected
+
+
+def test_command_line_overlays_and_directories(tmp_path: Path) -> None:
+    project = Project(tmp_path / "a b")
+    other = project.path("other.yaml")
+    other.write_text("sample: {pre: 2, post: 3}\nresults: out\n")
+    project.run("--configfile", str(other))
+    with open(project.path("out/data_selection/images.csv"), newline="") as file:
+        phases = [row["phase"] for row in csv.DictReader(file)]
+    assert (phases.count("pre"), phases.count("post")) == (4, 6)
+    assert SMALL["sample"]["pre"] == 5
