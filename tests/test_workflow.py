@@ -21,7 +21,7 @@ A, B = "2014-01-07T180534", "2014-02-24T235710"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small campaign that has run; tests that change it take a copy."""
-    project = Project(tmp_path_factory.mktemp("finished"))
+    project = Project(tmp_path_factory.mktemp("finished") / "campaign")
     assert project.run().jobs == ALL
     return project
 
