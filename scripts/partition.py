@@ -28,7 +28,7 @@ def main() -> None:
     for phase, wanted in links.items():
         sync_folder(Path(args.folder) / phase, wanted)
         print(f"{phase}: {(images['phase'] == phase).sum()} listed, {len(wanted)} linked")
-    write_listing(images, args.partition)
+    write_listing(images.drop(columns="url"), args.partition)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def _repair(
                     listing = read_listing(folder / "listing.csv")
                     images = images_of(listing, args.settings["segment"])
                     failed, changed = repair_store(downloader, images, manifests[job], damaged)
+                    downloader.progress.close()
                 damaged -= set(manifests[job]["path"])
                 left += failed + changed
                 for damage in failed + changed:

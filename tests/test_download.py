@@ -191,9 +191,9 @@ def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
 
 def test_two_runs_on_one_store(tmp_path: Path) -> None:
     store = Store(tmp_path / "store", "a", "b")
-    with store.in_use("/one"), store.in_use("/one"):
-        with pytest.raises(StoreError, match="another run uses this store .from /one."):
-            store.in_use("/two").__enter__()
+    refusal = pytest.raises(StoreError, match=r"another run uses this store \(from /one\)")
+    with store.in_use("/one"), store.in_use("/one"), refusal:
+        store.in_use("/two").__enter__()
     with store.in_use("/two"):
         pass
 

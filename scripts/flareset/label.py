@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from flareset.events import Event
+from flareset.times import iso_column
 
 KNOWN = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "time",
@@ -34,37 +35,33 @@ def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
 def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
     """A row per drawn image and event: label 1 in the flare, 0 in pre and post, and its columns.
 
-    `samples` has the samples of all events (event_id, wavelength, phase, filename, record, time,
-    keywords, bytes, sha256). The event's own columns follow as in events.csv; one that has a name
-    of ours is called `events.<name>`.
+    `samples` has the samples of all events, each in time order (event_id, wavelength, phase,
+    filename, record, time, keywords, bytes, sha256). The event's own columns follow as in
+    events.csv; one that has a name of ours is called `events.<name>`.
     """
-    moments = pd.DataFrame(
-        {
-            "event_id": [event.event_id for event in events],
-            "start": pd.to_datetime([event.flare_start for event in events], utc=True),
-            "peak": pd.to_datetime([event.flare_peak for event in events], utc=True),
-            "end": pd.to_datetime([event.flare_end for event in events], utc=True),
-        }
-    )
-    table = samples.merge(moments, on="event_id", how="left", validate="many_to_one")
-    table["label"] = (table["phase"] == "flare").astype(int)
-    for moment in ("start", "peak", "end"):
-        minutes = (table["time"] - table.pop(moment)) / pd.Timedelta(minutes=1)
-        table[f"minutes_from_{moment}"] = minutes.round(4)
-    table = table[KNOWN].merge(_own_columns(events), on="event_id", how="left")
-    table["time"] = table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    order = ["event_id", "wavelength", "time", "filename"]
-    return table.sort_values(order, kind="stable", ignore_index=True)
+    samples = samples.sort_values(["event_id", "wavelength"], kind="stable", ignore_index=True)
+    by_id = {event.event_id: event for event in events}
+    codes, ids = pd.factorize(samples["event_id"])
+    drawn_from = [by_id[event_id] for event_id in ids]
+    table = samples.assign(label=(samples["phase"] == "flare").astype(int))
+    for name in ("start", "peak", "end"):
+        moments = pd.Series([getattr(event, f"flare_{name}") for event in drawn_from])
+        moments = pd.to_datetime(moments, utc=True).dt.tz_convert(None).to_numpy()[codes]
+        minutes = samples["time"].dt.tz_convert(None) - moments
+        table[f"minutes_from_{name}"] = (minutes / pd.Timedelta(minutes=1)).round(4)
+    own = _own_columns(drawn_from)
+    table["time"] = iso_column(samples["time"])
+    return pd.concat([table[KNOWN], own.iloc[codes].reset_index(drop=True)], axis=1)
 
 
 def _own_columns(events: list[Event]) -> pd.DataFrame:
-    rows = []
-    for event in events:
-        own = {name: value for name, value in event.row.items() if name != "event_id"}
-        renamed = {f"events.{n}" if n in KNOWN else n: v for n, v in own.items()}
-        rows.append({"event_id": event.event_id, **renamed})
-    table = pd.DataFrame(rows, columns=None if rows else ["event_id"]).fillna("")
-    return table[["event_id", *sorted(set(table.columns) - {"event_id"})]]
+    """The events' rows, one row each, columns in alphabetical order."""
+    rows = [
+        {f"events.{n}" if n in KNOWN else n: v for n, v in event.row.items() if n != "event_id"}
+        for event in events
+    ]
+    table = pd.DataFrame(rows, index=range(len(events))).fillna("")
+    return table[sorted(table.columns)]
 
 
 def image_labels(images: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from flareset.events import Event
 from flareset.listing import PageFacts, empty_slots
 from flareset.partition import OUTSIDE, phases_of
 from flareset.series import Series
+from flareset.times import iso_column
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
 
@@ -38,7 +39,7 @@ def ledger(
         parts.append(_short(shortages, event))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
-    table["time"] = table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table["time"] = iso_column(table["time"].dt.floor("s"))
     return table[COLUMNS]
 
 

@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 from flareset.errors import ListingError
 from flareset.events import Event
 from flareset.series import Series
-from flareset.times import iso, name_time, parse_jsoc_time
+from flareset.times import iso, iso_column, name_time, parse_jsoc_time
 
 COLUMNS = ["record", "t_rec", "wavelength", "segment", "filename", "url", "time"]
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -216,10 +216,8 @@ def _wrong_span(listing: pd.DataFrame, event: Event, series: Series) -> str:
 
 def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
     """Write a listing as CSV, times in ISO 8601 with Z."""
-    table = listing.copy()
-    for column in ("t_rec", "time"):
-        table[column] = [iso(when) for when in table[column]]
-    table.to_csv(path, index=False, lineterminator="\n")
+    texts = {column: iso_column(listing[column]) for column in ("t_rec", "time")}
+    listing.assign(**texts).to_csv(path, index=False, lineterminator="\n")
 
 
 def read_listing(path: str | Path) -> pd.DataFrame:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from flareset.events import Event
 from flareset.partition import OUTSIDE, flare_minutes
+from flareset.times import iso_column
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,22 @@ def draw(images: pd.DataFrame, event_id: str, wavelength: int, quota: Quota) -> 
     """The partitioned images that may be drawn, in the order of the draw within each bin.
 
     Images outside the window are left out, and those in another event's flare unless
-    `other_flares` is `allow`. Adds `key`, the hex digest that orders a bin.
+    `other_flares` is `allow`. The order within a bin is that of
+    sha256("{seed}|{event_id}|{wavelength}|{phase}|{bin}|{record}"), hex, ascending.
     """
     may = images["phase"] != OUTSIDE
     if quota.other_flares == "exclude":
         may &= images["other_flare"] == ""
     candidates = images[may]
     head = f"{quota.seed}|{event_id}|{wavelength}|"
-    keys = [
-        sha256(f"{head}{phase}|{bin_}|{record}".encode()).hexdigest()
-        for phase, bin_, record in zip(
-            candidates["phase"], candidates["bin"], candidates["record"], strict=True
-        )
-    ]
-    return candidates.assign(key=keys).sort_values(["phase", "bin", "key"], kind="stable")
+    columns = (candidates[name].tolist() for name in ("phase", "bin", "record"))
+    digests = b"".join(
+        sha256(f"{head}{phase}|{bin_}|{record}".encode()).digest()
+        for phase, bin_, record in zip(*columns, strict=True)
+    )
+    # Four big-endian words of 64 bits sort as the 64 hex digits do.
+    words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4).T.astype("u8")
+    return candidates.iloc[np.lexsort((*words[::-1], _bin_codes(candidates)))]
 
 
 def choose(candidates: pd.DataFrame, usable: pd.Series, quota: Quota) -> pd.DataFrame:
@@ -49,9 +53,15 @@ def choose(candidates: pd.DataFrame, usable: pd.Series, quota: Quota) -> pd.Data
     `candidates` as from `draw`; `usable` is a Boolean Series on their index.
     """
     left = candidates[usable.reindex(candidates.index, fill_value=False)]
-    rank = left.groupby(["phase", "bin"], sort=False).cumcount()
+    rank = left.groupby(_bin_codes(left), sort=False).cumcount()
     most = left["phase"].map({"pre": quota.pre, "flare": quota.per_minute, "post": quota.post})
     return left[rank < most].sort_values(["time", "filename"], kind="stable")
+
+
+def _bin_codes(images: pd.DataFrame) -> np.ndarray:
+    """A number for each image's bin: its minute in the flare, one each for pre and post."""
+    minutes = images["time"].dt.tz_convert(None).to_numpy().astype("datetime64[m]").astype("i8")
+    return np.select([images["phase"] == "pre", images["phase"] == "post"], [-2, -1], minutes)
 
 
 def shortages(chosen: pd.DataFrame, event: Event, quota: Quota) -> pd.DataFrame:
@@ -79,7 +89,7 @@ def sample_table(
     table = chosen[["phase", "filename", "record", "time"]].merge(
         known, on="filename", how="left", validate="one_to_one"
     )
-    table["time"] = table["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    table["time"] = iso_column(table["time"])
     table.insert(0, "event_id", event_id)
     table.insert(1, "wavelength", wavelength)
     return table
@@ -92,13 +102,18 @@ def sampling_log(images: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     the listed flare images in time order from 0; a minute with no choice has empty cells.
     """
     flare = images[images["phase"] == "flare"].sort_values(["time", "filename"], kind="stable")
-    flare = flare.assign(index=np.arange(len(flare)))
-    index_of = flare.set_index("filename")["index"]
-    picks = chosen[chosen["phase"] == "flare"].groupby("bin")["filename"].apply(list)
+    index_of = {name: index for index, name in enumerate(flare["filename"])}
+    picked = chosen[chosen["phase"] == "flare"]
+    picks: dict[str, list[str]] = {}
+    for minute, name in zip(picked["bin"], picked["filename"], strict=True):
+        picks.setdefault(minute, []).append(name)
+    minutes = flare["bin"].to_numpy(dtype=object)
+    starts = np.flatnonzero(np.r_[True, minutes[1:] != minutes[:-1]]) if len(minutes) else []
     rows = []
-    for minute, group in flare.groupby("bin", sort=True):
-        place = group["index"].tolist()
-        head = (minute[-5:].replace(":", ""), len(place), str(place))
-        names = picks.get(minute, [])
-        rows += [(*head, index_of[name], name) for name in names] or [(*head, "", "")]
+    for start, end in pairwise([*map(int, starts), len(minutes)]):
+        minute = minutes[start]
+        head = (minute[-5:].replace(":", ""), end - start, str(list(range(start, end))))
+        rows += [(*head, index_of[name], name) for name in picks.get(minute, [])] or [
+            (*head, "", "")
+        ]
     return pd.DataFrame(rows, columns=["hhmm", "count", "place", "chosen_index", "chosen_file"])

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 _JSOC_TIME = re.compile(
     r"(?P<date>\d{4}[.-]\d{2}[.-]\d{2})[T_ ](?P<hm>\d{2}:\d{2}):(?P<s>\d{2}(?:\.\d+)?)"
@@ -90,3 +95,13 @@ def iso(when: datetime) -> str:
 def floor_minute(when: datetime) -> datetime:
     """The start of the minute that holds `when`."""
     return when.replace(second=0, microsecond=0)
+
+
+def iso_column(times: pd.Series) -> np.ndarray:
+    """ISO 8601 with Z of each UTC time of a column, fractions only where any time has one."""
+    import numpy as np  # as erfa above
+
+    moments = times.dt.tz_convert(None).to_numpy()
+    whole = moments.astype("datetime64[s]")
+    texts = np.datetime_as_string(whole if (whole == moments).all() else moments)
+    return np.char.add(texts, "Z").astype(object)
