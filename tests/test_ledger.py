@@ -1,0 +1,63 @@
+from datetime import timedelta
+
+import pandas as pd
+from test_listing import EUV, SHORT, read
+
+from flareset.download import COLUMNS
+from flareset.ledger import ledger
+from flareset.listing import images_of
+from flareset.partition import partition
+from flareset.sample import Quota, choose, draw, shortages
+from flareset.series import recordset
+from flareset.standin import catalogue
+
+
+def test_every_slot_and_file_has_its_status() -> None:
+    # A page that begins a minute early, with a slot and an image missing.
+    begin = SHORT.window_start - timedelta(minutes=1)
+    made = catalogue.export(recordset(EUV, begin, SHORT.window_end, [131]), 128)
+    files = [
+        file
+        for file in made.files
+        if "18:03:01Z" not in file.record
+        and not ("18:04:01Z" in file.record and "image" in file.name)
+    ]
+    made = catalogue.Export(made.requestid, made.folder, tuple(files), 1, made.exptime)
+    listing, facts = read(catalogue.listing_page(made))
+    images = partition(images_of(listing, "image"), SHORT)
+    quota = Quota(1, 1, 500, 3)
+    candidates = draw(images, "test", 131, quota)
+    inside = images[images["phase"] != "outside"]
+    statuses = ["verified"] * len(inside)
+    statuses[2], statuses[-2] = "failed", "rejected"
+    manifest = pd.DataFrame("", index=range(len(inside)), columns=COLUMNS).assign(
+        record=inside["record"].to_numpy(),
+        filename=inside["filename"].to_numpy(),
+        status=statuses,
+        tries=1,
+        bytes=pd.array([9] * len(inside), dtype="Int64"),
+    )
+    manifest.loc[2, "reason"] = "HTTP 404"
+    manifest = manifest.drop(index=5)
+    good = manifest["filename"][manifest["status"] == "verified"]
+    chosen = choose(candidates, candidates["filename"].isin(good), quota)
+    table = ledger(
+        listing, images, manifest, SHORT, 131,
+        series=EUV, facts=facts, shortages=shortages(chosen, SHORT, quota),
+    )  # fmt: skip
+    counts = table["status"].value_counts().to_dict()
+    assert counts["outside"] == 5
+    assert counts["failed"] == counts["rejected"] == counts["not_needed"] == 1
+    assert counts["verified"] == len(inside) - 3
+    by_record = table.set_index("record")
+    gone = by_record.loc["aia.lev1_euv_12s[2014-01-07T18:03:01Z][131]"]
+    assert (gone["status"], gone["phase"]) == ("no_record", "pre")
+    bare = by_record.loc["aia.lev1_euv_12s[2014-01-07T18:04:01Z][131]"]
+    assert (bare["status"], bare["reason"]) == ("no_image", "the record lists only spikes")
+    assert table.loc[table["status"] == "failed", "reason"].tolist() == ["HTTP 404"]
+    short = table[table["reason"].str.startswith("the draw")]
+    drawn = (chosen["phase"] == "pre").sum()
+    assert short["reason"].tolist() == [
+        f"the draw: {drawn} of 500 wanted could be drawn from this bin"
+    ]
+    assert table["time"].is_monotonic_increasing
