@@ -63,4 +63,7 @@ def exit_status(main: Callable[[], None]) -> int:
     except FlaresetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on from here", file=sys.stderr)
+        return 130
     return 0
