@@ -26,4 +26,13 @@ rule all:
         f"{RESULTS}/data_selection/images.csv",
         f"{RESULTS}/summary.csv",
         f"{RESULTS}/provenance.json",
+        # Snakemake does not miss a file in the middle while its consumers are up to date: without
+        # these, a stage that failed after a change would be forgotten by the next run.
+        every_job("listing.csv"),
+        every_job("page.json"),
+        every_job("manifest.csv"),
+        every_job("partition.csv"),
+        every_job("sample.csv"),
+        every_job("account.json"),
+        rules.summary.input.ledgers,
     localrule: True

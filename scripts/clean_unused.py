@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from flareset.download import read_manifest
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--jobs", required=True, nargs="+", help="<event_id>/<wavelength> of each")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
+    parser.add_argument("--list", required=True, type=Path, help="output: every unused path")
     parser.add_argument("--remove", action="store_true", help="remove what is listed")
     args = parser.parse_args()
 
@@ -27,23 +29,25 @@ def main() -> None:
                 f"{manifest}: not there, so what {job} needs is not known; run snakemake first"
             )
         used |= set(read_manifest(manifest)["path"])
-    jobs = [
-        (event_id, int(wavelength)) for event_id, wavelength in (j.split("/") for j in args.jobs)
-    ]
-    with Store(args.store, "", "").in_use(os.getcwd()):
-        found = unused_files(args.store, used) + unused_results(args.results, jobs)
-        total = 0
-        for path in found:
-            total += size_of(path)
-            print(f"{'removed' if args.remove else 'unused'}: {path}")
-            if args.remove:
-                remove(path)
-    print(f"{len(found)} unused, {total / 1e9:.3f} GB")
+    jobs = [(event, int(wavelength)) for event, wavelength in (j.split("/") for j in args.jobs)]
+    with Store(args.store, "", "").in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())):
+        folders = unused_results(args.results, jobs)
+        files, shared = unused_files(args.store, used, folders)
+        found = [*files, *folders]
+        total = sum(size_of(path) for path in found)
+        args.list.write_text("".join(f"{path}\n" for path in found))
+        for path in found if args.remove else []:
+            remove(path)
+    done = "removed" if args.remove else "unused"
+    for path in folders:
+        print(f"{done}: {path}")
+    for folder, number in sorted(Counter(path.parent for path in files).items()):
+        print(f"{done}: {number} files in {folder}")
+    print(f"{done}: {len(found)} in all, {total / 1e9:.3f} GB; every path is in {args.list}")
+    if shared:
+        print(f"kept: {len(shared)} files that the results of another campaign are linked to")
     if found and not args.remove:
-        print(
-            "Nothing was removed. A store shared with other campaigns holds their files too."
-            " To remove what is listed: snakemake clean_unused --config clean=remove"
-        )
+        print("Nothing was removed. To remove them, add --config clean=remove to this command.")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main() -> None:
     name = f"{event.event_id} {args.wavelength}"
     store = Store(args.store, settings["archive_name"], settings["series"])
     with (
-        store.in_use(os.getcwd()),
+        store.in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())),
         open_archive(args.archive, [event.flare, *event.other_flares]) as archive,
         _terminal(args.terminal) as terminal,
     ):

@@ -12,19 +12,27 @@ from flareset.links import sync_folder
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", required=True, nargs="+", help="event.json of every event")
-    parser.add_argument("--samples", required=True, nargs="+", help="sample.csv of every job")
-    parser.add_argument("--logs", required=True, nargs="+", help="sampling_log.csv of every job")
+    parser.add_argument(
+        "--samples",
+        required=True,
+        nargs="+",
+        type=Path,
+        help="<event_id>/<wavelength>/sample.csv of every job; its sampling_log.csv lies beside it,"
+        " the event.json above",
+    )
     parser.add_argument("--store", required=True, help="the folder of verified files")
     parser.add_argument("--folder", required=True, help="output: the data set's folder")
     args = parser.parse_args()
 
     folder = Path(args.folder)
     samples = read_samples(args.samples)
-    images = label_images(samples, [read_event(path) for path in args.events])
+    folders = sorted({path.parents[1] for path in args.samples})
+    images = label_images(samples, [read_event(path / "event.json") for path in folders])
     sync_folder(folder / "fits" / "raw", image_links(samples, Path(args.store)))
-    # A log lies at …/<event_id>/<wavelength>/sampling_log.csv.
-    logs = {f"{p.parent.parent.name}.{p.parent.name}.csv": p for p in map(Path, args.logs)}
+    logs = {
+        f"{path.parents[1].name}.{path.parent.name}.csv": path.with_name("sampling_log.csv")
+        for path in args.samples
+    }
     sync_folder(folder / "sampling_logs", logs)
     write_labels(images, folder)
     print(f"{len(images)} drawn, {(images['label'] == 1).sum()} of them in the flare")

@@ -30,7 +30,7 @@ def main() -> None:
     if args.page:
         origin, text = args.page, page_text(args.page)
     elif args.archive["kind"] == "rehearsal":
-        wanted = recordset(series, event.window_start, event.window_end, settings["wavelengths"])
+        wanted = recordset(series, event.window_start, event.window_end, [args.wavelength])
         origin = f"the stand-in's page of {wanted}"
         text = catalogue.listing_page(catalogue.export(wanted, args.archive["frame_size"]))
     else:
@@ -41,7 +41,7 @@ def main() -> None:
             event,
             args.wavelength,
             series=series,
-            wavelengths=settings["wavelengths"],
+            wavelengths=args.archive["wavelengths"],
             hosts=args.archive["hosts"],
             accept=settings["accept"],
         )
@@ -52,6 +52,8 @@ def main() -> None:
     print(f"{origin}: {len(listing)} files at {args.wavelength} of {facts.count} on the page")
     if facts.accepted:
         print(f"taken as it is (accept_pages): {facts.accepted}")
+    if facts.edges:
+        print(f"warning: {facts.edges}; the window's edges count as without records")
 
 
 if __name__ == "__main__":

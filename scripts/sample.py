@@ -49,7 +49,15 @@ def main() -> None:
     table = sample_table(chosen, manifest, event.event_id, args.wavelength)
     table.to_csv(args.sample, index=False, lineterminator="\n")
     asked = recordset(series, event.window_start, event.window_end, [args.wavelength])
-    entry = account(event, args.wavelength, images, chosen, booked["status"], asdict(facts), asked)
+    entry = account(
+        event,
+        args.wavelength,
+        images,
+        chosen,
+        booked["status"][booked["record"] != ""],
+        asdict(facts),
+        asked,
+    )
     Path(args.account).write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
     print(f"{len(chosen)} images drawn; {len(short)} bins came short (see the ledger)")
 

@@ -24,7 +24,11 @@ def main() -> None:
     accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
     write_summary(summarise(accounts), args.csv, args.markdown)
     logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
-    outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs}
+    ledgers = {
+        args.results / "ledger" / f"{entry['event_id']}.{entry['wavelength']}.csv"
+        for entry in accounts
+    }
+    outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs, *ledgers}
     history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
     Path(args.provenance).write_text(json.dumps(history, indent=1, sort_keys=True) + "\n")
 

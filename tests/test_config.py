@@ -38,7 +38,7 @@ def test_all_problems_are_named_at_once() -> None:
         fetch="some",
     )
     for expected in (
-        "windw: unknown key; known here: ",
+        "windw: unknown key; did you mean window? Known here: ",
         "archive.conections: unknown key",
         "archive.max_file_size: 'big' is not a number and kB, MB or GB",
         "window.pre: 178 is not of type string",

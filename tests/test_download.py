@@ -56,6 +56,9 @@ class Bench:
     def stored(self) -> list[Path]:
         return sorted(self.store.root.rglob("*.fits"))
 
+    def ranges(self) -> list[str]:
+        return [text for text in self.server.ranges if text]
+
     def requests(self, name: str) -> int:
         return sum(n for path, n in self.server.log.items() if path.endswith(name))
 
@@ -154,6 +157,14 @@ def test_going_on_with_a_part(bench: Callable[..., Bench]) -> None:
     note = {"url": b.archive.url_of(row["url"]), "validator": f'"{row["filename"]}"'}
     part.with_name(part.name + ".json").write_text(json.dumps(note))
     assert b.fetch(1)["sha256"].tolist() == manifest["sha256"].tolist()
+    assert b.ranges() == [f"bytes={BLOCK * 3}-"]
+    # A job killed between the last byte and the check leaves a whole part.
+    b.store.remove(path)
+    part.write_bytes(whole)
+    part.with_name(part.name + ".json").write_text(json.dumps(note))
+    again = b.fetch(1)
+    assert again["sha256"].tolist() == manifest["sha256"].tolist()
+    assert again["tries"].tolist() == [2]
     # A part of a file that has changed since is not gone on with.
     b.store.remove(path)
     part.write_bytes(b"old" * 1000)

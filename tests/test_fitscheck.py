@@ -125,6 +125,14 @@ def test_a_spikes_table_under_an_images_name(check: Callable) -> None:
     assert "holds no image (a spikes table?)" in refused(check, spikes)
 
 
+def test_times_that_contradict_each_other(check: Callable) -> None:
+    whole = without_checksums(made())
+    other_day = whole.replace(b"T_OBS   = '2014-01-07", b"T_OBS   = '2014-01-08")
+    assert "it is another record" in refused(check, other_day)
+    other_slot = whole.replace(b"T_REC   = '2014-01-07", b"T_REC   = '2014-01-05")
+    assert "it is another record" in refused(check, other_slot)
+
+
 def test_t_obs_alone_is_proof_enough(check: Callable) -> None:
     # A lev1 header has T_OBS rounded to the second as its T_REC.
     whole = without_checksums(made()).replace(b"T_REC   =", b"XREC    =")

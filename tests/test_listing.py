@@ -93,7 +93,9 @@ def test_index_samples(real: Path) -> None:
     assert listing["segment"].tolist() == ["image", "spikes", "image"]
     assert "url-tar" in refused(page_text(folder / "s2/index.html"), event)
     assert "protocol 'as-is'" in refused(page_text(folder / "s3/index.html"), event)
-    assert "the export is empty: count says 0" in refused(page_text(folder / "s4/index.html"))
+    assert "the export is empty, its count is 0: warning=No FITS files" in refused(
+        page_text(folder / "s4/index.html")
+    )
 
 
 def test_round_trip(page: str, tmp_path: Path) -> None:
@@ -133,9 +135,9 @@ LINK = "https://jsoc1.stanford.edu"
         (f'"{LINK}/', '"/', "not a link to a web server"),
         ("S00000/aia", "S00000/../aia", "does not end in the file name"),
         ("S00000/aia", "S00000/%2e%2e/aia", "does not end in the file name"),
-        (">aia.lev1_euv_12s.2014", ">../aia.lev1_euv_12s.2014", "not a bare file name"),
-        (">aia.lev1_euv_12s.2014", ">x/aia.lev1_euv_12s.2014", "not a bare file name"),
-        (">aia.lev1_euv_12s.2014", ">.aia.lev1_euv_12s.2014", "not a bare file name"),
+        (">aia.lev1_euv_12s.2014", ">../aia.lev1_euv_12s.2014", "not a bare name of a FITS file"),
+        (">aia.lev1_euv_12s.2014", ">x/aia.lev1_euv_12s.2014", "not a bare name of a FITS file"),
+        (">aia.lev1_euv_12s.2014", ">.aia.lev1_euv_12s.2014", "not a bare name of a FITS file"),
     ],
 )  # fmt: skip
 def test_refusals(page: str, old: str, new: str, message: str) -> None:
@@ -173,8 +175,19 @@ def test_a_window_that_does_not_belong_to_the_event(page: str) -> None:
     assert "belongs to another event" in refused(page, other, accept=True)
     begin = SHORT.window_start - timedelta(minutes=30)
     wider = Event("test", SHORT.flare_start, SHORT.flare_end, None, begin, SHORT.window_end, (131,))
-    assert "does not cover the event's window" in refused(page, wider)
-    assert "does not cover" in read(page, wider, accept=True)[1].accepted
+    # A gap of the archive at the window's edge, or an export that was narrower: both are told.
+    assert read(page)[1].edges == ""
+    assert "span 2014-01-07T18:01:01Z to 2014-01-07T18:12:49Z only" in read(page, wider)[1].edges
+    shifted = Event(
+        "test",
+        SHORT.flare_start,
+        SHORT.flare_end,
+        None,
+        begin,
+        SHORT.window_end - timedelta(minutes=3),
+        (131,),
+    )
+    assert "belongs to another event" in refused(page, shifted)
 
 
 def test_a_wider_page_is_taken_and_its_edges_lie_outside(page: str) -> None:
@@ -222,3 +235,26 @@ def test_a_leap_second_empties_no_slot() -> None:
 
 def test_facts_default_to_not_accepted() -> None:
     assert PageFacts("", 1, 1, "", "url", "fits").accepted == ""
+
+
+def test_a_page_cut_anywhere_is_seen(page: str) -> None:
+    count = re.search(r"count</b></td><td>(\d+)", page)[1]
+    for length in range(0, len(page) - 40, 997):
+        message = refused(page[:length])
+        assert any(
+            text in message
+            for text in (
+                "not a listing that JSOC's",
+                "no usable count",
+                f"count says {count} files, but it lists",
+            )
+        ), (length, message)
+
+
+def test_names_that_say_no_segment_are_images(page: str) -> None:
+    listing, _ = read(page.replace(".image_lev1.fits", ".fits"))
+    assert set(listing["segment"]) == {"image", "spikes"}
+
+
+def test_no_protocol_is_no_reason(page: str) -> None:
+    assert len(read(page.replace("<tr><td><b>protocol</b></td><td>fits</td></tr>\n", ""))[0])

@@ -22,6 +22,9 @@ def test_a_moving_line_in_a_terminal_and_few_plain_lines_in_a_log() -> None:
     assert "\r" not in log.getvalue()
     first, last = log.getvalue().splitlines()
     assert first == "flare 131: 34/100 images, 34.0 MB, 3.3 MB/s, 0:20 left"
-    assert last == "flare 131: 51/100 images, 1 failed, 50.0 MB, 3.3 MB/s, 0:14 left"
+    assert (
+        last == "flare 131: 51/100 images, 1 failed, 50.0 MB, 3.3 MB/s, 0:14 left"
+        " (50 fetched, 0 in the store before)"
+    )
     assert terminal.getvalue().count("\r\033[K") > 20
     assert terminal.getvalue().count("\n") == 1

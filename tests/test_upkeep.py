@@ -1,9 +1,12 @@
 """The targets that are asked for by name."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from conftest import TWO_FLARES, Project
+
+from flareset.standin.server import StandIn
 
 
 def test_plan_downloads_nothing(project: Project) -> None:
@@ -34,7 +37,7 @@ def test_verify_and_repair(done: Project) -> None:
     text = done.run("verify", fails=True).text
     assert f"{first.name}: its bytes changed (sha256)" in text
     assert f"{second.name}: is missing" in text
-    assert "2 of 31 files are damaged; `snakemake repair` fetches them again" in text
+    assert "2 of 31 files are damaged; the target `repair` fetches them again" in text
     assert done.planned() == {}, "Snakemake cannot know"
     text = done.run("repair").text
     assert "2/2 images" in text
@@ -55,7 +58,7 @@ def test_verify_before_anything_ran(project: Project) -> None:
 
 
 def test_clean_unused(done: Project) -> None:
-    assert "0 unused" in done.run("clean_unused").text
+    assert "unused: 0 in all" in done.run("clean_unused").text
     done.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
     done.run()
     text = done.run("clean_unused").text
@@ -64,10 +67,10 @@ def test_clean_unused(done: Project) -> None:
     assert "unused: results/ledger/2014-02-24T235710.131.csv" in text
     assert "Nothing was removed" in text
     before = done.stored()
-    done.run("clean_unused", "--config", "clean=remove")
+    assert "removed: 16 files" in done.run("clean_unused", "--config", "clean=remove").text
     assert len(done.stored()) == 15 < len(before) == 31
     assert not done.path("results/final_fits/2014-02-24T235710").exists()
-    assert "0 unused" in done.run("clean_unused").text
+    assert "unused: 0 in all" in done.run("clean_unused").text
     done.run("verify")
     assert done.planned() == {}
 
@@ -76,3 +79,48 @@ def test_clean_unused_knows_when_it_does_not_know(done: Project) -> None:
     done.events(TWO_FLARES + "2014-04-18 12:34:22,2014-04-18 12:38:46,,,,\n")
     assert "run snakemake first" in done.run("clean_unused", fails=True).text
     assert len(done.stored()) == 31
+
+
+def test_clean_unused_leaves_what_another_campaign_uses(done: Project) -> None:
+    other = Project(done.folder / "other")
+    other.configure(store="../store")
+    other.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
+    other.run()
+    text = other.run("clean_unused", "--config", "clean=remove").text
+    assert "kept: 32 files that the results of another campaign are linked to" in text
+    done.run("verify")
+
+
+def test_repair_where_the_archive_has_other_bytes_now(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    project.use(serve())
+    project.run()
+    # The same images from a server with another sky: as good, but other bytes.
+    flares = [event.flare for event in project.read_events()]
+    project.configure(archive={"data_url": serve(flares=flares).url})
+    image = next(
+        row for row in project.table("results/data_selection/images.csv") if row["phase"] == "flare"
+    )
+    (path,) = project.path("store").rglob(image["filename"])
+    path.unlink()
+    assert "other bytes; run snakemake to take them over" in project.run("repair").text
+    assert project.planned()["download"] == 1
+    project.run()
+    again = project.table("results/data_selection/images.csv")
+    (new,) = [row for row in again if row["filename"] == image["filename"]]
+    assert new["sha256"] != image["sha256"]
+    project.run("verify")
+
+
+def test_plan_names_the_exports_to_ask_for(project: Project, serve: Callable[..., StandIn]) -> None:
+    project.use(serve())
+    project.configure(wavelengths=[131, 171])
+    first, second = sorted(project.path("export_pages").iterdir())
+    first.rename(first.with_name("2014-01-07T180534.131.html"))
+    second.unlink()
+    text = project.run("plan").text
+    assert "2014-01-07T180534  aia.lev1_euv_12s[2014-01-07T18:01:00Z/12m][171]{image}" in text
+    assert "2014-02-24T235710  aia.lev1_euv_12s[2014-02-24T23:53:00Z/13m][131,171]{image}" in text
+    assert "export_pages/2014-02-24T235710.html" in text
+    assert re.search(r"2014-01-07T180534 +131 +60", text)

@@ -5,13 +5,17 @@ import json
 import random
 import re
 import shutil
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL, TWO_FLARES, Project
 
-from flareset.standin.server import Fault, StandIn
+from flareset.standin.frames import Frame, Frames
+from flareset.standin.server import Fault, StandIn, running
 
 ALL = {"event": 2, "list": 2, "download": 2, "partition": 2, "sample": 2, "label": 1, "summary": 1}
 ONE = {"event": 1, "list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}
@@ -230,7 +234,10 @@ def test_same_bytes_however_it_is_run(
 
     other_seed = Project(tmp_path / "seed", {"sample": {"seed": 8}})
     other_seed.run()
-    assert other_seed.data_set().keys() != expected.keys()
+    other = other_seed.data_set()
+    assert other.keys() != expected.keys()
+    for name in ("images.csv", "image_labels.csv", f"sampling_logs/{A}.131.csv"):
+        assert other[name] != expected[name]
 
 
 def test_one_lost_image_changes_its_bin_alone(
@@ -258,6 +265,10 @@ def test_one_lost_image_changes_its_bin_alone(
     again.configure(completeness={"allow_missing": 1})
     again.run()
     after = again.table("results/data_selection/images.csv")
+    bin_ = flare[2]["time"][:16]
+    assert [r for r in before if r["time"][:16] != bin_] == [
+        r for r in after if r["time"][:16] != bin_
+    ], "every other row is as it was, to the letter"
     gone = {r["filename"] for r in before} - {r["filename"] for r in after}
     come = {r["filename"] for r in after} - {r["filename"] for r in before}
     assert gone == {lost}
@@ -305,14 +316,17 @@ def test_several_wavelengths_and_overlapping_flares(project: Project) -> None:
         r["filename"]: r["label"] for r in project.table("results/data_selection/image_labels.csv")
     }
     assert all(labels[row["filename"]] == row["label"] for row in images)
-    # One more wavelength for one event runs that alone.
-    project.events(project.path("config/events.csv").read_text())
+    # One more wavelength runs that alone.
+    project.configure(wavelengths=[131, 171, 193])
+    assert project.planned() == {
+        "list": 2, "download": 2, "partition": 2, "sample": 2, "label": 1, "summary": 1
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("config", "events", "message"),
     [
-        ({"windoww": {}}, TWO_FLARES, "windoww: unknown key"),
+        ({"windoww": {}}, TWO_FLARES, "windoww: unknown key; did you mean window?"),
         (
             {},
             "event_starttime,event_endtime\nx,y\n",
@@ -352,7 +366,7 @@ def test_a_shortened_page_may_be_taken_as_it_is(
     project.configure(accept_pages=[A])
     project.run()
     ledger = project.path(f"results/ledger/{A}.131.csv").read_text()
-    assert f"accept_pages took as it is: {expected}" in ledger
+    assert f"accept_pages took the page as it is: {expected}" in ledger
     history = json.loads(project.path("results/provenance.json").read_text())
     assert history["events"][0]["page"]["accepted"] == expected
 
@@ -366,3 +380,104 @@ def test_command_line_overlays_and_directories(tmp_path: Path) -> None:
         phases = [row["phase"] for row in csv.DictReader(file)]
     assert (phases.count("pre"), phases.count("post")) == (4, 6)
     assert SMALL["sample"]["pre"] == 5
+
+
+def test_a_stage_that_failed_after_a_change_is_not_forgotten(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    server = serve()
+    project.use(server)
+    project.configure(fetch="all", completeness={"allow_missing": 1})
+    page = project.path(f"export_pages/{A}.html").read_text()
+    name = re.findall(r">(aia[^<]*image_lev1.fits)<", page)[30]
+    server.faults.append(Fault("status", name, code=404))
+    project.run()
+    project.configure(completeness={"allow_missing": 0})
+    for _ in range(3):
+        assert name in project.run(fails=True).text
+    assert "not finished" in project.run("verify").text
+    project.configure(completeness={"allow_missing": 1})
+    project.run()
+    assert project.planned() == {}
+
+
+def test_lost_intermediates_are_made_again(copy: Project) -> None:
+    copy.path(f"results/ledger/{A}.131.csv").unlink()
+    assert copy.planned()["sample"] == 1
+    copy.path(f"results/events/{A}/131/manifest.csv").unlink()
+    assert copy.planned()["download"] == 1
+    expected = copy.data_set()
+    copy.run()
+    assert copy.data_set() == expected
+
+
+def test_images_rejected_for_their_quality(
+    project: Project, serve: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Frames._keywords
+    eclipsed = re.compile("T18062|T18080|T18012")
+
+    def keywords(self: Frames, frame: Frame, *args: object) -> list:
+        cards = plain(self, frame, *args)
+        word = 0x2000 if eclipsed.search(frame.name) else 0x100
+        return [(k, word if k == "QUALITY" else v, c) for k, v, c in cards]
+
+    monkeypatch.setattr(Frames, "_keywords", keywords)
+    project.use(serve())
+    project.configure(fetch="all")
+    project.run()
+    ledger = project.table(f"results/ledger/{A}.131.csv")
+    rejected = [row for row in ledger if row["status"] == "rejected"]
+    assert {row["reason"] for row in rejected} == {"QUALITY 0x00002000: eclipse"}
+    assert len(rejected) == 3
+    names = {row["filename"] for row in rejected}
+    images = project.table("results/data_selection/images.csv")
+    assert not names & {row["filename"] for row in images}
+    assert {row["QUALITY"] for row in images} == {"256"}
+    linked = {path.name for path in project.path("results/final_fits").rglob("*.fits")}
+    assert not names & linked
+    everything = project.data_set()
+    sampled = Project(project.folder / "sampled")
+    sampled.use(serve())
+    sampled.run()
+    assert sampled.data_set() == everything
+
+
+def test_a_plain_server_and_folders_with_spaces(tmp_path: Path) -> None:
+    """Python's own file server: HTTP/1.0, no ETag, no ranges."""
+    project = Project(tmp_path / "campaign")
+    mirror = tmp_path / "mirror"
+    server = StandIn(frame_size=128)
+    with running(server):
+        project.use(server)
+    for page in server.pages.values():
+        for link in re.findall(r'HREF="https://jsoc1.stanford.edu(/[^"]*image_lev1.fits)"', page):
+            path = mirror / link[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"".join(server.frames.file(Frame.of(path.name))))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(mirror))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        handler.log_message = None
+        threading.Thread(target=plain.serve_forever, daemon=True).start()
+        project.configure(
+            archive={"data_url": f"http://localhost:{plain.server_port}"},
+            results="my results",
+            store="my store",
+        )
+        project.run()
+        plain.shutdown()
+    assert len(project.table("my results/data_selection/image_labels.csv")) == 31
+
+
+def test_a_page_of_spikes_alone(project: Project, serve: Callable[..., StandIn]) -> None:
+    server = serve()
+    project.use(server)
+    page = project.path(f"export_pages/{A}.html")
+    text = re.sub(r"<tr><td>aia[^\n]*image_lev1[^\n]*\n", "", page.read_text())
+    rows = text.count("<tr><td>aia")
+    page.write_text(re.sub(r"(count</b></td><td>)\d+", rf"\g<1>{rows}", text))
+    project.run()
+    ledger = project.table(f"results/ledger/{A}.131.csv")
+    assert {row["status"] for row in ledger} <= {"no_image", "no_record"}
+    assert len(project.table("results/data_selection/image_labels.csv")) == 6 + 10
+    assert project.table("results/summary.csv")[0]["total"] == "0"

@@ -74,7 +74,7 @@ class Archive:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.data_url = data_url
-        self.hosts = hosts
+        self.hosts = [host.lower() for host in hosts]
         self.patience = patience
         self.max_file_size = max_file_size
         self.stopping = threading.Event()
@@ -88,7 +88,11 @@ class Archive:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = urlsplit(data_url).hostname not in ("127.0.0.1", "::1")
+        self._session.trust_env = urlsplit(data_url).hostname not in (
+            "localhost",
+            "127.0.0.1",
+            "::1",
+        )
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
@@ -142,6 +146,10 @@ class Archive:
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
         try:
             with self._get(url, headers) as response:
+                if response.status_code == 416 and have:
+                    # The part is whole already, or the file has shrunk: begin again.
+                    note.unlink(missing_ok=True)
+                    raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
                 if have and not _continues(response, have):
                     have = 0
                 if response.status_code == 206 and not have:
@@ -189,27 +197,30 @@ class Archive:
             )
             if response.status_code not in _REDIRECTS:
                 return self._accepted(response)
-            target = urljoin(url, response.headers.get("Location", ""))
             response.close()
-            self._check_redirect(target)
-            url = target
+            url = self._redirected(url, response.headers.get("Location", ""))
         raise TransferError(f"more than {_MOST_REDIRECTS} redirects", permanent=True)
 
-    def _check_redirect(self, target: str) -> None:
-        goal = urlsplit(target)
+    def _redirected(self, url: str, location: str) -> str:
+        """Where a redirect leads, if that is allowed."""
         allowed = {*self.hosts, urlsplit(self.data_url).netloc}
-        if goal.scheme not in ("http", "https") or not {goal.hostname, goal.netloc} & allowed:
+        try:
+            target = urljoin(url, location)
+            goal = urlsplit(target)
+            fine = goal.scheme in ("http", "https") and {goal.hostname, goal.netloc} & allowed
+        except ValueError:
+            target, fine = location, False
+        if not fine:
             raise TransferError(
                 f"the server redirects to {target}, which is not in archive.hosts", permanent=True
             )
+        return target
 
     def _accepted(self, response: requests.Response) -> requests.Response:
         status = response.status_code
-        if status in (200, 206):
+        if status in (200, 206) or (status == 416 and "Range" in response.request.headers):
             return response
         response.close()
-        if status == 416:
-            raise TransferError("HTTP 416: the part on disk does not fit the file")
         raise TransferError(
             f"HTTP {status} {response.reason}",
             permanent=status in _PERMANENT,

@@ -6,6 +6,7 @@ Read by every job that Snakemake starts, so nothing heavy is imported.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
+from flareset.pages import find_page
 from flareset.series import SERIES
 from flareset.times import parse_duration
 
@@ -46,22 +48,37 @@ class Campaign:
             (e.event_id, wavelength) for e in self.events.values() for wavelength in e.wavelengths
         ]
 
+    def page(self, event_id: str, wavelength: int) -> Path | None:
+        """The saved export page of a job, or None where there is none."""
+        return find_page(self.config["export_pages"], self.events[event_id], wavelength)
+
     @property
-    def archive_name(self) -> str:
-        """What the store's files come from: rehearsals never mix with observations."""
+    def listable(self) -> list[tuple[str, int]]:
+        """The jobs that can be listed now: a rehearsal makes the pages that it does not find."""
+        rehearsal = self.config["archive"]["kind"] == "rehearsal"
+        return [job for job in self.jobs if rehearsal or self.page(*job)]
+
+    def archive_name(self, event_id: str) -> str:
+        """What an event's files in the store come from: rehearsals never mix with observations.
+
+        A rehearsal's frames show the flares of the event's window, so those are in the name: the
+        same name and record always mean the same bytes.
+        """
         archive = self.config["archive"]
-        if archive["kind"] == "rehearsal":
-            return f"rehearsal-{archive['frame_size']}"
-        return str(archive["kind"])
+        if archive["kind"] != "rehearsal":
+            return str(archive["kind"])
+        sky = hashlib.sha256(self.events[event_id].sky.encode()).hexdigest()[:12]
+        return f"rehearsal-{archive['frame_size']}-{sky}"
 
     def settings(self, stage: str, event_id: str = "") -> str:
         """The settings that shape a stage's outputs, as sorted JSON: a change makes it stale."""
         config = self.config
         settings: dict[str, Any] = {"series": config["series"], "segment": config["segment"]}
-        if stage in ("list", "plan", "download", "verify"):
-            settings["archive_name"] = self.archive_name
+        if stage in ("list", "download"):
+            settings["archive_name"] = self.archive_name(event_id)
+        if stage in ("plan", "verify"):
+            settings["archive_names"] = {name: self.archive_name(name) for name in self.events}
         if stage == "list":
-            settings["wavelengths"] = sorted(self.events[event_id].wavelengths)
             settings["accept"] = event_id in config["accept_pages"]
         if stage in ("plan", "download"):
             settings["fetch"] = config["fetch"]
@@ -74,14 +91,21 @@ class Campaign:
         return json.dumps(settings, sort_keys=True)
 
     def environment(self) -> dict[str, str]:
-        """What jobs find in their environment: this Python first, and how the archive is reached.
+        """What jobs find in their environment: this Python first, how the archive is reached, what
+        channels are asked for, and whose run it is.
 
         No result depends on these, so no job goes stale when they change.
         """
         keys = ("kind", "data_url", "hosts", "connections", "patience", "max_file_size")
         settings = {key: self.config["archive"][key] for key in (*keys, "frame_size")}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        return {"FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True), "PATH": path}
+        asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
+        settings["wavelengths"] = sorted(asked)
+        return {
+            "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
+            "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
+            "PATH": path,
+        }
 
     @property
     def public_config(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     problems = [_sentence(error) for error in errors]
     if not problems:
         config = _with_defaults(config, schema)
+        if isinstance(seed := config["sample"]["seed"], float):
+            config["sample"]["seed"] = int(seed)  # 7.0 is an integer to JSON Schema
         problems = _contradictions(config)
     if problems:
         raise ConfigError(
@@ -75,7 +78,9 @@ def _sentence(error: Any) -> str:
         unknown = sorted(set(error.instance) - set(known), key=str)
         prefix = f"{where}." if where else ""
         keys = ", ".join(f"{prefix}{key}" for key in unknown)
-        return f"{keys}: unknown key; known here: {', '.join(known)}"
+        near = get_close_matches(str(unknown[0]), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{keys}: unknown key{hint} Known here: {', '.join(known)}"
     if error.validator == "format":
         return f"{where}: {error.instance!r} is not {_HINTS[error.validator_value]}"
     if error.validator == "type":

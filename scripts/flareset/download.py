@@ -152,13 +152,18 @@ def _manifest(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "tries": outcome.tries,
             "bytes": outcome.facts.get("bytes"),
             "sha256": outcome.facts.get("sha256", ""),
-            **{key: outcome.facts.get("keywords", {}).get(key) for key in KEYWORDS},
+            **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORDS},
         }
         for outcome in outcomes
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["bytes"] = table["bytes"].astype("Int64")
     return table.sort_values("filename", ignore_index=True)
+
+
+def _text(value: object) -> str:
+    """A keyword's value as the CSV shows it: one row never decides how another's is written."""
+    return "" if value is None else str(value)
 
 
 def check_complete(manifest: pd.DataFrame, allow_missing: int, where: str) -> None:

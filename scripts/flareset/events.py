@@ -21,8 +21,6 @@ from flareset.times import floor_minute, iso, parse_utc
 
 REQUIRED = ("event_starttime", "event_endtime")
 EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
-# HEK's names for two of our columns; both work, the plain name first.
-ALIASES = {"goes_class": "fl_goescls", "noaa_ar": "ar_noaanum"}
 _MOST_ROWS_SHOWN = 50
 
 
@@ -60,6 +58,11 @@ class Event:
         return Flare(
             self.event_id, self.flare_start, self.flare_end, self.flare_peak, self.hpc_x, self.hpc_y
         )
+
+    @property
+    def sky(self) -> str:
+        """The flares in the event's window, its own first, as one text."""
+        return json.dumps([_flare_json(flare) for flare in (self.flare, *self.other_flares)])
 
     def to_json(self) -> str:
         """All that shapes the event's files, as one sorted text.
@@ -168,8 +171,14 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]
+                while not header[-1]:
+                    header.pop()
                 _check_header(path, line, header)
-            elif len(cells) != len(header):
+                continue
+            # Spreadsheets write empty columns behind the last one.
+            while len(cells) > len(header) and not cells[-1].strip():
+                cells.pop()
+            if len(cells) != len(header):
                 problems.append(
                     f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}"
                 )
@@ -192,6 +201,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
         raise EventsError(
             f"{path}, line {line}: no column {' and no column '.join(missing)};"
             f" the columns are {', '.join(header)}"
+            + ("; is the separator a comma?" if len(header) == 1 else "")
         )
     if double := sorted({name for name in header if header.count(name) > 1}):
         raise EventsError(f"{path}, line {line}: column {', '.join(double)} stands there twice")
@@ -228,12 +238,17 @@ class _Row:
         if end <= start:
             self._bad("event_endtime", f"is not after event_starttime {iso(start)}")
             return None
+        try:
+            earliest, latest = floor_minute(start - pre), floor_minute(end + post)
+        except OverflowError:
+            self._bad("event_starttime", "is too near the end of the calendar for its window")
+            return None
         if window_start is None:
-            window_start = floor_minute(start - pre)
+            window_start = earliest
         elif window_start > start:
             self._bad("jsoc_start_time", f"is after the flare's start {iso(start)}")
         if window_end is None:
-            window_end = max(floor_minute(end + post), end)
+            window_end = max(latest, end)
         elif window_end < end:
             self._bad("jsoc_end_time", f"is before the flare's end {iso(end)}")
         if len(self.problems) > before:
@@ -263,7 +278,7 @@ class _Row:
             return None
         try:
             return parse_utc(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             self._bad(column, "is not a time; write YYYY-MM-DD HH:MM:SS (UTC)")
             return None
 
@@ -281,7 +296,7 @@ class _Row:
     def _wavelengths(self, series: Series) -> tuple[int, ...]:
         text = self.row.get("wavelengths", "")
         parts = [part for part in re.split(r"[\s,;|\[\]]+", text) if part]
-        strange = [p for p in parts if not p.isdigit() or int(p) not in series.wavelengths]
+        strange = [p for p in parts if not p.isdecimal() or int(p) not in series.wavelengths]
         if strange:
             known = " ".join(str(w) for w in series.wavelengths)
             self._bad("wavelengths", f"has {strange}; {series.name} has {known}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from flareset.errors import StoreError
 from flareset.events import Event
 from flareset.times import iso_column
 
@@ -28,7 +29,18 @@ def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
 
 
 def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
-    """The data set's files: each drawn image's name and its file in the store."""
+    """The data set's files: each drawn image's name and its file in the store.
+
+    Raises StoreError where one name stands for two images.
+    """
+    sums = samples.drop_duplicates(["filename", "sha256"])
+    if (double := sums[sums["filename"].duplicated(keep=False)]).size:
+        first, second = (double.iloc[n] for n in (0, 1))
+        raise StoreError(
+            f"two images are called {first['filename']}: {first['record']} of event"
+            f" {first['event_id']} and {second['record']} of event {second['event_id']};"
+            " the data set needs names that differ"
+        )
     return {row.filename: store / row.path for row in samples.itertuples()}
 
 

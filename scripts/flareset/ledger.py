@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 
@@ -40,7 +42,10 @@ def ledger(
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
     table["time"] = iso_column(table["time"].dt.floor("s"))
-    return table[COLUMNS]
+    if facts.accepted:
+        note = f"accept_pages took the page as it is: {facts.accepted}"
+        table["reason"] = [f"{reason}; {note}".removeprefix("; ") for reason in table["reason"]]
+    return table.reindex(columns=COLUMNS)
 
 
 def _files(images: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -85,9 +90,9 @@ def _without_record(
 ) -> pd.DataFrame:
     slots = empty_slots(listing, event.window_start, event.window_end, series.cadence)
     times = pd.Series(slots)
-    reason = "the archive lists no record for this slot"
-    if facts.accepted:
-        reason = f"not on the page, which accept_pages took as it is: {facts.accepted}"
+    first, last = listing["t_rec"].min(), listing["t_rec"].max()
+    beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
+    reason = np.where((times < first) | (times > last), beyond, "the page lists no record here")
     records = [f"{series.name}[{t:%Y-%m-%dT%H:%M:%SZ}][{wavelength}]" for t in slots]
     return pd.DataFrame(
         {
@@ -103,9 +108,10 @@ def _without_record(
 
 def _short(shortages: pd.DataFrame, event: Event) -> pd.DataFrame:
     """A line per bin that came short, at the bin's first second."""
-    begin = {"pre": event.window_start, "post": event.flare_end}
+    start = pd.Timestamp(event.flare_start)
+    begin = {"pre": event.window_start, "post": event.flare_end + timedelta(seconds=1)}
     times = [
-        begin[row.phase] if row.phase in begin else pd.Timestamp(row.bin, tz="UTC")
+        begin[row.phase] if row.phase in begin else max(start, pd.Timestamp(row.bin, tz="UTC"))
         for row in shortages.itertuples()
     ]
     return pd.DataFrame(

@@ -23,11 +23,11 @@ from flareset.series import Series
 from flareset.times import iso, iso_column, name_time, parse_jsoc_time
 
 COLUMNS = ["record", "t_rec", "wavelength", "segment", "filename", "url", "time"]
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\.fits")
 _RECORD = re.compile(
     r"(?P<series>[^\[\]{}]+)\[(?P<t_rec>[^\]]+)\]\[(?P<wavelength>\d+)\](?:\{(?P<segment>\w+)\})?"
 )
-# The first and last records of a page may lie this far inside the window (gaps are shorter).
+# The first and last records of a window's page lie this near its edges, gaps apart.
 _EDGE = timedelta(minutes=2)
 # A file name's time is T_OBS, at most about a cadence after the record's T_REC.
 _NAME_TOLERANCE = timedelta(seconds=60)
@@ -35,7 +35,11 @@ _NAME_TOLERANCE = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class PageFacts:
-    """The summary table of a page; `accepted` says why a page was taken although incomplete."""
+    """The summary table of a page.
+
+    `accepted` says why a page was taken although incomplete, `edges` which part of the window lies
+    before its first or after its last record.
+    """
 
     requestid: str
     count: int
@@ -45,6 +49,7 @@ class PageFacts:
     protocol: str
     megabytes: int = 0
     accepted: str = ""
+    edges: str = ""
 
 
 def read_page(
@@ -64,13 +69,13 @@ def read_page(
     """
     rows, facts = _parse(text)
     listing = _rows_to_listing(rows, series=series, wavelengths=wavelengths, hosts=hosts)
-    incomplete = "; ".join(filter(None, (_wrong_count(facts), _wrong_span(listing, event, series))))
+    incomplete = _wrong_count(facts)
     if incomplete and not accept:
         raise ListingError(
             f"{incomplete}. Save the whole page again, or take it as it is with"
             f" accept_pages: [{event.event_id}] in the config"
         )
-    facts = replace(facts, accepted=incomplete)
+    facts = replace(facts, accepted=incomplete, edges=_edges(listing, event, series))
     wanted = listing[listing["wavelength"] == wavelength]
     if wanted.empty:
         raise ListingError(f"the page lists no record at {wavelength}")
@@ -98,6 +103,9 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
         else:
             link = cells[1].find("a")
             rows.append((key, str(link["href"]) if link and link.has_attr("href") else "", value))
+    cut = not text.rstrip().lower().endswith("</html>")
+    if cut and rows and not rows[-1][1].endswith(f"/{rows[-1][2]}"):
+        rows.pop()  # the row that the cut went through
     method, protocol = summary.get("method", ""), summary.get("protocol", "")
     if summary.get("status", "0") != "0":
         raise ListingError(
@@ -109,7 +117,7 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
             f"the export was made with method {method or 'url-tar'}, whose files are inside a tar;"
             " export again with method url"
         )
-    if not protocol.lower().startswith("fits"):
+    if protocol and not protocol.lower().startswith("fits"):
         raise ListingError(
             f"the export was made with protocol {protocol!r}; export again with protocol FITS"
         )
@@ -117,11 +125,14 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
         count = int(summary["count"])
     except (KeyError, ValueError):
         raise ListingError(
-            f"its summary has no usable count ({summary.get('count', 'none')!r})"
+            f"its summary has no usable count ({summary.get('count', 'none')!r}):"
+            " the page is cut or changed; save it again"
         ) from None
-    if count == 0 or not rows:
-        says = rows[0][0] if rows else "no row"
-        raise ListingError(f"the export is empty: count says {count}, and the page has {says!r}")
+    if count == 0:
+        says = f": {rows[0][0]}" if rows else ""
+        raise ListingError(f"the export is empty, its count is 0{says}")
+    if not rows:
+        raise ListingError(f"the page's count says {count} files, but it lists 0: save it again")
     return rows, PageFacts(
         requestid=summary.get("requestid", ""),
         count=count,
@@ -154,10 +165,10 @@ def _rows_to_listing(
             raise ListingError(f"record {record} is of another wavelength than asked ({asked})")
         try:
             t_rec = parse_jsoc_time(match["t_rec"])
+            time = name_time(name) or t_rec
         except ValueError as error:
-            raise ListingError(f"record {record}: {error}") from None
+            raise ListingError(f"record {record}, file {name}: {error}") from None
         _check_link(record, href, name, hosts)
-        time = name_time(name) or t_rec
         if abs(time - t_rec) > max(_NAME_TOLERANCE, timedelta(seconds=2 * series.cadence)):
             raise ListingError(f"the file name {name} is of another time than its record {record}")
         segment = match["segment"] or _segment_of(name)
@@ -174,7 +185,7 @@ def _rows_to_listing(
 
 def _check_link(record: str, href: str, name: str, hosts: list[str]) -> None:
     if not _SAFE_NAME.fullmatch(name) or ".." in name:
-        raise ListingError(f"record {record}: {name!r} is not a bare file name")
+        raise ListingError(f"record {record}: {name!r} is not a bare name of a FITS file")
     try:
         link = urlsplit(href)
         host = link.hostname or ""
@@ -182,8 +193,11 @@ def _check_link(record: str, href: str, name: str, hosts: list[str]) -> None:
     except ValueError:
         raise ListingError(f"record {record}: {href!r} is not a link") from None
     if link.scheme not in ("http", "https") or not host:
-        raise ListingError(f"record {record}: {href!r} is not a link to a web server")
-    if host not in hosts and netloc not in hosts:
+        raise ListingError(
+            f"record {record}: {href!r} is not a link to a web server;"
+            " save the page's source, with its links"
+        )
+    if not {host, netloc.lower()} & {allowed.lower() for allowed in hosts}:
         raise ListingError(
             f"record {record}: the link goes to host {host}, which is not in archive.hosts"
             f" ({', '.join(hosts)})"
@@ -194,23 +208,25 @@ def _check_link(record: str, href: str, name: str, hosts: list[str]) -> None:
 
 
 def _segment_of(name: str) -> str:
-    """`image` of `….131.image_lev1.fits`: the segment's file name, less its level."""
-    parts = name.split(".")
-    return re.sub(r"_lev\d.*$", "", parts[-2]) if len(parts) > 2 else ""
+    """`image` of `….131.image_lev1.fits`: AIA's records have `image` and `spikes` alone."""
+    return "spikes" if name.endswith((".spikes.fits", "_spikes.fits")) else "image"
 
 
-def _wrong_span(listing: pd.DataFrame, event: Event, series: Series) -> str:
+def _edges(listing: pd.DataFrame, event: Event, series: Series) -> str:
+    """What of the window lies beyond the listed records; ListingError where they are another's."""
     first, last = listing["t_rec"].min(), listing["t_rec"].max()
     begin, end = event.window_start, event.window_end
     edge = _EDGE + timedelta(seconds=series.cadence)
-    span = (
-        f"its records span {iso(first)} to {iso(last)}, the window of event"
-        f" {event.event_id} is {iso(begin)} to {iso(end)}"
-    )
-    if last < begin or first > end:
-        raise ListingError(f"the page belongs to another event: {span}")
-    if first > begin + edge or last < end - edge:
-        return f"the page does not cover the event's window: {span}"
+    late, early = first - begin > edge, end - last > edge
+    sticks_out = begin - first > edge or last - end > edge
+    # A window that begins late and ends late, or early and early, is that of another flare.
+    if last < begin or first > end or ((late or early) and sticks_out):
+        raise ListingError(
+            f"the page belongs to another event: its records span {iso(first)} to {iso(last)},"
+            f" the window of event {event.event_id} is {iso(begin)} to {iso(end)}"
+        )
+    if late or early:
+        return f"the page's records span {iso(first)} to {iso(last)} only"
     return ""
 
 

@@ -11,6 +11,7 @@ from flareset.events import read_event
 from flareset.listing import images_of, read_facts, read_listing
 from flareset.partition import OUTSIDE, partition
 from flareset.sample import Quota, choose, draw
+from flareset.series import SERIES, recordset
 from flareset.store import Store
 
 
@@ -22,10 +23,10 @@ def plan_table(listings: list[Path], store: Path, settings: dict[str, Any]) -> p
     `<event_id>/<wavelength>/listing.csv`, its facts and event.json beside and above it.
     """
     quota = Quota(**settings["quota"])
-    shelf = Store(store, settings["archive_name"], settings["series"])
     rows = []
     for path in listings:
         event = read_event(path.parent.parent / "event.json")
+        shelf = Store(store, settings["archive_names"][event.event_id], settings["series"])
         wavelength = int(path.parent.name)
         listing, facts = read_listing(path), read_facts(path.with_name("page.json"))
         images = partition(images_of(listing, settings["segment"]), event)
@@ -53,7 +54,25 @@ def plan_table(listings: list[Path], store: Path, settings: dict[str, Any]) -> p
                 "GB": (len(needed) - have) * facts.megabytes / files / 1000,
             }
         )
-    table = pd.DataFrame(rows)
     counts = ["records", "images", "needed", "in_store", "GB"]
+    table = pd.DataFrame(rows, columns=["event_id", "wavelength", *counts])
     table.loc[len(table)] = {"event_id": "TOTAL", "wavelength": "", **table[counts].sum()}
     return table.astype(dict.fromkeys(counts[:-1], int))
+
+
+def pages_wanted(jobs: list[str], events: Path, series: str, folder: str) -> pd.DataFrame:
+    """The exports to ask JSOC for where no page is saved: a row per event, with the recordset.
+
+    `jobs` are `<event_id>/<wavelength>`, `events` the folder of their event.json, `folder` where
+    pages are saved.
+    """
+    wavelengths: dict[str, list[int]] = {}
+    for job in jobs:
+        event_id, wavelength = job.split("/")
+        wavelengths.setdefault(event_id, []).append(int(wavelength))
+    rows = []
+    for event_id, asked in wavelengths.items():
+        event = read_event(events / event_id / "event.json")
+        wanted = recordset(SERIES[series], event.window_start, event.window_end, asked)
+        rows.append((event_id, f"{wanted}{{image}}", f"{folder}/{event_id}.html"))
+    return pd.DataFrame(rows, columns=["event_id", "recordset", "save the listing as"])

@@ -22,6 +22,7 @@ class Progress:
         self.name = name
         self.total = 0
         self.done = 0
+        self.fetched = 0
         self.failed = 0
         self.bytes = 0
         self._clock = clock
@@ -32,6 +33,7 @@ class Progress:
     def add(self, *, fetched: int, failed: bool) -> None:
         """Count one file that is done; `fetched` bytes came over the network."""
         self.done += 1
+        self.fetched += fetched > 0
         self.failed += failed
         self.bytes += fetched
         now = self._clock()
@@ -41,9 +43,10 @@ class Progress:
                 self._write(stream, end="" if stream.isatty() else "\n")
 
     def close(self) -> None:
-        """Write the last line."""
+        """Write the last line, with what was fetched and what was there."""
+        there = self.done - self.fetched - self.failed
         for stream, _ in self._streams:
-            self._write(stream, end="\n")
+            self._write(stream, end=f" ({self.fetched} fetched, {there} in the store before)\n")
 
     def _write(self, stream: TextIO, end: str) -> None:
         start = "\r\033[K" if stream.isatty() else ""

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from flareset.errors import StoreError
 
@@ -39,23 +39,11 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = open(self.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+            holder = _held_by(lock, owner)
         except OSError as error:
             raise StoreError(f"{self.root}: cannot write to the store: {error.strerror}") from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.truncate(0)
-                lock.write(owner)
-                lock.flush()
-            except BlockingIOError:
-                pass
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # Another job is between its two locks.
-                fcntl.flock(lock, fcntl.LOCK_SH)
-            lock.seek(0)
-            if (holder := lock.read()) != owner:
+            if holder != owner:
                 raise StoreError(
                     f"{self.root}: another run uses this store (from {holder});"
                     " wait for it to end or give this campaign a store of its own"
@@ -68,6 +56,8 @@ class Store:
             facts = json.loads((self.root / f"{path}.json").read_text())
             size = (self.root / path).stat().st_size
         except (OSError, ValueError):
+            return None
+        if not {"record", "bytes", "sha256", "tries", "keywords"} <= set(facts):
             return None
         if facts["record"] != record:
             raise StoreError(
@@ -125,6 +115,21 @@ class Store:
         """Remove a file and what is known of it."""
         for name in (path, f"{path}.json"):
             (self.root / name).unlink(missing_ok=True)
+
+
+def _held_by(lock: TextIO, owner: str) -> str:
+    """Take the store's lock, shared with jobs of one owner; whose it is."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+        lock.write(owner)
+        lock.flush()
+    except BlockingIOError:
+        pass
+    # Waits only while another job is between these two locks.
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    lock.seek(0)
+    return lock.read()
 
 
 def sha256_of(path: str | Path) -> str:

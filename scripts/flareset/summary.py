@@ -77,8 +77,8 @@ def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
     ]
     columns = ["event_id", "wavelength", "duration_minutes", "minute_bins", *_COUNTS]
     table = pd.DataFrame(rows, columns=columns)
-    sums = table[["duration_minutes", "minute_bins", *_COUNTS]].sum()
-    total = {"event_id": "TOTAL", "wavelength": "", **sums.to_dict()}
+    once = table.drop_duplicates("event_id")[["duration_minutes", "minute_bins"]].sum()
+    total = {"event_id": "TOTAL", "wavelength": "", **once, **table[_COUNTS].sum()}
     total["duration_minutes"] = round(total["duration_minutes"], 2)
     table.loc[len(table)] = total
     return table.astype(dict.fromkeys(["minute_bins", *_COUNTS], int))

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-
-
-def unused_files(store: Path, used: set[str]) -> list[Path]:
-    """The store's images, and parts of downloads, that are not `used` (paths relative to it)."""
-    found = []
-    for path in sorted(store.rglob("*.fits*")):
-        name = path.relative_to(store).as_posix()
-        image = name[: name.index(".fits", name.rfind("/")) + len(".fits")]
-        if path.is_file() and (image not in used or ".part" in name[len(image) :]):
-            found.append(path)
-    return found
 
 
 def unused_results(results: Path, jobs: Iterable[tuple[str, int]]) -> list[Path]:
@@ -32,11 +22,38 @@ def unused_results(results: Path, jobs: Iterable[tuple[str, int]]) -> list[Path]
                 inner
                 for inner in sorted(folder.iterdir())
                 if inner.is_dir()
-                and not (inner.name.isdigit() and (folder.name, int(inner.name)) in current)
+                and not (inner.name.isdecimal() and (folder.name, int(inner.name)) in current)
             ]
     ledgers = {f"{event_id}.{wavelength}.csv" for event_id, wavelength in current}
     found += [p for p in sorted((results / "ledger").glob("*.csv")) if p.name not in ledgers]
     return found
+
+
+def unused_files(
+    store: Path, used: set[str], unused_folders: list[Path]
+) -> tuple[list[Path], list[Path]]:
+    """The store's files that are not `used` (paths relative to it), and those that others use.
+
+    Others use an image that has hard links outside of the store and of `unused_folders`: the
+    results of another campaign.
+    """
+    ours = Counter(
+        file.stat().st_ino
+        for folder in unused_folders
+        for file in folder.rglob("*.fits")
+        if folder.is_dir()
+    )
+    unused, shared = [], []
+    for path in sorted(store.rglob("*.fits*")):
+        name = path.relative_to(store).as_posix()
+        image = name[: name.index(".fits", name.rfind("/")) + len(".fits")]
+        if not path.is_file() or (image in used and ".part" not in name[len(image) :]):
+            continue
+        source = store / image
+        links = source.stat() if source.exists() else None
+        others = links is not None and links.st_nlink > 1 + ours[links.st_ino]
+        (shared if others and ".part" not in name else unused).append(path)
+    return unused, shared
 
 
 def size_of(path: Path) -> int:
@@ -47,8 +64,12 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it."""
+    """Remove a file or a folder with all that is in it, and the folders that are empty then."""
     if path.is_dir():
         shutil.rmtree(path)
-    else:
-        path.unlink()
+        return
+    path.unlink()
+    for folder in path.parents:
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()

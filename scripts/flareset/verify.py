@@ -1,15 +1,17 @@
-"""Whether the files on disk still are what the manifests say."""
+"""Whether the files on disk still are what the manifests say, and fetching again what is not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from flareset.download import Downloader
-from flareset.links import is_copy
+from flareset.download import Downloader, read_manifest
+from flareset.label import image_links, read_samples
+from flareset.links import is_copy, sync_folder
+from flareset.listing import read_listing
+from flareset.partition import phase_links
 from flareset.store import sha256_of
 
 IN_STORE = ("verified", "rejected")
@@ -26,21 +28,63 @@ class Damage:
         return f"{self.path}: {self.problem}"
 
 
-def check_store(
-    root: str | Path, manifests: pd.DataFrame, progress: Callable[[int], object]
-) -> list[Damage]:
-    """The store's files that are missing or whose size or sha256 is another than the manifests'.
+class Results:
+    """The finished jobs (`<event_id>/<wavelength>`) of a campaign: manifests and result folders."""
 
-    `manifests` are those of all events together; a shared file is read once. `progress` is called
-    with the bytes of each file read.
-    """
-    there = manifests[manifests["status"].isin(IN_STORE)].drop_duplicates("path")
-    damaged = []
-    for row in there.sort_values("path").itertuples():
-        if problem := _problem(Path(root) / row.path, row.bytes, row.sha256):
-            damaged.append(Damage(row.path, problem))
-        progress(int(row.bytes))
-    return damaged
+    def __init__(self, root: Path, store: Path, jobs: list[str]) -> None:
+        self.root = root
+        self.store = store
+        folders = {job: root / "events" / job for job in jobs}
+        needed = ("manifest.csv", "partition.csv", "sample.csv")
+        self.folders = {
+            job: folder
+            for job, folder in folders.items()
+            if all((folder / name).exists() for name in needed)
+        }
+        self.unfinished = sorted(set(folders) - set(self.folders))
+        self.manifests = {
+            job: read_manifest(folder / "manifest.csv") for job, folder in self.folders.items()
+        }
+
+    def linked(self) -> dict[Path, dict[str, Path]]:
+        """Every folder of final_fits and the data set: its names and their files in the store."""
+        found: dict[Path, dict[str, Path]] = {}
+        for job, folder in self.folders.items():
+            images = read_listing(folder / "partition.csv")
+            phases = phase_links(images, self.manifests[job], self.store)
+            for phase, wanted in phases.items():
+                found[self.root / "final_fits" / job / phase] = wanted
+        samples = read_samples([folder / "sample.csv" for folder in self.folders.values()])
+        raw = self.root / "data_selection" / "fits" / "raw"
+        found[raw] = image_links(samples, self.store)
+        return found
+
+    def check_store(self) -> list[Damage]:
+        """The store's files that are missing or whose size or sha256 is not the manifests'.
+
+        A file that several events share is read once.
+        """
+        manifests = pd.concat(self.manifests.values(), ignore_index=True)
+        there = manifests[manifests["status"].isin(IN_STORE)].drop_duplicates("path")
+        checked = (
+            (row.path, _problem(self.store / row.path, row.bytes, row.sha256))
+            for row in there.sort_values("path").itertuples()
+        )
+        return [Damage(f"{self.store}/{path}", problem) for path, problem in checked if problem]
+
+    def check_links(self) -> list[Damage]:
+        """The results that are missing or not the store's file, where the store has it."""
+        return [
+            Damage(str(path), "is not the store's file" if path.exists() else "is missing")
+            for folder, wanted in self.linked().items()
+            for name, source in wanted.items()
+            if source.exists() and not is_copy(path := folder / name, source)
+        ]
+
+    def relink(self) -> None:
+        """Link every result to its file in the store anew."""
+        for folder, wanted in self.linked().items():
+            sync_folder(folder, {n: source for n, source in wanted.items() if source.exists()})
 
 
 def _problem(path: Path, size: int, sha256: str) -> str:
@@ -57,19 +101,10 @@ def _problem(path: Path, size: int, sha256: str) -> str:
     return ""
 
 
-def check_links(links: Iterable[tuple[Path, Path]]) -> list[Damage]:
-    """The results (path, source in the store) that are missing or not the store's file."""
-    return [
-        Damage(str(path), "is not the store's file" if path.exists() else "is missing")
-        for path, source in links
-        if not is_copy(path, source)
-    ]
-
-
-def repair_store(
-    downloader: Downloader, listing: pd.DataFrame, manifest: pd.DataFrame, damaged: set[str]
+def repair_files(
+    downloader: Downloader, images: pd.DataFrame, manifest: pd.DataFrame, damaged: set[str]
 ) -> tuple[list[Damage], list[Damage]]:
-    """Fetch an event's damaged files again.
+    """Fetch a job's damaged files (paths in the store) again.
 
     Returns those that could not be had, and those for which the archive now gives other bytes
     than the manifest has, verified all the same: the event has to be run again.
@@ -79,7 +114,7 @@ def repair_store(
         downloader.store.remove(path)
     sums = bad.set_index("path")["sha256"]
     failed, changed = [], []
-    for outcome in downloader.fetch(listing[listing["filename"].isin(bad["filename"])]):
+    for outcome in downloader.fetch(images[images["filename"].isin(bad["filename"])]):
         if outcome.status == "failed":
             failed.append(Damage(outcome.path, outcome.reason))
         elif outcome.facts["sha256"] != sums[outcome.path]:

@@ -10,7 +10,6 @@ sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
 from flareset.campaign import Campaign, sources
 from flareset.errors import FlaresetError
-from flareset.pages import find_page
 
 try:
     CAMPAIGN = Campaign(config)
@@ -22,6 +21,8 @@ STORE = CAMPAIGN.config["store"]
 PAGES = CAMPAIGN.config["export_pages"]
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
+
+LISTABLE = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.listable]
 
 # In the environment, not in params: no job goes stale when they change. Every job on a cluster
 # reads this file again and so sets them too.
@@ -40,8 +41,7 @@ def event_json(wildcards):
 
 def saved_page(wildcards):
     """The saved export page of a job, or nothing where there is none."""
-    event = CAMPAIGN.events[wildcards.event]
-    page = find_page(PAGES, event, int(wildcards.wavelength))
+    page = CAMPAIGN.page(wildcards.event, int(wildcards.wavelength))
     return [str(page)] if page else []
 
 
@@ -54,6 +54,6 @@ def settings(stage):
     return of_job
 
 
-def every_job(pattern):
-    """A file of every event and wavelength."""
-    return [f"{RESULTS}/events/{job}/{pattern}" for job in JOBS]
+def every_job(pattern, jobs=JOBS):
+    """A file of every event and wavelength, or of the jobs given."""
+    return [f"{RESULTS}/events/{job}/{pattern}" for job in jobs]

@@ -24,5 +24,4 @@ rule label:
         store=STORE,
         folder=lambda wildcards, output: str(Path(output.images).parent),
     shell:
-        "python {input.script:q} --events {input.events:q} --samples {input.samples:q}"
-        " --logs {input.logs:q} --store {params.store:q} --folder {params.folder:q} > {log:q} 2>&1"
+        "python {input.script:q} --samples {input.samples:q} --store {params.store:q} --folder {params.folder:q} > {log:q} 2>&1"

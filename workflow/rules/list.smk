@@ -9,7 +9,7 @@ rule event:
     params:
         event=event_json,
     shell:
-        "printf '%s\\n' {params.event:q} > {output} 2> {log}"
+        "printf '%s\\n' {params.event:q} > {output:q} 2> {log:q}"
 
 
 rule list:

@@ -27,5 +27,5 @@ rule summary:
         config=CAMPAIGN.public_config,
     shell:
         "python {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
-        " --results {params.results:q} --outputs {input.data:q} {input.ledgers:q} --csv {output.csv:q}"
+        " --results {params.results:q} --outputs {input.data:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"

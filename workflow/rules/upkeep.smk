@@ -4,18 +4,22 @@ rule plan:
         script=sources("plan")[0],
         code=sources("plan")[1:],
         events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
-        facts=every_job("page.json"),
-        listings=every_job("listing.csv"),
+        facts=every_job("page.json", LISTABLE),
+        listings=every_job("listing.csv", LISTABLE),
     log:
         "logs/plan.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
     params:
+        folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
+        pages=PAGES,
+        missing=[job for job in JOBS if job not in LISTABLE],
         settings=settings("plan"),
     shell:
-        "python {input.script:q} --listings {input.listings:q} --store {params.store:q}"
+        "python {input.script:q} --listings {input.listings:q} --missing {params.missing:q}"
+        " --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
         " --settings {params.settings:q} 2>&1 | tee {log:q}"
 
 
@@ -33,8 +37,9 @@ rule verify:
         jobs=JOBS,
         settings=settings("verify"),
     shell:
-        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
-        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" 2>&1 | tee {log:q}'
+        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
+        " --store {params.store:q} --settings {params.settings:q}"
+        ' --archive "$FLARESET_ARCHIVE" --list {log:q}'
 
 
 rule repair:
@@ -51,8 +56,9 @@ rule repair:
         jobs=JOBS,
         settings=settings("verify"),
     shell:
-        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
-        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --repair 2>&1 | tee {log:q}'
+        "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
+        " --store {params.store:q} --settings {params.settings:q}"
+        ' --archive "$FLARESET_ARCHIVE" --list {log:q} --repair'
 
 
 rule clean_unused:
@@ -70,4 +76,4 @@ rule clean_unused:
         option="--remove" if CAMPAIGN.config["clean"] == "remove" else "",
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
-        " {params.option} 2>&1 | tee {log:q}"
+        " --list {log:q} {params.option}"

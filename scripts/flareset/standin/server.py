@@ -42,7 +42,8 @@ class Fault:
 
 
 class StandIn(ThreadingHTTPServer):
-    """The server; `log` counts the requests for each path, `most_at_once` the simultaneous ones."""
+    """The server; `log` counts the requests for each path, `most_at_once` the simultaneous ones,
+    and `ranges` has the Range header of every request for a file, empty where there was none."""
 
     daemon_threads = True
 
@@ -61,6 +62,7 @@ class StandIn(ThreadingHTTPServer):
         self.faults = faults or []
         self.verbose = verbose
         self.log: Counter[str] = Counter()
+        self.ranges: list[str] = []
         self.pages: dict[str, str] = {}
         self.most_at_once = 0
         self.lock = threading.Lock()
@@ -165,7 +167,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "empty":
             pieces = []
         size = sum(len(piece) for piece in pieces)
-        begin = self._range_start(size, etag)
+        begin = self._range_start(etag)
+        if begin and begin >= size:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206 if begin else 200)
         self.send_header("Content-Type", "application/fits")
         self.send_header("Content-Length", str(size - begin))
@@ -197,12 +205,14 @@ class _Handler(BaseHTTPRequestHandler):
             linger = b"\1\0\0\0\0\0\0\0"
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    def _range_start(self, size: int, etag: str) -> int:
+    def _range_start(self, etag: str) -> int:
         """The first byte of a `Range: bytes=N-` that still holds, else 0."""
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        wanted = self.headers.get("Range", "")
+        self.server.ranges.append(wanted)
+        match = re.fullmatch(r"bytes=(\d+)-", wanted)
         if not match or self.headers.get("If-Range", etag) not in (etag, _MODIFIED):
             return 0
-        return int(match[1]) if int(match[1]) < size else 0
+        return int(match[1])
 
     def _text(self, status: int, text: str) -> None:
         body = text.encode("latin-1", "replace")
