@@ -152,20 +152,23 @@ class Frames:
         fsn = 20_000_000 + int((frame.time - _EPOCH).total_seconds() * 2 / 3)
         recnum = int(frame.t_rec.timestamp()) // 12 * 10 + frame.wavelength % 10
         spikes = 15_000 + int(frame.chance("spikes") * 5000)
-        seconds = [f"{_stamp(when)}" for when in (t_obs, date_obs)]
-        epoch = f"{(frame.time - timedelta(days=0)):%Y-%m-%dT%H:%M:%S}.000"
+        radius = round(sun.radius((frame.time - _EPOCH) / timedelta(days=1)), 6)
         return [
-            ("T_REC", f"{_stamp(frame.t_rec)}", "[ISO] Slotted observation time"),
-            ("T_OBS", seconds[0], "[ISO] Observation time"),
+            ("T_REC", _stamp(frame.t_rec), "[ISO] Slotted observation time"),
+            ("T_OBS", _stamp(t_obs), "[ISO] Observation time"),
             ("WAVELNTH", frame.wavelength, "[angstrom] Wavelength"),
-            ("DATE", epoch, "[ISO] Date_time of processing; ISO 8601"),
+            (
+                "DATE",
+                _stamp(frame.time + timedelta(days=5)),
+                "[ISO] Date_time of processing; ISO 8601",
+            ),
             ("FSN", fsn, "FSN Filtergram Sequence Number"),
             ("EXPTIME", round(exposure, 6), "[sec] Exposure duration: mean shutter open time"),
             ("QUALITY", 0, "Level 1 Quality word"),
             ("ORIGIN", "flareset stand-in", "made up: nothing was observed"),
             ("TELESCOP", "SDO/AIA", "For AIA: SDO/AIA"),
             ("INSTRUME", f"AIA_{_telescope(frame.wavelength)}", "For AIA: AIA_1 to AIA_4"),
-            ("DATE-OBS", seconds[1], "[ISO] {DATE__OBS}"),
+            ("DATE-OBS", _stamp(date_obs), "[ISO] {DATE__OBS}"),
             ("CAMERA", _telescope(frame.wavelength), "For AIA: 1, 2, 3 or 4"),
             ("IMG_TYPE", "LIGHT", "Image type: LIGHT or DARK"),
             ("EXPSDEV", 0.000199, "Exposure standard deviation"),
@@ -191,7 +194,7 @@ class Frames:
             ("CDELT2", scale, "[arcsec/pixel] CDELT2: image scale in the y dir"),
             ("CRPIX2", centre, "[pixel] CRPIX2: location of sun center in CCD y"),
             ("CROTA2", 0.0, "[degree] CROTA2: INST_ROT + SAT_ROT"),
-            ("R_SUN", round(sun.RADIUS / scale, 5), "[pixel] Radius of the Sun in pixels"),
+            ("R_SUN", round(radius / scale, 5), "[pixel] Radius of the Sun in pixels"),
             ("INST_ROT", 0.0, "[deg] Master pointing CCD rotation wrt SDO Z axis"),
             ("IMSCL_MP", scale, "[arcsec/pixel] Master pointing image scale"),
             ("X0_MP", centre - 1, "[pixel] Master pointing X0 sun center"),
@@ -204,7 +207,7 @@ class Frames:
             ("DSUN_REF", 149597870691.0, "[m] Reference distance to Sun"),
             ("DSUN_OBS", 149597870691.0, "[m] Distance from SDO to Sun center"),
             ("RSUN_REF", 696000000.0, "[m] Reference radius of the Sun"),
-            ("RSUN_OBS", sun.RADIUS, "[arcsec] Apparent radius of the Sun seen by SDO"),
+            ("RSUN_OBS", radius, "[arcsec] Apparent radius of the Sun seen by SDO"),
             ("HGLN_OBS", 0.0, "[deg] Stonyhurst heliographic longitude"),
             ("HGLT_OBS", 0.0, "[deg] Stonyhurst heliographic latitude"),
             ("CRLN_OBS", 0.0, "[deg] Carrington longitude of the observer"),

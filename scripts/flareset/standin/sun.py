@@ -14,7 +14,6 @@ import numpy as np
 
 FULL_SIZE = 4096
 FULL_SCALE = 0.6  # arcsec per pixel of a full frame
-RADIUS = 962.0  # the Sun's apparent radius in arcsec
 # Rough rate of the quiet disk, DN/s, and how sharply active regions stand out.
 _CHANNELS = {
     94: (0.9, 9.0),
@@ -29,6 +28,7 @@ _CHANNELS = {
     4500: (4000.0, 0.05),
 }
 _ROTATION = 13.2  # degrees of longitude a day, as seen from Earth
+_PERIHELION = 247.0  # days from the epoch, 1 May, to early January
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Kernel:
     strength: float
 
 
+def radius(day: float) -> float:
+    """The Sun's apparent radius in arcsec: largest in January, smallest in July."""
+    return 959.63 / (1 - 0.0167 * math.cos(2 * math.pi * (day - _PERIHELION) / 365.25))
+
+
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Arcsec from Sun centre of each pixel: x along a row, y up a column, as float32."""
     scale = FULL_SCALE * FULL_SIZE / size
@@ -48,7 +53,7 @@ def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.ndarray:
-    """The Sun in DN/s, float32 of (size, size); `day` counts from any epoch.
+    """The Sun in DN/s, float32 of (size, size); `day` counts from 1 May 2010.
 
     Worked out on at most 1024 pixels a side and stretched from there.
     """
@@ -63,16 +68,22 @@ def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.n
 def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
     quiet, contrast = _CHANNELS[wavelength]
     x, y = _grid(size)
-    r = np.sqrt(x * x + y * y) / np.float32(RADIUS)
+    limb = np.float32(radius(day))
+    r = np.sqrt(x * x + y * y) / limb
     inside = np.clip(1 - r * r, 0.02, 1)
     on_disk = 0.75 + 0.25 / np.sqrt(inside)
     corona = 2.0 * np.exp(-np.clip(r - 1, 0, None) / 0.09)
     rate = np.where(r < 1, np.minimum(on_disk, 2.0), corona)
     rate *= _texture(size, seed=wavelength)
-    rate *= 1 - 0.55 * np.exp(-((np.abs(y) / RADIUS - 1.0) ** 2) / 0.03) * (r < 1.05)
+    rate *= 1 - 0.55 * np.exp(-((np.abs(y) / limb - 1.0) ** 2) / 0.03)
+    for cx, cy, length, tilt in (
+        (-0.35, 0.42, 0.25, 0.4),
+        (0.2, -0.55, 0.3, -0.3),
+        (0.5, 0.3, 0.2, 1),
+    ):
+        rate *= 1 - 0.5 * _filament(x / limb - cx, y / limb - cy, length, tilt)
     for longitude, latitude, width, strength in _regions(day):
-        rate += _region(x, y, longitude, latitude, width) * np.float32(strength * contrast)
-    # Bright points and filaments give the disk some life.
+        rate += _region(x, y, limb, longitude, latitude, width) * np.float32(strength * contrast)
     rate *= 1 + 0.9 * np.clip(_texture(size, seed=wavelength + 1) - 1.9, 0, 2)
     return (rate * np.float32(quiet)).astype("f4")
 
@@ -113,20 +124,35 @@ def _regions(day: float) -> list[tuple[float, float, float, float]]:
     return found
 
 
-def _region(x: np.ndarray, y: np.ndarray, longitude: float, latitude: float, width: float):
-    """A bright core with loops above two feet."""
+def _filament(x: np.ndarray, y: np.ndarray, length: float, tilt: float) -> np.ndarray:
+    """A dark thread: 1 on its spine, 0 away from it; all in solar radii and radians."""
+    along = x * math.cos(tilt) + y * math.sin(tilt)
+    across = y * math.cos(tilt) - x * math.sin(tilt) + 0.5 * along * along / length
+    return np.exp(-((across / 0.018) ** 2) - (along / length) ** 4)
+
+
+def _region(
+    x: np.ndarray, y: np.ndarray, limb: float, longitude: float, latitude: float, width: float
+) -> np.ndarray:
+    """Two feet, a bright core between them, and loops that fan out; 1 at its brightest."""
     lon, lat = math.radians(longitude), math.radians(latitude)
-    cx, cy = RADIUS * math.cos(lat) * math.sin(lon), RADIUS * math.sin(lat)
+    cx, cy = limb * math.cos(lat) * math.sin(lon), limb * math.sin(lat)
     squeeze = max(math.cos(lon), 0.28)
     dx, dy = (x - np.float32(cx)) / np.float32(squeeze), y - np.float32(cy)
-    r = np.sqrt(dx * dx + dy * dy)
-    light = np.exp(-((r / width) ** 2)) + 0.35 * np.exp(-r / (1.7 * width))
-    for index in range(9):
-        tilt = ((index * 7) % 9 - 4) * 0.11
-        radius = (0.45 + 0.19 * index) * width
-        u, v = dx + tilt * dy + tilt * width, dy - tilt * dx
-        ring = np.sqrt(u * u + ((1.15 + 0.1 * (index % 4)) * v) ** 2) - radius
-        light += 0.5 / (1 + 0.5 * index) * np.exp(-((ring / (0.07 * width)) ** 2))
+    dx, dy = dx / np.float32(width), dy / np.float32(width)
+    light = 0.55 * np.exp(-(dx * dx + dy * dy)) + 0.18 * np.exp(-np.sqrt(dx * dx + dy * dy) / 1.6)
+    # Joy's law: the leading foot lies nearer the equator.
+    tilt = math.copysign(0.25, latitude)
+    u, v = dx * math.cos(tilt) - dy * math.sin(tilt), dx * math.sin(tilt) + dy * math.cos(tilt)
+    for foot in (-0.9, 0.9):
+        light += 0.5 * np.exp(-(((u - foot) ** 2 + v * v) / 0.09))
+    for index in range(10):
+        rise, lean = 0.25 + 0.28 * index, (index % 5 - 2) * 0.25
+        arch = rise * np.clip(1 - (u / (0.9 + 0.08 * index)) ** 2, 0, None)
+        for side in (-1, 1):
+            ridge = (side * v + lean * u - arch) / 0.06
+            inside = np.abs(u) < 0.9 + 0.08 * index
+            light += 0.42 / (1 + 0.35 * index) * np.exp(-ridge * ridge) * inside
     return light.astype("f4")
 
 
