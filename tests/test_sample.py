@@ -2,67 +2,15 @@
 
 import hashlib
 import random
-from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import SECONDS, at, events, table
 
 from flareset.events import Event, Flare
 from flareset.partition import PHASES, flare_minutes, partition
 from flareset.sample import Quota, choose, draw, sampling_log, shortages
-
-BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
-
-
-def at(seconds: float) -> datetime:
-    return BASE + timedelta(seconds=seconds)
-
-
-@st.composite
-def events(draw_: st.DrawFn) -> Event:
-    begin, start, end, close = sorted(
-        draw_(st.lists(st.integers(0, 4000), min_size=4, max_size=4, unique=True))
-    )
-    others = draw_(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 600)), max_size=3))
-    flares = tuple(Flare(f"o{n}", at(a), at(a + b)) for n, (a, b) in enumerate(others))
-    return Event("e", at(start), at(end), None, at(begin), at(close), (131,), other_flares=flares)
-
-
-def table(seconds: list[int]) -> pd.DataFrame:
-    times = pd.Series(
-        pd.to_datetime([at(s) for s in seconds], utc=True), dtype="datetime64[us, UTC]"
-    )
-    return pd.DataFrame(
-        {
-            "time": times,
-            "record": [f"aia[{s}]" for s in seconds],
-            "filename": [f"{s:05}.fits" for s in seconds],
-        }
-    )
-
-
-SECONDS = st.lists(st.integers(-100, 4100), max_size=120, unique=True)
-
-
-def edges(event: Event) -> list[int]:
-    times = (event.window_start, event.flare_start, event.flare_end, event.window_end)
-    return [round((t - BASE).total_seconds()) + d for t in times for d in (-1, 0, 1)]
-
-
-@given(events(), SECONDS)
-def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds: list[int]) -> None:
-    seconds = list(dict.fromkeys(seconds + edges(event)))
-    found = partition(table(seconds), event)["phase"].tolist()
-    for second, phase in zip(seconds, found, strict=True):
-        t = at(second)
-        truth = {
-            "pre": event.window_start <= t < event.flare_start,
-            "flare": event.flare_start <= t <= event.flare_end,
-            "post": event.flare_end < t <= event.window_end,
-        }
-        truth["outside"] = not any(truth.values())
-        assert [name for name, holds in truth.items() if holds] == [phase]
 
 
 def formula(seed: object, event_id: str, phase: str, bin_: str, record: str) -> str:

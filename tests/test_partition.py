@@ -1,0 +1,86 @@
+"""Where an image lies, and the folders of links."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from strategies import BASE, SECONDS, at, events, table
+
+from flareset.errors import StoreError
+from flareset.events import Event
+from flareset.links import is_copy, sync_folder
+from flareset.partition import flare_minutes, partition
+
+
+def edges(event: Event) -> list[int]:
+    times = (event.window_start, event.flare_start, event.flare_end, event.window_end)
+    return [round((t - BASE).total_seconds()) + d for t in times for d in (-1, 0, 1)]
+
+
+@given(events(), SECONDS)
+def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds: list[int]) -> None:
+    seconds = list(dict.fromkeys(seconds + edges(event)))
+    found = partition(table(seconds), event)["phase"].tolist()
+    for second, phase in zip(seconds, found, strict=True):
+        t = at(second)
+        truth = {
+            "pre": event.window_start <= t < event.flare_start,
+            "flare": event.flare_start <= t <= event.flare_end,
+            "post": event.flare_end < t <= event.window_end,
+        }
+        truth["outside"] = not any(truth.values())
+        assert [name for name, holds in truth.items() if holds] == [phase]
+
+
+def test_a_flare_image_has_its_minute_and_the_date() -> None:
+    event = Event("e", at(570), at(720), None, at(0), at(1800), (131,))
+    images = partition(table([0, 570, 599, 600, 720, 721]), event)
+    assert images["phase"].tolist() == ["pre", "flare", "flare", "flare", "flare", "post"]
+    assert images["bin"].tolist() == [
+        "", "2014-01-07T23:59", "2014-01-07T23:59", "2014-01-08T00:00", "2014-01-08T00:02", ""
+    ]  # fmt: skip
+    assert len(flare_minutes(event)) == 4
+
+
+def test_half_seconds_at_the_edges() -> None:
+    event = Event("e", at(600.5), at(720.5), None, at(0), at(1800), (131,))
+    found = partition(table([600, 601, 720, 721]), event)["phase"].tolist()
+    assert found == ["pre", "flare", "flare", "post"]
+    assert event.flare_start == BASE + timedelta(seconds=600.5)
+
+
+def test_a_folder_holds_exactly_what_is_wanted(tmp_path: Path) -> None:
+    store, folder = tmp_path / "store", tmp_path / "results/pre"
+    store.mkdir()
+    for name in "abc":
+        (store / name).write_text(name)
+    sync_folder(folder, {"a": store / "a", "b": store / "b"})
+    kept = (folder / "a").stat()
+    (folder / "stranger").write_text("x")
+    sync_folder(folder, {"a": store / "a", "c": store / "c"})
+    assert sorted(os.listdir(folder)) == ["a", "c"]
+    assert os.path.samestat((folder / "a").stat(), kept)
+    assert os.path.samestat((folder / "c").stat(), (store / "c").stat())
+    # A result that was written over is linked anew; the store's file is not touched.
+    (folder / "a").unlink()
+    (folder / "a").write_text("other")
+    assert not is_copy(folder / "a", store / "a")
+    sync_folder(folder, {"a": store / "a"})
+    assert (folder / "a").read_text() == "a"
+    with pytest.raises(StoreError, match="No such file"):
+        sync_folder(folder, {"z": store / "z"})
+
+
+def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a").write_text("a")
+    sync_folder(tmp_path / "out", {"a": tmp_path / "a"})
+    copy = tmp_path / "out/a"
+    assert copy.read_text() == "a"
+    assert not os.path.samestat(copy.stat(), (tmp_path / "a").stat())
+    assert is_copy(copy, tmp_path / "a")
