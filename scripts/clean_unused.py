@@ -32,7 +32,8 @@ def main() -> None:
     jobs = [(event, int(wavelength)) for event, wavelength in (j.split("/") for j in args.jobs)]
     with Store(args.store, "", "").in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())):
         folders = unused_results(args.results, jobs)
-        files, shared = unused_files(args.store, used, folders)
+        raw = args.results / "data_selection" / "fits" / "raw"
+        files, shared = unused_files(args.store, used, [*folders, raw])
         found = [*files, *folders]
         total = sum(size_of(path) for path in found)
         args.list.write_text("".join(f"{path}\n" for path in found))

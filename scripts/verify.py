@@ -12,7 +12,7 @@ from flareset.errors import StoreError, exit_status
 from flareset.events import read_event
 from flareset.listing import images_of, read_listing
 from flareset.progress import Progress
-from flareset.store import Store
+from flareset.store import Store, archive_name
 from flareset.verify import Damage, Results, repair_files
 
 SHOWN = 20
@@ -35,9 +35,15 @@ def main() -> None:
     if not results.folders:
         raise StoreError(f"{args.results}: no event is finished; run snakemake first")
     damaged = results.check_store()
-    if args.repair:
+    if args.repair and damaged:
         show(damaged, args.list)
-        damaged = repair(results, damaged, args)
+        results.restore(damaged)
+        damaged, stale = repair(results, results.check_store(), args)
+        if stale:
+            jobs = ", ".join(stale)
+            raise StoreError(f"the archive now has other bytes for images of {jobs}; run snakemake")
+    if args.repair:
+        results.relink()
     damaged += results.check_links()
     show(damaged, args.list)
     files = sum(int(manifest["sha256"].ne("").sum()) for manifest in results.manifests.values())
@@ -56,17 +62,20 @@ def show(damaged: list[Damage], path: Path) -> None:
         print(f"... and {len(damaged) - SHOWN} more, all in {path}")
 
 
-def repair(results: Results, damaged: list[Damage], args: argparse.Namespace) -> list[Damage]:
-    """Fetch damaged files again and link the results anew; what could not be had."""
-    left: list[Damage] = []
-    paths = {str(Path(damage.path).relative_to(args.store)) for damage in damaged}
+def repair(
+    results: Results, damaged: list[Damage], args: argparse.Namespace
+) -> tuple[list[Damage], list[str]]:
+    """Fetch damaged files again; what could not be had, and the jobs that have to be run again."""
+    # A file that cannot be read may be good: it is not replaced.
+    left = [damage for damage in damaged if not damage.readable]
+    paths = {str(Path(d.path).relative_to(args.store)) for d in damaged if d.readable}
+    changed: set[str] = set()
     for job, folder in results.folders.items():
         manifest = results.manifests[job]
         if not paths & set(manifest["path"]):
             continue
         event = read_event(folder.parent / "event.json")
-        name = args.settings["archive_names"][event.event_id]
-        store = Store(args.store, name, args.settings["series"])
+        store = Store(args.store, archive_name(args.archive, event), args.settings["series"])
         with (
             store.in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())),
             open_archive(args.archive, [event.flare, *event.other_flares]) as archive,
@@ -81,16 +90,16 @@ def repair(results: Results, damaged: list[Damage], args: argparse.Namespace) ->
                 log=print,
             )
             images = images_of(read_listing(folder / "listing.csv"), args.settings["segment"])
-            failed, changed = repair_files(downloader, images, manifest, paths)
+            failed, other = repair_files(downloader, images, manifest, paths)
             downloader.progress.close()
         paths -= set(manifest["path"])
         left += failed
-        if changed:
-            # The target `all` asks for every manifest, so the next run makes this one anew.
-            (folder / "manifest.csv").unlink()
-            print(f"{job}: the archive now has other bytes; run snakemake to take them over")
-    results.relink()
-    return left
+        changed |= set(other)
+    stale = [job for job, manifest in results.manifests.items() if changed & set(manifest["path"])]
+    for job in stale:
+        # The target `all` asks for every manifest, so the next run makes this one anew.
+        (results.folders[job] / "manifest.csv").unlink()
+    return left, stale
 
 
 if __name__ == "__main__":

@@ -53,6 +53,33 @@ def test_verify_sees_results_that_are_gone(done: Project) -> None:
     done.run("verify")
 
 
+def test_repair_without_the_archive_loses_nothing(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    project.use(serve())
+    project.run()
+    project.configure(archive={"data_url": "http://127.0.0.1:9", "patience": "0s"})
+    first, second, *_ = sorted(project.path("store").rglob("*.fits"))
+    content = first.read_bytes()
+    first.unlink()
+    # The results still have it, and give it back.
+    project.run("repair")
+    assert first.read_bytes() == content
+    second.chmod(0o644)
+    second.write_bytes(b"x")
+    name = project.path("results/data_selection/fits/raw") / second.name
+    assert "1 of 31 files are damaged; run it again later" in project.run("repair", fails=True).text
+    assert not second.exists()
+    assert name.exists(), "what was linked stays until there is something better"
+
+
+def test_clean_unused_right_after_a_row_is_gone(done: Project) -> None:
+    done.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
+    text = done.run("clean_unused", "--config", "clean=remove").text
+    assert "kept" not in text
+    assert len(done.stored()) == 15
+
+
 def test_verify_before_anything_ran(project: Project) -> None:
     assert "no event is finished; run snakemake first" in project.run("verify", fails=True).text
 
@@ -104,7 +131,11 @@ def test_repair_where_the_archive_has_other_bytes_now(
     )
     (path,) = project.path("store").rglob(image["filename"])
     path.unlink()
-    assert "other bytes; run snakemake to take them over" in project.run("repair").text
+    links = project.path("results").rglob(image["filename"])
+    for link in list(links):
+        link.unlink()
+    text = project.run("repair", fails=True).text
+    assert "the archive now has other bytes for images of 2014-01-07T180534/131; run snake" in text
     assert project.planned()["download"] == 1
     project.run()
     again = project.table("results/data_selection/images.csv")

@@ -6,7 +6,6 @@ Read by every job that Snakemake starts, so nothing heavy is imported.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import sys
@@ -19,6 +18,7 @@ from flareset.errors import ConfigError
 from flareset.events import Event, read_events
 from flareset.pages import find_page
 from flareset.series import SERIES
+from flareset.store import archive_name
 from flareset.times import parse_duration
 
 SCRIPTS = Path(__file__).parents[1]
@@ -58,26 +58,12 @@ class Campaign:
         rehearsal = self.config["archive"]["kind"] == "rehearsal"
         return [job for job in self.jobs if rehearsal or self.page(*job)]
 
-    def archive_name(self, event_id: str) -> str:
-        """What an event's files in the store come from: rehearsals never mix with observations.
-
-        A rehearsal's frames show the flares of the event's window, so those are in the name: the
-        same name and record always mean the same bytes.
-        """
-        archive = self.config["archive"]
-        if archive["kind"] != "rehearsal":
-            return str(archive["kind"])
-        sky = hashlib.sha256(self.events[event_id].sky.encode()).hexdigest()[:12]
-        return f"rehearsal-{archive['frame_size']}-{sky}"
-
     def settings(self, stage: str, event_id: str = "") -> str:
         """The settings that shape a stage's outputs, as sorted JSON: a change makes it stale."""
         config = self.config
         settings: dict[str, Any] = {"series": config["series"], "segment": config["segment"]}
         if stage in ("list", "download"):
-            settings["archive_name"] = self.archive_name(event_id)
-        if stage in ("plan", "verify"):
-            settings["archive_names"] = {name: self.archive_name(name) for name in self.events}
+            settings["archive_name"] = archive_name(config["archive"], self.events[event_id])
         if stage == "list":
             settings["accept"] = event_id in config["accept_pages"]
         if stage in ("plan", "download"):

@@ -17,6 +17,7 @@ from flareset.partition import OUTSIDE
 from flareset.progress import Progress
 from flareset.quality import rejected_by
 from flareset.sample import Quota, choose, draw
+from flareset.series import SERIES
 from flareset.store import Store
 
 KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
@@ -94,7 +95,8 @@ class Downloader:
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
     def _bring(self, row: Any, path: str, part: Path) -> dict[str, Any]:
-        asked = Asked(row.record, row.t_rec, row.wavelength, self.segment, row.filename)
+        cadence = SERIES[row.record.partition("[")[0]].cadence
+        asked = Asked(row.record, row.t_rec, row.wavelength, self.segment, row.filename, cadence)
         got = self.archive.fetch(row.url, part, lambda file: check_image(file, asked))
         facts = {
             "record": row.record,

@@ -22,19 +22,20 @@ _ALL_ONES = 0xFFFFFFFF
 _KEYWORDS = ("T_REC", "T_OBS", "DATE-OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE")
 # T_OBS has milliseconds, the file name whole seconds.
 _T_OBS_TOLERANCE = timedelta(seconds=1)
-# How far T_OBS may lie from a T_REC that is right: the longest known is about a cadence.
+# How far T_OBS may lie from a T_REC that is right, at least: the longest known is about a cadence.
 _T_OBS_NEAR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The image that was asked for: what its file must prove to be."""
+    """The image that was asked for: what its file must prove to be; `cadence` in seconds."""
 
     record: str
     t_rec: datetime
     wavelength: int
     segment: str
     filename: str
+    cadence: int = 12
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ def _same_time(header: fits.Header, asked: Asked) -> bool:
     in_name = name_time(asked.filename)
     if t_rec is None:
         return t_obs is not None and abs(t_obs - (in_name or asked.t_rec)) <= _T_OBS_TOLERANCE
-    near = t_obs is None or abs(t_obs - asked.t_rec) <= _T_OBS_NEAR
+    nearness = max(_T_OBS_NEAR, timedelta(seconds=2 * asked.cadence))
+    near = t_obs is None or abs(t_obs - asked.t_rec) <= nearness
     return near and t_rec in (asked.t_rec, in_name)
 
 

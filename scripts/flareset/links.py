@@ -21,6 +21,16 @@ def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
         for entry in list(os.scandir(folder)):
             if entry.name not in wanted and not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
+    link_files(folder, wanted)
+
+
+def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
+    """Link `wanted` (name to source) in `folder`, and leave what else is there alone."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, source in wanted.items():
             if not is_copy(folder / name, source):
                 _replace(folder / name, source)

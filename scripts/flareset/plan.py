@@ -12,10 +12,12 @@ from flareset.listing import images_of, read_facts, read_listing
 from flareset.partition import OUTSIDE, partition
 from flareset.sample import Quota, choose, draw
 from flareset.series import SERIES, recordset
-from flareset.store import Store
+from flareset.store import Store, archive_name
 
 
-def plan_table(listings: list[Path], store: Path, settings: dict[str, Any]) -> pd.DataFrame:
+def plan_table(
+    listings: list[Path], store: Path, settings: dict[str, Any], archive: dict[str, Any]
+) -> pd.DataFrame:
     """A row per event and wavelength and a TOTAL row.
 
     `records` on the page, `images` in the window, `needed` for the data set, `in_store` of those,
@@ -26,7 +28,7 @@ def plan_table(listings: list[Path], store: Path, settings: dict[str, Any]) -> p
     rows = []
     for path in listings:
         event = read_event(path.parent.parent / "event.json")
-        shelf = Store(store, settings["archive_names"][event.event_id], settings["series"])
+        shelf = Store(store, archive_name(archive, event), settings["series"])
         wavelength = int(path.parent.name)
         listing, facts = read_listing(path), read_facts(path.with_name("page.json"))
         images = partition(images_of(listing, settings["segment"]), event)

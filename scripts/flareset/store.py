@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from flareset.errors import StoreError
+from flareset.events import Event
 
 
 class Store:
@@ -115,6 +116,19 @@ class Store:
         """Remove a file and what is known of it."""
         for name in (path, f"{path}.json"):
             (self.root / name).unlink(missing_ok=True)
+
+
+def archive_name(archive: dict[str, Any], event: Event) -> str:
+    """What an event's files come from, by the archive's settings: rehearsals never mix with
+    observations.
+
+    A rehearsal's frames show the flares of the event's window, so those are in the name: the same
+    name and record always mean the same bytes.
+    """
+    if archive["kind"] != "rehearsal":
+        return str(archive["kind"])
+    sky = hashlib.sha256(event.sky.encode()).hexdigest()[:12]
+    return f"rehearsal-{archive['frame_size']}-{sky}"
 
 
 def _held_by(lock: TextIO, owner: str) -> str:

@@ -30,23 +30,23 @@ def unused_results(results: Path, jobs: Iterable[tuple[str, int]]) -> list[Path]
 
 
 def unused_files(
-    store: Path, used: set[str], unused_folders: list[Path]
+    store: Path, used: set[str], our_folders: list[Path]
 ) -> tuple[list[Path], list[Path]]:
     """The store's files that are not `used` (paths relative to it), and those that others use.
 
-    Others use an image that has hard links outside of the store and of `unused_folders`: the
-    results of another campaign.
+    Others use an image that has hard links outside of the store and of `our_folders`: the results
+    of another campaign.
     """
     ours = Counter(
         file.stat().st_ino
-        for folder in unused_folders
+        for folder in our_folders
         for file in folder.rglob("*.fits")
         if folder.is_dir()
     )
     unused, shared = [], []
     for path in sorted(store.rglob("*.fits*")):
         name = path.relative_to(store).as_posix()
-        image = name[: name.index(".fits", name.rfind("/")) + len(".fits")]
+        image = name[: name.index(".fits", name.rfind("/") + 1) + len(".fits")]
         if not path.is_file() or (image in used and ".part" not in name[len(image) :]):
             continue
         source = store / image

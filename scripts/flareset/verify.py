@@ -9,7 +9,7 @@ import pandas as pd
 
 from flareset.download import Downloader, read_manifest
 from flareset.label import image_links, read_samples
-from flareset.links import is_copy, sync_folder
+from flareset.links import is_copy, link_files
 from flareset.listing import read_listing
 from flareset.partition import phase_links
 from flareset.store import sha256_of
@@ -23,6 +23,7 @@ class Damage:
 
     path: str
     problem: str
+    readable: bool = True
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}"
@@ -65,12 +66,30 @@ class Results:
         A file that several events share is read once.
         """
         manifests = pd.concat(self.manifests.values(), ignore_index=True)
-        there = manifests[manifests["status"].isin(IN_STORE)].drop_duplicates("path")
+        there = manifests[manifests["status"].isin(IN_STORE)].drop_duplicates(
+            ["path", "bytes", "sha256"]
+        )
         checked = (
-            (row.path, _problem(self.store / row.path, row.bytes, row.sha256))
+            _damage(self.store / row.path, row.bytes, row.sha256)
             for row in there.sort_values("path").itertuples()
         )
-        return [Damage(f"{self.store}/{path}", problem) for path, problem in checked if problem]
+        return [damage for damage in checked if damage]
+
+    def restore(self, damaged: list[Damage]) -> None:
+        """Put back what the store lost and a result still has, byte for byte."""
+        lost = {damage.path for damage in damaged}
+        sums = {
+            path: sha256
+            for manifest in self.manifests.values()
+            for path, sha256 in zip(manifest["path"], manifest["sha256"], strict=True)
+        }
+        for folder, wanted in self.linked().items():
+            for name, source in wanted.items():
+                known = source.with_name(f"{name}.json").exists()
+                if str(source) not in lost or not known or not (folder / name).exists():
+                    continue
+                if sha256_of(folder / name) == sums[source.relative_to(self.store).as_posix()]:
+                    link_files(source.parent, {name: folder / name})
 
     def check_links(self) -> list[Damage]:
         """The results that are missing or not the store's file, where the store has it."""
@@ -82,32 +101,32 @@ class Results:
         ]
 
     def relink(self) -> None:
-        """Link every result to its file in the store anew."""
+        """Link every result to its file in the store anew; one whose file is lost stays."""
         for folder, wanted in self.linked().items():
-            sync_folder(folder, {n: source for n, source in wanted.items() if source.exists()})
+            link_files(folder, {n: source for n, source in wanted.items() if source.exists()})
 
 
-def _problem(path: Path, size: int, sha256: str) -> str:
+def _damage(path: Path, size: int, sha256: str) -> Damage | None:
     try:
         found = path.stat().st_size
         if found != size:
-            return f"has {found} bytes, the manifest says {size}"
+            return Damage(str(path), f"has {found} bytes, the manifest says {size}")
         if sha256_of(path) != sha256:
-            return "its bytes changed (sha256)"
+            return Damage(str(path), "its bytes changed (sha256)")
     except FileNotFoundError:
-        return "is missing"
+        return Damage(str(path), "is missing")
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return ""
+        return Damage(str(path), f"cannot be read: {error.strerror}", readable=False)
+    return None
 
 
 def repair_files(
     downloader: Downloader, images: pd.DataFrame, manifest: pd.DataFrame, damaged: set[str]
-) -> tuple[list[Damage], list[Damage]]:
+) -> tuple[list[Damage], list[str]]:
     """Fetch a job's damaged files (paths in the store) again.
 
-    Returns those that could not be had, and those for which the archive now gives other bytes
-    than the manifest has, verified all the same: the event has to be run again.
+    Returns those that could not be had, and the paths for which the archive now gives other bytes
+    than the manifest has, verified all the same: their events have to be run again.
     """
     bad = manifest[manifest["path"].isin(damaged) & manifest["status"].isin(IN_STORE)]
     for path in bad["path"]:
@@ -116,7 +135,7 @@ def repair_files(
     failed, changed = [], []
     for outcome in downloader.fetch(images[images["filename"].isin(bad["filename"])]):
         if outcome.status == "failed":
-            failed.append(Damage(outcome.path, outcome.reason))
+            failed.append(Damage(str(downloader.store.root / outcome.path), outcome.reason))
         elif outcome.facts["sha256"] != sums[outcome.path]:
-            changed.append(Damage(outcome.path, "the archive now has other bytes"))
+            changed.append(outcome.path)
     return failed, changed

@@ -20,7 +20,7 @@ rule plan:
     shell:
         "python {input.script:q} --listings {input.listings:q} --missing {params.missing:q}"
         " --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
-        " --settings {params.settings:q} 2>&1 | tee {log:q}"
+        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" 2>&1 | tee {log:q}'
 
 
 rule verify:
