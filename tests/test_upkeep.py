@@ -33,7 +33,8 @@ def test_verify_and_repair(done: Project) -> None:
     content = bytearray(first.read_bytes())
     content[9000] ^= 1
     first.write_bytes(content)
-    second.unlink()
+    for path in [second, *done.path("results").rglob(second.name)]:
+        path.unlink()
     text = done.run("verify", fails=True).text
     assert f"{first.name}: its bytes changed (sha256)" in text
     assert f"{second.name}: is missing" in text
