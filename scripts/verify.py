@@ -37,8 +37,7 @@ def main() -> None:
     damaged = results.check_store()
     if args.repair and damaged:
         show(damaged, args.list)
-        results.restore(damaged)
-        damaged, stale = repair(results, results.check_store(), args)
+        damaged, stale = repair(results, results.restore(damaged), args)
         if stale:
             jobs = ", ".join(stale)
             raise StoreError(f"the archive now has other bytes for images of {jobs}; run snakemake")

@@ -64,8 +64,8 @@ def read_page(
 ) -> tuple[pd.DataFrame, PageFacts]:
     """The listing of `event` at `wavelength` on a page, in time order, and the page's facts.
 
-    `wavelengths` are all that the event asks for: one page may list several. `accept` takes a
-    page that is incomplete (its count, its span) as it is. Raises ListingError with the reason.
+    `wavelengths` are all that the campaign asks for: one page may list several. `accept` takes a
+    page whose rows do not match its count as it is. Raises ListingError with the reason.
     """
     rows, facts = _parse(text)
     listing = _rows_to_listing(rows, series=series, wavelengths=wavelengths, hosts=hosts)

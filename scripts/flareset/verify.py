@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,7 @@ class Results:
             job: read_manifest(folder / "manifest.csv") for job, folder in self.folders.items()
         }
 
+    @cached_property
     def linked(self) -> dict[Path, dict[str, Path]]:
         """Every folder of final_fits and the data set: its names and their files in the store."""
         found: dict[Path, dict[str, Path]] = {}
@@ -75,34 +77,36 @@ class Results:
         )
         return [damage for damage in checked if damage]
 
-    def restore(self, damaged: list[Damage]) -> None:
-        """Put back what the store lost and a result still has, byte for byte."""
-        lost = {damage.path for damage in damaged}
+    def restore(self, damaged: list[Damage]) -> list[Damage]:
+        """Put back what the store lost and a result still has byte for byte; what is still lost."""
+        lost = {damage.path: damage for damage in damaged}
         sums = {
             path: sha256
             for manifest in self.manifests.values()
             for path, sha256 in zip(manifest["path"], manifest["sha256"], strict=True)
         }
-        for folder, wanted in self.linked().items():
+        for folder, wanted in self.linked.items():
             for name, source in wanted.items():
                 known = source.with_name(f"{name}.json").exists()
                 if str(source) not in lost or not known or not (folder / name).exists():
                     continue
                 if sha256_of(folder / name) == sums[source.relative_to(self.store).as_posix()]:
                     link_files(source.parent, {name: folder / name})
+                    del lost[str(source)]
+        return list(lost.values())
 
     def check_links(self) -> list[Damage]:
         """The results that are missing or not the store's file, where the store has it."""
         return [
             Damage(str(path), "is not the store's file" if path.exists() else "is missing")
-            for folder, wanted in self.linked().items()
+            for folder, wanted in self.linked.items()
             for name, source in wanted.items()
             if source.exists() and not is_copy(path := folder / name, source)
         ]
 
     def relink(self) -> None:
         """Link every result to its file in the store anew; one whose file is lost stays."""
-        for folder, wanted in self.linked().items():
+        for folder, wanted in self.linked.items():
             link_files(folder, {n: source for n, source in wanted.items() if source.exists()})
 
 

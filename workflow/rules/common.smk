@@ -22,8 +22,6 @@ PAGES = CAMPAIGN.config["export_pages"]
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 
-LISTABLE = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.listable]
-
 # In the environment, not in params: no job goes stale when they change. Every job on a cluster
 # reads this file again and so sets them too.
 os.environ.update(CAMPAIGN.environment())
@@ -54,6 +52,21 @@ def settings(stage):
     return of_job
 
 
-def every_job(pattern, jobs=JOBS):
-    """A file of every event and wavelength, or of the jobs given."""
-    return [f"{RESULTS}/events/{job}/{pattern}" for job in jobs]
+def every_job(pattern):
+    """A file of every event and wavelength."""
+    return [f"{RESULTS}/events/{job}/{pattern}" for job in JOBS]
+
+
+def listable(pattern):
+    """A file of every job that can be listed, found when a job asks: it looks for saved pages."""
+
+    def of_target(wildcards):
+        return [f"{RESULTS}/events/{event}/{wave}/{pattern}" for event, wave in CAMPAIGN.listable]
+
+    return of_target
+
+
+def unlistable(wildcards):
+    """The jobs that have no saved page to list."""
+    there = {f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.listable}
+    return [job for job in JOBS if job not in there]

@@ -4,8 +4,8 @@ rule plan:
         script=sources("plan")[0],
         code=sources("plan")[1:],
         events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
-        facts=every_job("page.json", LISTABLE),
-        listings=every_job("listing.csv", LISTABLE),
+        facts=listable("page.json"),
+        listings=listable("listing.csv"),
     log:
         "logs/plan.log",
     localrule: True
@@ -15,7 +15,7 @@ rule plan:
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
-        missing=[job for job in JOBS if job not in LISTABLE],
+        missing=unlistable,
         settings=settings("plan"),
     shell:
         "python {input.script:q} --listings {input.listings:q} --missing {params.missing:q}"
