@@ -9,7 +9,8 @@ from flareset.errors import ListingError, exit_status
 from flareset.events import read_event
 from flareset.listing import read_page, write_facts, write_listing
 from flareset.pages import missing_page, page_text
-from flareset.series import SERIES, recordset
+from flareset.recordset import window_recordset
+from flareset.series import SERIES
 from flareset.standin import catalogue
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     if args.page:
         origin, text = args.page, page_text(args.page)
     elif args.archive["kind"] == "rehearsal":
-        wanted = recordset(series, event.window_start, event.window_end, [args.wavelength])
+        wanted = str(window_recordset(series, event.window_start, event.window_end, [args.wavelength]))
         origin = f"the stand-in's page of {wanted}"
         text = catalogue.listing_page(catalogue.export(wanted, args.archive["frame_size"]))
     else:

@@ -12,7 +12,8 @@ from flareset.events import read_event
 from flareset.ledger import ledger, write_ledger
 from flareset.listing import read_facts, read_listing
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
-from flareset.series import SERIES, recordset
+from flareset.recordset import window_recordset
+from flareset.series import SERIES
 from flareset.summary import account
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     sampling_log(images, chosen).to_csv(args.log, index=False, lineterminator="\n")
     table = sample_table(chosen, manifest, event.event_id, args.wavelength)
     table.to_csv(args.sample, index=False, lineterminator="\n")
-    asked = recordset(series, event.window_start, event.window_end, [args.wavelength])
+    asked = str(window_recordset(series, event.window_start, event.window_end, [args.wavelength]))
     entry = account(
         event,
         args.wavelength,

@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from flareset.events import Event, read_events
-from flareset.series import SERIES, recordset
+from flareset.recordset import window_recordset
+from flareset.series import SERIES
 from flareset.standin.server import StandIn, running
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +127,7 @@ class Project:
         pages = self.folder / "export_pages"
         pages.mkdir(exist_ok=True)
         for event in self.read_events():
-            wanted = recordset(EUV, event.window_start, event.window_end, [131])
+            wanted = str(window_recordset(EUV, event.window_start, event.window_end, [131]))
             (pages / f"{event.event_id}.html").write_text(server.page(wanted))
         self.configure(archive={"kind": "jsoc", "data_url": server.url})
 

@@ -18,7 +18,7 @@ from flareset.listing import images_of, read_page
 from flareset.partition import partition
 from flareset.progress import Progress
 from flareset.sample import Quota
-from flareset.series import recordset
+from flareset.recordset import window_recordset
 from flareset.standin.server import Fault, StandIn
 from flareset.store import Store
 
@@ -32,9 +32,10 @@ class Bench:
         from test_listing import SHORT
 
         self.server = server
-        page = server.page(recordset(EUV, SHORT.window_start, SHORT.window_end, [131]))
+        page = server.page(str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])))
         listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
-        self.images = partition(images_of(listing, "image"), SHORT)
+        images = partition(images_of(listing, "image"), SHORT)
+        self.images = images[images["phase"] != "outside"]
         self.store = Store(folder, "test", EUV.name)
         self.waited: list[float] = []
         options = {"connections": 2, "patience": 60.0, "max_file_size": 10**7, **limits}

@@ -8,14 +8,14 @@ from flareset.ledger import ledger
 from flareset.listing import images_of
 from flareset.partition import partition
 from flareset.sample import Quota, choose, draw, shortages
-from flareset.series import recordset
+from flareset.recordset import window_recordset
 from flareset.standin import catalogue
 
 
 def test_every_slot_and_file_has_its_status() -> None:
     # A page that begins a minute early, with a slot and an image missing.
     begin = SHORT.window_start - timedelta(minutes=1)
-    made = catalogue.export(recordset(EUV, begin, SHORT.window_end, [131]), 128)
+    made = catalogue.export(str(window_recordset(EUV, begin, SHORT.window_end, [131])), 128)
     files = [
         file
         for file in made.files
@@ -46,7 +46,7 @@ def test_every_slot_and_file_has_its_status() -> None:
         series=EUV, facts=facts, shortages=shortages(chosen, SHORT, quota),
     )  # fmt: skip
     counts = table["status"].value_counts().to_dict()
-    assert counts["outside"] == 5
+    assert counts["outside"] == 6
     assert counts["failed"] == counts["rejected"] == counts["not_needed"] == 1
     assert counts["verified"] == len(inside) - 3
     by_record = table.set_index("record")

@@ -20,19 +20,18 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from flareset import __version__
 from flareset.config import parse_size
 from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
 from flareset.events import Flare
+from flareset.jsoc import LOCAL, USER_AGENT
+from flareset.patience import Patience
 from flareset.times import parse_duration
 
-USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
 _CHUNK = 1 << 18
 _TIMEOUT = (10.0, 60.0)
 _MOST_REDIRECTS = 5
 _MOST_BAD_CONTENT = 3
 _MOST_TRIES = 8
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Answers that another try does not change.
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
@@ -75,24 +74,18 @@ class Archive:
     ) -> None:
         self.data_url = data_url
         self.hosts = [host.lower() for host in hosts]
-        self.patience = patience
         self.max_file_size = max_file_size
         self.stopping = threading.Event()
-        self._clock = clock
-        self._sleep = sleep or self.stopping.wait
-        self._jitter = jitter
-        self._last_success = clock()
+        self._patience = Patience(
+            patience, clock=clock, sleep=sleep or self.stopping.wait, jitter=jitter
+        )
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections, max_retries=0)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = urlsplit(data_url).hostname not in (
-            "localhost",
-            "127.0.0.1",
-            "::1",
-        )
+        self._session.trust_env = urlsplit(data_url).hostname not in LOCAL
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
@@ -118,19 +111,14 @@ class Archive:
             except TransferError as error:
                 problem = error
             else:
-                self._last_success = self._clock()
+                self._patience.succeeded()
                 return Fetched(found, digest, size, tries)
-            pause = self._pause(problem, tries)
-            waited = self._clock() - self._last_success + pause
-            if problem.permanent or tries >= _MOST_TRIES or waited > self.patience:
+            pause = self._patience.pause(tries, problem.retry_after)
+            if problem.permanent or tries >= _MOST_TRIES or pause is None:
                 times = f"{tries} {'tries' if tries > 1 else 'try'}"
                 raise TransferError(f"{problem} ({times}, {url})", tries=tries)
-            self._sleep(pause)
+            self._patience.sleep(pause)
             self._stop_here()
-
-    def _pause(self, problem: TransferError, tries: int) -> float:
-        backoff = min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
-        return max(backoff * (0.5 + self._jitter()), problem.retry_after)
 
     def _stop_here(self) -> None:
         if self.stopping.is_set():

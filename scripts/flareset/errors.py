@@ -4,6 +4,7 @@ FlaresetError
 ├── ConfigError         a setting that is unknown, of the wrong type or impossible
 ├── EventsError         rows of events.csv that cannot be used
 ├── ListingError        a page that is no complete listing of what was asked
+├── ExportError         an export that cannot be asked for, or that JSOC refused or failed
 ├── TransferError       a file that the archive did not deliver
 ├── VerificationError   bytes that are not the FITS image asked for
 ├── StoreError          a store that cannot be used
@@ -30,6 +31,10 @@ class EventsError(FlaresetError):
 
 class ListingError(FlaresetError):
     """A page that is no complete listing of what was asked."""
+
+
+class ExportError(FlaresetError):
+    """An export that cannot be asked for, or that JSOC refused or failed."""
 
 
 class TransferError(FlaresetError):

@@ -11,7 +11,8 @@ from flareset.events import read_event
 from flareset.listing import images_of, read_facts, read_listing
 from flareset.partition import OUTSIDE, partition
 from flareset.sample import Quota, choose, draw
-from flareset.series import SERIES, recordset
+from flareset.recordset import window_recordset
+from flareset.series import SERIES
 from flareset.store import Store, archive_name
 
 
@@ -75,6 +76,6 @@ def pages_wanted(jobs: list[str], events: Path, series: str, folder: str) -> pd.
     rows = []
     for event_id, asked in wavelengths.items():
         event = read_event(events / event_id / "event.json")
-        wanted = recordset(SERIES[series], event.window_start, event.window_end, asked)
+        wanted = str(window_recordset(SERIES[series], event.window_start, event.window_end, asked))
         rows.append((event_id, f"{wanted}{{image}}", f"{folder}/{event_id}.html"))
     return pd.DataFrame(rows, columns=["event_id", "recordset", "save the listing as"])

@@ -37,6 +37,11 @@ def from_tai(when: datetime) -> datetime:
     return when - tai_minus_utc(when - timedelta(seconds=37))
 
 
+def to_tai(when: datetime) -> datetime:
+    """The TAI reading of a UTC time, in an aware datetime."""
+    return when + tai_minus_utc(when)
+
+
 def parse_utc(text: str) -> datetime:
     """A user's time, `YYYY-MM-DD HH:MM:SS` or ISO 8601 with T, Z, an offset or fractions, as UTC.
 

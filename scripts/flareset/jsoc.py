@@ -1,0 +1,236 @@
+"""JSOC's CGI: what it knows of records, and requests for exports.
+
+Source: jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
+Everything is tried again with back-off where that can help; the address is in no message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, quote_plus, urljoin, urlsplit
+
+import requests
+import urllib3
+
+from flareset import __version__
+from flareset.errors import ExportError
+from flareset.patience import Patience
+
+USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
+_TIMEOUT = (10.0, 120.0)
+_RETRIED = (408, 425, 429, 500, 502, 503, 504)
+_REQUEST_ID = re.compile(r"JSOC_\d{8}_\d+(?:_[A-Z]+)*")
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """JSOC's answer to a request for an export or for its status.
+
+    `data` has (record, file name) of every file; `size` is in MB; `exptime` as JSOC wrote it.
+    """
+
+    status: int
+    requestid: str = ""
+    error: str = ""
+    method: str = ""
+    protocol: str = ""
+    count: int = 0
+    size: int = 0
+    exptime: str = ""
+    folder: str = ""
+    tarfile: str = ""
+    data: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_answer(text: str) -> Answer:
+    """The answer in a JSON text of jsoc_fetch, numbers as numbers or strings.
+
+    ValueError where it is none.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict) or "status" not in found:
+        raise ValueError("it has no status")
+    rows = found.get("data") or []
+    if not isinstance(rows, list):
+        raise ValueError("its data is no list")
+    requestid = str(found.get("requestid") or found.get("reqid") or "")
+    return Answer(
+        status=int(found["status"]),
+        requestid="" if requestid == "VOID" else requestid,
+        error=str(found.get("error") or "").strip(),
+        method=str(found.get("method") or ""),
+        protocol=str(found.get("protocol") or found.get("filefmt") or ""),
+        count=_whole(found.get("rcount", found.get("count"))),
+        size=_whole(found.get("size")),
+        exptime=str(found.get("exptime") or ""),
+        folder=str(found.get("dir") or ""),
+        tarfile=str(found.get("tarfile") or ""),
+        data=[(str(row["record"]), str(row["filename"])) for row in rows],
+    )
+
+
+def request_ids(text: str) -> list[str]:
+    """The RequestIDs that a text names."""
+    return _REQUEST_ID.findall(text)
+
+
+class Jsoc:
+    """JSOC's CGI for one registered address.
+
+    Raises ExportError where JSOC refuses or `patience` is at its end.
+    """
+
+    def __init__(
+        self,
+        cgi_url: str,
+        email: str,
+        *,
+        patience: Patience,
+        log: Callable[[str], object],
+        requestor: str = "",
+    ) -> None:
+        self.email = email
+        self.requestor = requestor
+        self._patience = patience
+        self._log = log
+        self._base = cgi_url.rstrip("/") + "/"
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = USER_AGENT
+        # A proxy is for the archive; this machine is reached without it.
+        self._session.trust_env = urlsplit(cgi_url).hostname not in LOCAL
+
+    def masked(self, text: str) -> str:
+        """A text without the address, in whatever spelling."""
+        if self.email:
+            once = quote(self.email, safe="")
+            for spelling in (self.email, once, quote_plus(once), quote(self.email)):
+                text = re.sub(re.escape(spelling), "<address>", text, flags=re.IGNORECASE)
+        return text
+
+    def check_address(self) -> None:
+        """ExportError, with what to do, where the address is not registered with JSOC."""
+        if not self.email:
+            raise ExportError(
+                "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
+                " environment (register once on JSOC's export page)"
+            )
+        form = {"address": self.email, "checkonly": "1"}
+        found = self._json("checkAddress.sh", form)
+        status, message = _whole(found.get("status")), self.masked(str(found.get("msg", "")))
+        if status == 2:
+            return
+        if status == 3:
+            raise ExportError(
+                f"the address in JSOC_EMAIL waits for its registration ({message}): answer the"
+                " mail that JSOC sent, then run again"
+            )
+        raise ExportError(
+            f"the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once"
+            " on JSOC's export page (http://jsoc.stanford.edu/ajax/register_email.html), answer"
+            " the mail that comes, then run again"
+        )
+
+    def records(
+        self, recordset: str, keys: list[str], segment: str = ""
+    ) -> list[dict[str, str]]:
+        """The keywords of every record of a recordset, as text; with `segment`, also its path."""
+        form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
+        if segment:
+            form["seg"] = segment
+        found = self._info(form)
+        columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
+        for entry in found.get("segments") or []:
+            columns[f"segment:{entry['name']}"] = entry["values"]
+        count = _whole(found.get("count"))
+        short = [name for name, values in columns.items() if len(values) != count]
+        if short or (count and not columns):
+            raise ExportError(f"jsoc_info says {count} records of {recordset}, but lists others")
+        return [{name: str(columns[name][n]) for name in columns} for n in range(count)]
+
+    def series_keywords(self, series: str) -> set[str]:
+        """The names of a series' keywords, in upper case."""
+        found = self._info({"op": "series_struct", "ds": series})
+        return {str(entry["name"]).upper() for entry in found.get("keywords") or []}
+
+    def submit(self, form: dict[str, str]) -> Answer:
+        """Ask for an export; the answer may be a refusal (its status says so)."""
+        notify = {"notify": self.email, "requestor": self.requestor or "flareset"}
+        return self._fetch({"op": "exp_request", "format": "json", **form, **notify})
+
+    def status(self, requestid: str) -> Answer:
+        """How a request is getting on; with the list of its files when it is done."""
+        return self._fetch({"op": "exp_status", "requestid": requestid, "format": "json"})
+
+    def cancel(self) -> str:
+        """Free the slot that a finished request still holds; what JSOC says to it."""
+        form = {"address": self.email, "operation": "cancel"}
+        return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
+
+    def _info(self, form: dict[str, str]) -> dict[str, Any]:
+        found = self._json("jsoc_info", form)
+        if _whole(found.get("status")) != 0:
+            asked = form["ds"]
+            raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
+        return found
+
+    def _fetch(self, form: dict[str, str]) -> Answer:
+        answer = self._call("jsoc_fetch", form, read_answer)
+        return Answer(**{**vars(answer), "error": self.masked(answer.error)})
+
+    def _json(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
+        return self._call(endpoint, form, _read_object)
+
+    def _call(self, endpoint: str, form: dict[str, str], read: Callable[[str], Any]) -> Any:
+        """What an endpoint answers; JSOC reads a form that is posted like one in the URL."""
+        tries = 0
+        while True:
+            tries += 1
+            retry_after = 0.0
+            try:
+                response = self._session.post(
+                    urljoin(self._base, endpoint), data=form, timeout=_TIMEOUT
+                )
+                # JSOC's texts are not always UTF-8.
+                text = response.content.decode("latin-1")
+                if response.status_code == 200:
+                    answer = read(text)
+                    self._patience.succeeded()
+                    return answer
+                problem = f"HTTP {response.status_code} {response.reason}"
+                wait = response.headers.get("Retry-After", "").strip()
+                retry_after = float(wait) if wait.isdigit() else 0.0
+                if response.status_code not in _RETRIED:
+                    raise ExportError(f"{endpoint} of {self._base}: {problem}")
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                problem = f"no connection: {type(error).__name__}"
+            except (ValueError, KeyError, TypeError):
+                problem = f"it answers no JSON: {' '.join(self.masked(text).split())[:80]!r}"
+            pause = self._patience.pause(tries, retry_after)
+            if pause is None:
+                raise ExportError(
+                    f"{endpoint} of {self._base} failed {tries} times, for longer than"
+                    f" archive.patience; the last time: {problem}. Run again when JSOC is back:"
+                    " what was asked for is remembered"
+                )
+            self._log(f"{endpoint}: {problem}; again in {pause:.0f} s")
+            self._patience.sleep(pause)
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
+
+
+def _whole(value: object) -> int:
+    """A count that JSOC writes as a number or as text; 0 where it is neither."""
+    try:
+        return int(float(str(value)))
+    except ValueError:
+        return 0
