@@ -30,6 +30,7 @@ rule all:
         # these, a stage that failed after a change would be forgotten by the next run.
         every_job("listing.csv"),
         every_job("page.json"),
+        every_job("records.csv"),
         every_job("manifest.csv"),
         every_job("partition.csv"),
         every_job("sample.csv"),

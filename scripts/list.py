@@ -4,14 +4,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from flareset.asking import Wish, list_export, list_request, make_plan, processing_of
 from flareset.errors import ListingError, exit_status
 from flareset.events import read_event
-from flareset.listing import read_page, write_facts, write_listing
+from flareset.listing import PageFacts, read_page, write_facts, write_listing
 from flareset.pages import missing_page, page_text
-from flareset.recordset import window_recordset
-from flareset.series import SERIES
+from flareset.processing import process_text
+from flareset.progress import said_on
+from flareset.records import no_records, write_records
+from flareset.site import reached
 from flareset.standin import catalogue
+
+Found = tuple[pd.DataFrame, pd.DataFrame, PageFacts]
 
 
 def main() -> None:
@@ -20,41 +28,84 @@ def main() -> None:
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
     parser.add_argument("--page", nargs="?", help="the saved export page")
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
+    parser.add_argument("--store", default="store", help="where requests are remembered")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
     parser.add_argument("--archive", required=True, type=json.loads, help="JSON: how to reach it")
     parser.add_argument("--listing", required=True, help="output: CSV, one row per file")
-    parser.add_argument("--facts", required=True, help="output: JSON, the page's summary")
+    parser.add_argument("--records", required=True, help="output: CSV, what JSOC has")
+    parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")
+    parser.add_argument("--terminal", default="/dev/stderr", help="where progress is shown")
     args = parser.parse_args()
 
     event, settings = read_event(args.event), args.settings
-    series = SERIES[settings["series"]]
-    if args.page:
-        origin, text = args.page, page_text(args.page)
-    elif args.archive["kind"] == "rehearsal":
-        wanted = str(window_recordset(series, event.window_start, event.window_end, [args.wavelength]))
-        origin = f"the stand-in's page of {wanted}"
-        text = catalogue.listing_page(catalogue.export(wanted, args.archive["frame_size"]))
+    wish = Wish.of(event, args.wavelength, settings, args.archive["wavelengths"])
+    if settings["source"] == "page":
+        listing, records, facts = from_page(wish, args)
     else:
-        raise missing_page(args.pages, event, args.wavelength)
-    try:
-        listing, facts = read_page(
-            text,
-            event,
-            args.wavelength,
-            series=series,
-            wavelengths=args.archive["wavelengths"],
-            hosts=args.archive["hosts"],
-            accept=settings["accept"],
-        )
-    except ListingError as error:
-        raise ListingError(f"{origin}: {error}") from None
+        listing, records, facts = from_jsoc(wish, settings, args)
     write_listing(listing, args.listing)
+    write_records(records, args.records)
     write_facts(facts, Path(args.facts))
-    print(f"{origin}: {len(listing)} files at {args.wavelength} of {facts.count} on the page")
+    print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
+    for remark in facts.remarks:
+        print(f"note: {remark}")
     if facts.accepted:
         print(f"taken as it is (accept_pages): {facts.accepted}")
     if facts.edges:
         print(f"warning: {facts.edges}; the window's edges count as without records")
+
+
+def from_page(wish: Wish, args: argparse.Namespace) -> Found:
+    """The listing of a saved page, or of one that a rehearsal makes up."""
+    steps, remarks = processing_of(wish, wish.recordset, None)
+    if args.page:
+        origin, text = args.page, page_text(args.page)
+    elif args.archive["kind"] == "rehearsal" and not steps:
+        origin = f"the stand-in's page of {wish.recordset}"
+        recordset = wish.recordset.partition("{")[0]
+        text = catalogue.listing_page(catalogue.export(recordset, args.archive["frame_size"]))
+    elif args.archive["kind"] == "rehearsal":
+        raise ListingError(
+            "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
+            " export.processing out"
+        )
+    else:
+        raise missing_page(args.pages, wish.event, wish.wavelength)
+    try:
+        listing, facts = read_page(
+            text,
+            wish.event,
+            wish.wavelength,
+            series=wish.series,
+            wavelengths=wish.wavelengths,
+            hosts=args.archive["hosts"],
+            segment=wish.segment,
+            process=process_text(steps),
+            accept=args.settings["accept"],
+        )
+    except ListingError as error:
+        raise ListingError(f"{origin}: {error}") from None
+    print(origin)
+    facts.remarks.extend(remarks)
+    return listing, no_records(), facts
+
+
+def from_jsoc(wish: Wish, settings: dict[str, Any], args: argparse.Namespace) -> Found:
+    """The listing of exports: those in the row, or one that is asked for here."""
+    flares = [wish.event.flare, *wish.event.other_flares]
+    store, name = Path(args.store), settings["archive_name"]
+    with (
+        said_on(f"{wish.event.event_id} {wish.wavelength}", args.terminal) as say,
+        reached(args.archive, flares, store) as site,
+    ):
+        jsoc = site.jsoc(say)
+        exporter = site.exporter(jsoc, store, name, wish.series, say)
+        if settings["source"] == "request_id":
+            return list_request(wish, wish.event.request_ids, exporter)
+        jsoc.check_address()
+        plan = make_plan(wish, jsoc)
+        say(f"{plan.recordset}: {len(plan.records)} records, {plan.megabytes / 1000:.1f} GB")
+        return list_export(plan, exporter)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from flareset.errors import exit_status
 from flareset.events import read_event
 from flareset.links import sync_folder
 from flareset.listing import images_of, read_listing, write_listing
-from flareset.partition import partition, phase_links
+from flareset.partition import partition, phase_links, product_links
 
 
 def main() -> None:
@@ -24,8 +24,9 @@ def main() -> None:
     args = parser.parse_args()
 
     images = partition(images_of(read_listing(args.listing), args.segment), read_event(args.event))
-    links = phase_links(images, read_manifest(args.manifest), Path(args.store))
-    for phase, wanted in links.items():
+    manifest, store = read_manifest(args.manifest), Path(args.store)
+    links = phase_links(images, manifest, store)
+    for phase, wanted in (links | product_links(manifest, store)).items():
         sync_folder(Path(args.folder) / phase, wanted)
         print(f"{phase}: {(images['phase'] == phase).sum()} listed, {len(wanted)} linked")
     write_listing(images.drop(columns="url"), args.partition)

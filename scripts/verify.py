@@ -2,17 +2,14 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from flareset.archive import open_archive
-from flareset.download import Downloader
 from flareset.errors import StoreError, exit_status
-from flareset.events import read_event
-from flareset.listing import images_of, read_listing
+from flareset.fetching import open_downloader
+from flareset.job import Job
 from flareset.progress import Progress
-from flareset.store import Store, archive_name
+from flareset.store import archive_name
 from flareset.verify import Damage, Results, repair_files
 
 SHOWN = 20
@@ -73,22 +70,13 @@ def repair(
         manifest = results.manifests[job]
         if not paths & set(manifest["path"]):
             continue
-        event = read_event(folder.parent / "event.json")
-        store = Store(args.store, archive_name(args.archive, event), args.settings["series"])
-        with (
-            store.in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())),
-            open_archive(args.archive, [event.flare, *event.other_flares]) as archive,
-        ):
-            downloader = Downloader(
-                archive,
-                store,
-                segment=args.settings["segment"],
-                reject=args.settings["quality"]["reject"],
-                connections=args.archive["connections"],
-                progress=Progress(job.replace("/", " "), [sys.stdout]),
-                log=print,
-            )
-            images = images_of(read_listing(folder / "listing.csv"), args.settings["segment"])
+        listed = Job.read(folder, args.settings)
+        store = listed.store(args.store, archive_name(args.archive, listed.event))
+        progress = Progress(job.replace("/", " "), [sys.stdout])
+        with open_downloader(
+            listed, args.settings, args.archive, store, progress, print
+        ) as downloader:
+            images = listed.images
             failed, other = repair_files(downloader, images, manifest, paths)
             downloader.progress.close()
         paths -= set(manifest["path"])

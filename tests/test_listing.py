@@ -92,7 +92,10 @@ def test_index_samples(real: Path) -> None:
     )
     listing, _ = read(page_text(folder / "s1/index.html"), event)
     assert listing["segment"].tolist() == ["image", "spikes", "image"]
-    assert "url-tar" in refused(page_text(folder / "s2/index.html"), event)
+    in_tar, facts = read(page_text(folder / "s2/index.html"), event)
+    assert in_tar["filename"].tolist() == listing["filename"].tolist()
+    assert in_tar["url"][0].endswith(f"/JSOC_20260115_0123.tar#{in_tar['filename'][0]}")
+    assert facts.method == "url-tar"
     assert "protocol 'as-is'" in refused(page_text(folder / "s3/index.html"), event)
     assert "the export is empty, its count is 0: warning=No FITS files" in refused(
         page_text(folder / "s4/index.html")
@@ -128,7 +131,7 @@ LINK = "https://jsoc1.stanford.edu"
          "is of series aia.lev1_uv_24s, not aia.lev1_euv_12s"),
         ("[2014-01-07T18:01:01Z][131]", "[2014-01-07T18:01:01Z][171]", "another wavelength"),
         ("[2014-01-07T18:01:01Z][131]", "[2014-01-07T17:01:01Z][131]", "is of another time than"),
-        ("[2014-01-07T18:01:01Z][131]", "[at noon][131]", "not a time as JSOC writes it"),
+        ("[2014-01-07T18:01:01Z][131]", "[at noon][131]", "is not a record of aia.lev1_euv_12s"),
         ("aia.lev1_euv_12s[2014-01-07T18:01:01Z][131]<", "warning=nothing<", "is not a record of"),
         (LINK, "https://evil.example", "host evil.example, which is not in archive.hosts"),
         (LINK, "https://jsoc1.stanford.edu@evil.example", "host evil.example"),
@@ -207,7 +210,9 @@ def test_two_wavelengths_on_one_page() -> None:
     assert set(listing["wavelength"]) == {131}
     assert facts.count > len(listing)
     only = catalogue.listing_page(
-        catalogue.export(str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [171])), 128)
+        catalogue.export(
+            str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [171])), 128
+        )
     )
     assert "lists no record at 131" in refused(only, wavelengths=[131, 171])
 

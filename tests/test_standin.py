@@ -2,7 +2,8 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 import requests
 from astropy.io import fits
 from conftest import ROOT
+from PIL import Image
 
 from flareset.errors import ListingError
 from flareset.events import Flare
 from flareset.fitscheck import Asked, check_image
-from flareset.standin import catalogue
+from flareset.series import SERIES
+from flareset.standin import catalogue, pictures
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn
 
@@ -52,7 +55,7 @@ def test_a_frame_is_what_its_name_says(size: int, tmp_path: Path) -> None:
     assert header["ORIGIN"] == "flareset stand-in"
     path = tmp_path / "x.fits"
     path.write_bytes(content)
-    asked = Asked("r", Frame.of(NAME).t_rec, 131, "image", NAME)
+    asked = Asked("r", Frame.of(NAME).t_rec, 131, "image", Frame.of(NAME).time)
     assert check_image(path, asked)["EXPTIME"] == pytest.approx(2.9, abs=1e-3)
 
 
@@ -102,7 +105,140 @@ def test_spikes_are_a_table() -> None:
     assert header["DRMS_ID"].endswith(":spikes")
 
 
-@pytest.mark.parametrize("name", ["x.fits", NAME.replace("131", "132"), NAME + ".gz", "index.html"])
+LEV1 = "aia.lev1.2014-01-07T183510Z.{}.image_lev1.fits"
+OTHER_SERIES = {
+    "aia.lev1_uv_24s.2014-01-07T183510Z.1600.image_lev1.fits": "image",
+    "aia.lev1_uv_24s.2014-01-07T183510Z.1700.image_lev1.fits": "image",
+    "aia.lev1_vis_1h.2014-01-07T180010Z.4500.image_lev1.fits": "image",
+    "hmi.m_45s.20140107_180000_TAI.2.magnetogram.fits": "magnetogram",
+    "hmi.v_45s.20140107_180000_TAI.2.Dopplergram.fits": "Dopplergram",
+    "hmi.ic_45s.20140107_180000_TAI.2.continuum.fits": "continuum",
+    "hmi.m_720s.20140107_180000_TAI.3.magnetogram.fits": "magnetogram",
+    "hmi.b_720s.20140107_180000_TAI.inclination.fits": "inclination",
+    "hmi.sharp_720s.3563.20140107_180000_TAI.field.fits": "field",
+    "hmi.sharp_cea_720s.3563.20140107_180000_TAI.Br.fits": "Br",
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SERIES)
+def test_every_series_has_its_frames(name: str, tmp_path: Path) -> None:
+    asked_frame = Frame.of(name)
+    series = SERIES[asked_frame.series]
+    assert asked_frame.segment == OTHER_SERIES[name]
+    content = frame(name)
+    pixels, header = opened(content)
+    there = pixels[pixels != np.iinfo(pixels.dtype).min]
+    assert there.min() < there.max()
+    assert header["BLANK"] == np.iinfo(pixels.dtype).min
+    path = tmp_path / "x.fits"
+    path.write_bytes(content)
+    cadence = series.cadence
+    asked = Asked(
+        "r",
+        asked_frame.t_rec,
+        asked_frame.wavelength,
+        asked_frame.segment,
+        asked_frame.time,
+        cadence,
+    )
+    assert check_image(path, asked)["QUALITY"] == 0
+    if series.zone == "TAI":
+        assert header["T_REC"] == "2014.01.07_18:00:00.000_TAI"
+        assert header["WAVELNTH"] == 6173.0
+
+
+@pytest.mark.parametrize("name", [NAME, NAME.replace("image_lev1", "spikes"), *OTHER_SERIES])
+def test_a_records_keywords_are_those_of_its_file(name: str) -> None:
+    _, header = opened(frame(name))
+    keywords = Frames(128, []).keywords(Frame.of(name))
+    different = {
+        key for key, value in keywords.items() if key not in ("DATAVALS", "MISSVALS")
+        and header[key] != value
+    }  # fmt: skip
+    assert not different
+
+
+def test_numbers_are_those_of_one_exposure() -> None:
+    start = datetime(2014, 1, 7, 18, 0, 10, tzinfo=UTC)
+    wavelengths = SERIES["aia.lev1"].wavelengths
+    exposures = [
+        Frame(
+            "x", "aia.lev1", wavelength, "image_lev1", start + timedelta(seconds=12 * slot + late)
+        )
+        for slot, late in enumerate((0, 2, 0, 1, 0))
+        for wavelength in wavelengths
+    ]
+    for numbers in ([e.fsn for e in exposures], [e.recnum for e in exposures]):
+        assert len(set(numbers)) == len(numbers)
+        assert max(numbers) < 2**31
+    for exposure in exposures:
+        name = LEV1.replace("183510", f"{exposure.time:%H%M%S}").format(exposure.fsn)
+        assert Frame.of(name) == replace(exposure, name=name)
+    assert Frame.of(NAME).fsn == replace(Frame.of(NAME), series="aia.lev1").fsn
+
+
+def test_a_sharp_is_a_patch_of_the_disk() -> None:
+    cut, header = opened(frame("hmi.sharp_720s.377.20110214_020000_TAI.magnetogram.fits", 1024))
+    assert header["CTYPE1"] == "HPLN-TAN"
+    assert header["CROTA2"] == 180
+    assert (header["HARPNUM"], header["NOAA_AR"]) == (377, 11158)
+    assert cut.shape < (512, 512)
+    flat, header = opened(frame("hmi.sharp_cea_720s.377.20110214_020000_TAI.Br.fits", 1024))
+    assert header["CTYPE1"] == "CRLN-CEA"
+    assert header["CDELT1"] == pytest.approx(0.03 * 4)
+    assert flat.shape == (94, 186)
+    assert (flat != -(2**31)).mean() > 0.99
+
+
+def test_as_stored_a_file_has_no_keywords() -> None:
+    frames = Frames(128, [])
+    content = b"".join(frames.file(Frame.of(NAME), as_is=True))
+    pixels, header = opened(content)
+    assert (pixels == opened(frame(NAME))[0]).all()
+    assert not {"T_REC", "T_OBS", "QUALITY", "WAVELNTH", "DRMS_ID"} & set(header)
+    assert header["ORIGIN"] == "flareset stand-in"
+
+
+def test_pictures_and_movies_are_valid() -> None:
+    frames = Frames(256, [FLARE])
+    shown = [
+        Frame.of(NAME.replace("1835", f"18{minute}").replace("131", "171")) for minute in (20, 34)
+    ]
+    picture = pictures.jpeg(frames, shown[0])
+    with Image.open(io.BytesIO(picture)) as image:
+        image.load()
+        assert (image.format, image.size) == ("JPEG", (256, 256))
+        grey = np.asarray(image, dtype=int)
+    assert grey[128, 128] > grey[3, 3]
+    film = pictures.movie("mp4", frames, shown)
+    boxes, at = {}, 0
+    while at < len(film):
+        size = int.from_bytes(film[at : at + 4], "big")
+        boxes[film[at + 4 : at + 8]] = film[at + 8 : at + size]
+        at += size
+    assert [*boxes] == [b"ftyp", b"mdat", b"moov"]
+    assert boxes[b"mdat"] == picture + pictures.jpeg(frames, shown[1])
+    film = pictures.movie("mpg", frames, shown)
+    assert film.startswith(b"\0\0\1\xb3")
+    assert film.endswith(b"\0\0\1\xb7")
+    assert film.count(b"\0\0\1\0") == 2
+    with pytest.raises(ValueError, match="no movie of kind 'gif' with 2 frames"):
+        pictures.movie("gif", frames, shown)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x.fits",
+        NAME.replace("131", "132"),
+        NAME + ".gz",
+        "index.html",
+        "hmi.m_45s.20140107_180000_TAI.magnetogram.fits",
+        "hmi.m_45s.20140107_180000_TAI.x.magnetogram.fits",
+        "aia.lev1_uv_24s.2014-01-07T183510Z.131.image_lev1.fits",
+        "hmi.sharp_cea_720s.3563.20140107_180000_TAI.image.fits",
+    ],
+)
 def test_other_names_are_not_there(name: str) -> None:
     assert Frame.of(name) is None
 

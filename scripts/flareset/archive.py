@@ -8,24 +8,20 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
-from flareset.config import parse_size
 from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
-from flareset.events import Flare
 from flareset.jsoc import LOCAL, USER_AGENT
 from flareset.patience import Patience
-from flareset.times import parse_duration
 
 _CHUNK = 1 << 18
 _TIMEOUT = (10.0, 60.0)
@@ -91,32 +87,41 @@ class Archive:
         """Where a listed file is fetched: the link's path on `data_url`."""
         return self.data_url.rstrip("/") + urlsplit(link).path
 
-    def fetch(self, link: str, part: Path, check: Callable[[Path], T]) -> Fetched[T]:
+    def fetch(
+        self, link: str, part: Path, check: Callable[[Path], T], largest: int = 0
+    ) -> Fetched[T]:
         """Bring a listed file into `part` and `check` it, trying again while that can help.
 
-        Raises TransferError with the last reason and the number of tries in its message.
+        `largest` (bytes) stands in for the archive's cap. A try that brought more than any before
+        it is not counted. Raises TransferError with the last reason and the number of tries.
         """
         url = self.url_of(link)
-        tries = bad = 0
+        largest = largest or self.max_file_size
+        tries = bad = reached = 0
         while True:
             tries += 1
             try:
-                digest, size = self._transfer(url, part)
+                digest, size = self._transfer(url, part, largest)
                 found = check(part)
             except VerificationError as error:
                 # Not removed: the claim of the part is a lock on this very file.
                 os.truncate(part, 0)
+                _note_of(part).unlink(missing_ok=True)
                 bad += 1
                 problem = TransferError(str(error), permanent=bad >= _MOST_BAD_CONTENT)
             except TransferError as error:
                 problem = error
+                if _resumable(part, _note_of(part), url)[0] > reached:
+                    reached, tries = part.stat().st_size, 1
+                    self._patience.succeeded()
             else:
+                _note_of(part).unlink(missing_ok=True)
                 self._patience.succeeded()
                 return Fetched(found, digest, size, tries)
             pause = self._patience.pause(tries, problem.retry_after)
             if problem.permanent or tries >= _MOST_TRIES or pause is None:
                 times = f"{tries} {'tries' if tries > 1 else 'try'}"
-                raise TransferError(f"{problem} ({times}, {url})", tries=tries)
+                raise TransferError(f"{problem} ({times}, {url})", gone=problem.gone, tries=tries)
             self._patience.sleep(pause)
             self._stop_here()
 
@@ -124,18 +129,20 @@ class Archive:
         if self.stopping.is_set():
             raise Stopped("stopped")
 
-    def _transfer(self, url: str, part: Path) -> tuple[str, int]:
+    def _transfer(self, url: str, part: Path, largest: int) -> tuple[str, int]:
         """The sha256 and size of a file brought into `part`, going on where an earlier try ended.
 
         Only a part that the server can vouch for (ETag or Last-Modified) is gone on with.
         """
-        note = part.with_name(part.name + ".json")
+        note = _note_of(part)
         have, validator = _resumable(part, note, url)
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
         try:
             with self._get(url, headers) as response:
                 if response.status_code == 416 and have:
-                    # The part is whole already, or the file has shrunk: begin again.
+                    if response.headers.get("Content-Range", "") == f"bytes */{have}":
+                        return _digest_of(part).hexdigest(), have  # it was whole already
+                    # The file has shrunk: begin again.
                     note.unlink(missing_ok=True)
                     raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
                 if have and not _continues(response, have):
@@ -143,39 +150,37 @@ class Archive:
                 if response.status_code == 206 and not have:
                     raise TransferError("the server sent a part that was not asked for")
                 length = _length(response)
-                if length is not None and have + length > self.max_file_size:
-                    raise self._too_large(have + length)
+                if length is not None and have + length > largest:
+                    raise _too_large(have + length, largest)
                 digest = _digest_of(part) if have else hashlib.sha256()
                 if not have:
                     _write_note(note, url, response)
-                size = self._receive(response, part, have, digest)
+                size = self._receive(response, part, have, digest, largest)
                 if length is not None and size - have != length:
                     raise TransferError(f"{size - have} of {length} announced bytes came")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransferError(f"the connection failed: {_root_cause(error)}") from None
-        note.unlink(missing_ok=True)
         return digest.hexdigest(), size
 
     def _receive(
-        self, response: requests.Response, part: Path, have: int, digest: hashlib._Hash
+        self,
+        response: requests.Response,
+        part: Path,
+        have: int,
+        digest: hashlib._Hash,
+        largest: int,
     ) -> int:
         size = have
         with open(part, "ab" if have else "wb") as out:
             for chunk in response.raw.stream(_CHUNK, decode_content=True):
                 size += len(chunk)
-                if size > self.max_file_size:
-                    raise self._too_large(size)
+                if size > largest:
+                    raise _too_large(size, largest)
                 _storing(part, lambda chunk=chunk: out.write(chunk))
                 digest.update(chunk)
                 self._stop_here()
             _storing(part, lambda: (out.flush(), os.fsync(out.fileno())))
         return size
-
-    def _too_large(self, size: int) -> TransferError:
-        return TransferError(
-            f"the file has {size} bytes or more, over archive.max_file_size {self.max_file_size}",
-            permanent=True,
-        )
 
     def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
         """The answer to a GET, after redirects within the allowed hosts."""
@@ -212,8 +217,20 @@ class Archive:
         raise TransferError(
             f"HTTP {status} {response.reason}",
             permanent=status in _PERMANENT,
+            gone=status in (404, 410),
             retry_after=_retry_after(response.headers.get("Retry-After", "")),
         )
+
+
+def _too_large(size: int, largest: int) -> TransferError:
+    return TransferError(
+        f"the file has {size} bytes or more, over archive.max_file_size {largest}", permanent=True
+    )
+
+
+def _note_of(part: Path) -> Path:
+    """Where a part's URL and validator are written down."""
+    return part.with_name(part.name + ".json")
 
 
 def _resumable(part: Path, note: Path, url: str) -> tuple[int, str]:
@@ -283,21 +300,3 @@ def _root_cause(error: BaseException) -> str:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def open_archive(settings: dict[str, Any], sky: list[Flare]) -> Iterator[Archive]:
-    """The archive of a campaign's settings; a rehearsal's stand-in, with `sky`'s flares, is started
-    in this process and stopped afterwards."""
-    limits = {
-        "connections": settings["connections"],
-        "patience": parse_duration(settings["patience"]).total_seconds(),
-        "max_file_size": parse_size(settings["max_file_size"]),
-    }
-    if settings["kind"] != "rehearsal":
-        yield Archive(settings["data_url"], settings["hosts"], **limits)
-        return
-    from flareset.standin.server import StandIn, running
-
-    with running(StandIn(frame_size=settings["frame_size"], flares=sky)) as standin:
-        yield Archive(standin.url, settings["hosts"], **limits)

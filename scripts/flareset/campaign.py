@@ -9,6 +9,7 @@ import ast
 import json
 import os
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Campaign:
             wavelengths=self.config["wavelengths"],
             pre=parse_duration(self.config["window"]["pre"]),
             post=parse_duration(self.config["window"]["post"]),
+            source=self.config["source"],
         )
         self.events: dict[str, Event] = {event.event_id: event for event in events}
         if strange := sorted(set(self.config["accept_pages"]) - set(self.events)):
@@ -52,11 +54,28 @@ class Campaign:
         """The saved export page of a job, or None where there is none."""
         return find_page(self.config["export_pages"], self.events[event_id], wavelength)
 
-    @property
-    def listable(self) -> list[tuple[str, int]]:
-        """The jobs that can be listed now: a rehearsal makes the pages that it does not find."""
+    def jobs_in(self, states: Iterable[str]) -> list[tuple[str, int]]:
+        """The jobs in these states.
+
+        `listed` already; `listable` without asking JSOC for anything to be made (a rehearsal makes
+        the pages that it does not find); `export`, to be asked for; `missing`, without a page.
+        """
+        return [job for job in self.jobs if self._state(*job) in states]
+
+    def _state(self, event_id: str, wavelength: int) -> str:
+        source = self.events[event_id].source
+        folder = Path(self.config["results"], "events", event_id, str(wavelength))
+        if source == "export":
+            return "listed" if (folder / "listing.csv").exists() else "export"
         rehearsal = self.config["archive"]["kind"] == "rehearsal"
-        return [job for job in self.jobs if rehearsal or self.page(*job)]
+        if source == "request_id" or rehearsal or self.page(event_id, wavelength):
+            return "listable"
+        return "missing"
+
+    @property
+    def longest_wait(self) -> int:
+        """How long an export is waited for, in minutes."""
+        return round(parse_duration(self.config["export"]["wait"]).total_seconds() / 60)
 
     def settings(self, stage: str, event_id: str = "") -> str:
         """The settings that shape a stage's outputs, as sorted JSON: a change makes it stale."""
@@ -66,6 +85,10 @@ class Campaign:
             settings["archive_name"] = archive_name(config["archive"], self.events[event_id])
         if stage == "list":
             settings["accept"] = event_id in config["accept_pages"]
+            settings["source"] = self.events[event_id].source
+        if stage in ("list", "plan", "download", "verify"):
+            keys = ("method", "protocol", "filename_format", "processing")
+            settings["export"] = {key: config["export"][key] for key in keys}
         if stage in ("plan", "download"):
             settings["fetch"] = config["fetch"]
         if stage in ("download", "verify"):
@@ -82,14 +105,17 @@ class Campaign:
 
         No result depends on these, so no job goes stale when they change.
         """
-        keys = ("kind", "data_url", "hosts", "connections", "patience", "max_file_size")
-        settings = {key: self.config["archive"][key] for key in (*keys, "frame_size")}
+        archive, export = self.config["archive"], self.config["export"]
+        settings = {key: value for key, value in archive.items() if key != "email"}
+        settings |= {"requestor": export["requestor"], "wait": export["wait"]}
+        email = os.environ.get("JSOC_EMAIL") or archive["email"]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
         settings["wavelengths"] = sorted(asked)
         return {
             "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
             "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
+            "JSOC_EMAIL": email,
             "PATH": path,
         }
 

@@ -11,14 +11,19 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
+from flareset.answers import kind_of_protocol
 from flareset.errors import ConfigError
+from flareset.processing import check_steps
 from flareset.quality import BITS
-from flareset.series import SERIES
+from flareset.recordset import parse_time
+from flareset.series import SERIES, find_series
 from flareset.times import parse_duration
 
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB)")
 _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+# What JSOC's buffer for a file name holds.
+_LONGEST_NAME_FORMAT = 127
 _FORMATS = FormatChecker(formats=())
 
 
@@ -37,7 +42,31 @@ def _is_quality_bit(value: object) -> bool:
     return value in BITS
 
 
+@_FORMATS.checks("protocol_text")
+def _is_protocol(value: object) -> bool:
+    return not isinstance(value, str) or kind_of_protocol(value) is not None
+
+
+@_FORMATS.checks("filename_text")
+def _is_filename_format(value: object) -> bool:
+    if not isinstance(value, str) or not value:
+        return True
+    literal = re.sub(r"\{[\w#]+(:[^{}]*)?\}", "", value)
+    return len(value) <= _LONGEST_NAME_FORMAT and not re.search(r"[^\w.+-]", literal)
+
+
+@_FORMATS.checks("moment_text", raises=ValueError)
+def _is_moment(value: object) -> bool:
+    return value in ("peak", "start", "window", "limb") or (
+        not isinstance(value, str) or parse_time(value.replace(" ", "T")) is not None
+    )
+
+
 _HINTS = {
+    "protocol_text": "FITS, 'FITS,compress Rice', 'FITS,**NONE**', as-is, or JPEG, MPG or MP4"
+    " with CT=, scaling=, size=, min= and max= after commas",
+    "filename_text": "a name with {KEYWORD} fields, letters, digits and _ . + -, at most 127 long",
+    "moment_text": "a time, or one of the words that config/README.md gives for it",
     "duration_text": "a number and s, m, h or d, like 178m",
     "size_text": "a number and kB, MB or GB, like 100MB",
     "quality_bit": "one of " + ", ".join(BITS),
@@ -59,9 +88,14 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path])
     problems = [_sentence(error) for error in errors]
     if not problems:
-        config = _with_defaults(config, schema)
+        config = _with_defaults(config, schema, schema)
         if isinstance(seed := config["sample"]["seed"], float):
             config["sample"]["seed"] = int(seed)  # 7.0 is an integer to JSON Schema
+        if (series := find_series(config["series"])) is not None:
+            config["series"] = series.name
+            # aia.lev1 calls the image that the others link to by its own name.
+            if series.name == "aia.lev1" and config["segment"] == "image":
+                config["segment"] = "image_lev1"
         problems = _contradictions(config)
     if problems:
         raise ConfigError(
@@ -90,27 +124,51 @@ def _sentence(error: Any) -> str:
     return f"{where}: {error.message}"
 
 
-def _with_defaults(value: Any, schema: dict[str, Any]) -> Any:
-    if schema.get("type") != "object" or "properties" not in schema:
+def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        schema = {**root["$defs"][schema["$ref"].rpartition("/")[2]], **schema}
+    if schema.get("type") == "array" and "items" in schema:
+        return [_with_defaults(item, schema["items"], root) for item in value]
+    if "properties" not in schema:
         return deepcopy(value)
+    value = value or {}
+    # A step has one key, its name: the other steps are not filled in.
+    keys = value if schema.get("maxProperties") == 1 else schema["properties"]
     return {
-        key: _with_defaults(value.get(key, part.get("default")), part)
-        for key, part in schema["properties"].items()
+        key: _with_defaults(
+            value.get(key, schema["properties"][key].get("default")),
+            schema["properties"][key],
+            root,
+        )
+        for key in keys
     }
 
 
 def _contradictions(config: dict[str, Any]) -> list[str]:
     """What the schema cannot say: settings that are each right but not together."""
+    series = find_series(config["series"])
+    if series is None:
+        known = ", ".join(SERIES)
+        return [f"series: {config['series']!r} is not one of {known}"]
     problems = []
-    if config["source"] != "page":
-        problems.append(
-            f"source: {config['source']} is not available yet; export on JSOC's page, save the"
-            " listing in export_pages and set source: page"
-        )
-    if (series := SERIES.get(config["series"])) is None:
-        problems.append(f"series: {config['series']!r} is not one of {', '.join(SERIES)}")
-    elif strange := [w for w in config["wavelengths"] if w not in series.wavelengths]:
+    if strange := [w for w in config["wavelengths"] if w not in series.wavelengths]:
         problems.append(
             f"wavelengths: {strange} not in {series.name}, which has {list(series.wavelengths)}"
         )
-    return problems
+    if config["segment"] not in series.segments or config["segment"] == "spikes":
+        known = ", ".join(name for name in series.segments if name != "spikes")
+        problems.append(f"segment: {config['segment']!r} is not one of {series.name}: {known}")
+    export = config["export"]
+    steps = [step for step in export["processing"] if "no_op" not in step]
+    kind = kind_of_protocol(export["protocol"])
+    if steps and (kind == "as-is" or export["method"] == "url_quick"):
+        what = "export.method: url_quick" if kind != "as-is" else "export.protocol: as-is"
+        problems.append(
+            f"{what} gives files as they are stored: take export.processing out, or use"
+            " export.method: url with export.protocol: FITS"
+        )
+    if export["method"] == "url_quick" and kind != "as-is":
+        problems.append(
+            "export.method: url_quick gives files as they are stored: add export.protocol: as-is"
+        )
+    return problems + check_steps(export["processing"], series)

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
-from flareset.archive import Archive
+from flareset.archive import Archive, Fetched
 from flareset.errors import IncompleteError, TransferError
 from flareset.fitscheck import Asked, check_image
+from flareset.listing import MOVIE, PICTURE, PageFacts
 from flareset.partition import OUTSIDE
+from flareset.picturecheck import check_picture
+from flareset.processing import parse_process
 from flareset.progress import Progress
 from flareset.quality import rejected_by
+from flareset.records import quality_of
 from flareset.sample import Quota, choose, draw
-from flareset.series import SERIES
+from flareset.series import Series
 from flareset.store import Store
+from flareset.tarball import Tarball, check_tar
+from flareset.times import iso
 
+Check = Callable[[Path], dict[str, Any]]
+Source = Callable[[Any, Path, Check], Fetched]
 KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
 COLUMNS = [
     "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", *KEYWORDS
@@ -37,25 +48,54 @@ class Outcome:
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
     fetched: int = 0
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """How an export delivered its images: what was done to them, as on the wire; with `as_stored`,
+    their headers say little, and `keywords` of each record are those that JSOC has."""
+
+    series: Series
+    segment: str
+    process: str = ""
+    as_stored: bool = False
+    keywords: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, series: Series, segment: str, facts: PageFacts, records: pd.DataFrame) -> Delivered:
+        """How the export of a listing's facts did; `records` are those that JSOC has."""
+        if not facts.as_stored:
+            return cls(series, segment, facts.process)
+        known = records.assign(T_OBS=[iso(t) if t is not pd.NaT else "" for t in records["t_obs"]])
+        rows = known.set_index("record")[list(KEYWORDS)].to_dict("index")
+        return cls(series, segment, facts.process, True, rows)
 
 
 class Downloader:
-    """Fetches images into a store over a few connections; a failed one never stops the others."""
+    """Fetches images into a store over a few connections; a failed one never stops the others.
+
+    `renew` is given the listed images that the archive has no more (an export expires) and returns
+    where each record is now; without it, or where it gives none, they fail.
+    """
 
     def __init__(
         self,
         archive: Archive,
         store: Store,
         *,
-        segment: str,
+        delivered: Delivered,
         reject: list[str],
         connections: int,
         progress: Progress,
         log: Callable[[str], object],
+        renew: Callable[[pd.DataFrame], dict[str, str]] | None = None,
     ) -> None:
         self.archive = archive
         self.store = store
-        self.segment = segment
+        self.delivered = delivered
+        self.steps = tuple(parse_process(delivered.process)[1])
+        self.renew = renew
         self.reject = reject
         self.connections = connections
         self.progress = progress
@@ -64,22 +104,107 @@ class Downloader:
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
         """Yield the outcome of each image (a row of a listing) as it comes."""
         self.progress.total += len(images)
+        gone: list[int] = []
+        for outcome in self._fetch(images):
+            if outcome.gone and self.renew is not None:
+                gone.append(outcome.row.Index)
+            else:
+                yield self._told(outcome)
+        if not gone:
+            return
+        assert self.renew is not None
+        again = images.loc[gone]
+        self.log(f"{len(gone)} images are no longer there; asking for them again")
+        urls = again["record"].map(self.renew(again)).fillna(again["url"])
+        for outcome in self._fetch(again.assign(url=urls)):
+            yield self._told(outcome)
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        self.progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
+        if outcome.status == "failed":
+            self.log(f"{outcome.row.filename}: {outcome.reason}")
+        return outcome
+
+    def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
+        links = images["url"].str.partition("#")
+        single = images[links[1] == ""]
+        if len(single):
+            yield from self._pool(single, self._from_archive)
+        for link, rows in images[links[1] != ""].groupby(links[0], sort=False):
+            yield from self._in_tar(str(link), rows)
+
+    def _pool(self, images: pd.DataFrame, source: Source) -> Iterator[Outcome]:
         with ThreadPoolExecutor(self.connections) as pool:
-            jobs = [pool.submit(self._one, row) for row in images.itertuples()]
+            jobs = [pool.submit(self._one, row, source) for row in images.itertuples()]
             try:
                 for job in as_completed(jobs):
-                    outcome = job.result()
-                    self.progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
-                    if outcome.status == "failed":
-                        self.log(f"{outcome.row.filename}: {outcome.reason}")
-                    yield outcome
+                    yield job.result()
             except BaseException:
                 self.archive.stopping.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _one(self, row: Any) -> Outcome:
-        path = self.store.path_of(row.wavelength, row.filename, row.t_rec)
+    def _in_tar(self, link: str, images: pd.DataFrame) -> Iterator[Outcome]:
+        """The outcomes of a tar's members; a tar with a bad member is fetched once more."""
+        there = [
+            self.store.facts(self._path(row), row.record) is not None for row in images.itertuples()
+        ]
+        missing = images[[not known for known in there]]
+        if len(missing) < len(images):
+            yield from self._pool(images[there], self._from_archive)
+        if missing.empty:
+            return
+        name = PurePosixPath(urlsplit(link).path).name
+        with ExitStack() as stack:
+            part = stack.enter_context(self.store.claim(f"{self.store.folder}/tars/{name}"))
+            for last in (False, True):
+                bad = []
+                try:
+                    tarball = self._tar(link, part, len(images))
+                except TransferError as error:
+                    for row in missing.itertuples():
+                        reason = f"its tar: {error}"
+                        path = self._path(row)
+                        yield Outcome(row, path, "failed", reason, error.tries, gone=error.gone)
+                    return
+
+                def source(row: Any, into: Path, check: Check, tar: Tarball = tarball) -> Fetched:
+                    return tar.take(urlsplit(row.url).fragment, into, check)
+
+                for outcome in self._pool(missing, source):
+                    if outcome.status == "failed" and not last:
+                        bad.append(outcome.row.Index)
+                    else:
+                        yield outcome
+                os.truncate(part, 0)
+                part.with_name(f"{part.name}.whole").unlink(missing_ok=True)
+                if not bad:
+                    return
+                missing = missing.loc[bad]
+                self.log(f"{name}: {len(bad)} members are bad; fetching it once more")
+
+    def _tar(self, link: str, part: Path, members: int) -> Tarball:
+        """The whole tar, gone on with where an earlier run ended."""
+        cap = self.archive.max_file_size
+        whole = part.with_name(f"{part.name}.whole")
+
+        def check(path: Path) -> None:
+            check_tar(path)
+            whole.touch()
+
+        if not whole.exists():
+            self.log(f"fetching {link}")
+            self.archive.fetch(link, part, check, largest=cap * (members + 10))
+        return Tarball(part, cap)
+
+    def _from_archive(self, row: Any, part: Path, check: Check) -> Fetched:
+        return self.archive.fetch(row.url, part, check)
+
+    def _path(self, row: Any) -> str:
+        return self.store.path_of(row.wavelength, row.filename, row.t_rec)
+
+    def _one(self, row: Any, source: Source) -> Outcome:
+        path = self._path(row)
         facts = self.store.facts(path, row.record)
         fetched = 0
         if facts is None:
@@ -87,30 +212,60 @@ class Downloader:
                 facts = self.store.facts(path, row.record)
                 if facts is None:
                     try:
-                        facts = self._bring(row, path, part)
+                        facts = self._bring(row, path, part, source)
                     except TransferError as error:
-                        return Outcome(row, path, "failed", str(error), error.tries)
+                        return Outcome(
+                            row, path, "failed", str(error), error.tries, gone=error.gone
+                        )
                     fetched = facts["bytes"]
         status, reason = self._judge(facts)
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
-    def _bring(self, row: Any, path: str, part: Path) -> dict[str, Any]:
-        cadence = SERIES[row.record.partition("[")[0]].cadence
-        asked = Asked(row.record, row.t_rec, row.wavelength, self.segment, row.filename, cadence)
-        got = self.archive.fetch(row.url, part, lambda file: check_image(file, asked))
+    def _bring(self, row: Any, path: str, part: Path, source: Source) -> dict[str, Any]:
+        got = source(row, part, self._check_of(row))
         facts = {
             "record": row.record,
             "sha256": got.sha256,
             "bytes": got.bytes,
             "tries": got.tries,
-            "keywords": got.found,
+            "keywords": {**got.found, **self._known(row.record)},
         }
+        if self.delivered.process:
+            facts["process"] = self.delivered.process
         self.store.commit(path, part, facts)
         return facts
 
+    def _check_of(self, row: Any) -> Check:
+        """What proves that a row's file is what was asked for."""
+        if row.segment in (PICTURE, MOVIE):
+            return lambda file: check_picture(file, PurePosixPath(row.filename).suffix)
+        as_made = self.delivered
+        asked = Asked(
+            row.record,
+            row.t_rec,
+            row.wavelength,
+            as_made.segment,
+            row.time,
+            as_made.series.cadence,
+            as_made.series.keys,
+            self.steps,
+            as_made.as_stored,
+        )
+        return lambda file: check_image(file, asked)
+
+    def _known(self, record: str) -> dict[str, Any]:
+        """What JSOC says of a record whose file does not say it."""
+        if not self.delivered.as_stored:
+            return {}
+        found = self.delivered.keywords.get(record, {})
+        known = {key: value for key, value in found.items() if value}
+        if (quality := quality_of(known.get("QUALITY", ""))) is not None:
+            known["QUALITY"] = quality
+        return known
+
     def _judge(self, facts: dict[str, Any]) -> tuple[str, str]:
         """Whether a verified image passes the quality rule."""
-        quality = facts["keywords"]["QUALITY"]
+        quality = facts["keywords"].get("QUALITY")
         if not isinstance(quality, int):
             return "verified", f"the header has no QUALITY ({quality})"
         if bits := rejected_by(quality, self.reject):
@@ -142,6 +297,16 @@ def download_sampled(
             usable[outcome.row.Index] = outcome.status == "verified"
 
 
+def with_products(
+    downloader: Downloader, manifest: pd.DataFrame, products: pd.DataFrame
+) -> pd.DataFrame:
+    """The manifest with the pictures and movies of a job, after fetching them."""
+    if products.empty:
+        return manifest
+    table = pd.concat([manifest, _manifest(downloader.fetch(products))])
+    return table.sort_values("filename", ignore_index=True)
+
+
 def _manifest(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     """A row per image that was asked for, in the order of file names."""
     rows = [
@@ -168,14 +333,22 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def check_complete(manifest: pd.DataFrame, allow_missing: int, where: str) -> None:
-    """Raise IncompleteError, with every file and reason, where too many images failed."""
+def check_complete(
+    manifest: pd.DataFrame, allow_missing: int, where: str, lacking: dict[str, str] | None = None
+) -> None:
+    """Raise IncompleteError, with every file and reason, where too many images failed.
+
+    `lacking` has the records of the window that were asked for and not exported, with the reason.
+    """
     failed = manifest[manifest["status"] == "failed"]
-    if len(failed) <= allow_missing:
+    lacking = lacking or {}
+    missing = len(failed) + len(lacking)
+    if missing <= allow_missing:
         return
     lines = [f"  {row.filename}: {row.reason}" for row in failed.itertuples()]
+    lines += [f"  {record}: {reason}" for record, reason in lacking.items()]
     raise IncompleteError(
-        f"{where}: {len(failed)} of {len(manifest)} images could not be had"
+        f"{where}: {missing} of {len(manifest) + len(lacking)} images could not be had"
         f" (completeness.allow_missing is {allow_missing}):\n"
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."

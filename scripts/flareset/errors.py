@@ -38,12 +38,22 @@ class ExportError(FlaresetError):
 
 
 class TransferError(FlaresetError):
-    """A file that the archive did not deliver; `permanent` where trying again is useless."""
+    """A file that the archive did not deliver.
+
+    `permanent` where trying again is useless, `gone` where the archive has it no more (404, 410).
+    """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, retry_after: float = 0.0, tries: int = 0
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        gone: bool = False,
+        retry_after: float = 0.0,
+        tries: int = 0,
     ) -> None:
         super().__init__(message)
+        self.gone = gone
         self.permanent = permanent
         self.retry_after = retry_after
         self.tries = tries

@@ -15,11 +15,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flareset.errors import EventsError
+from flareset.errors import EventsError, ExportError
+from flareset.recordset import Recordset
 from flareset.series import Series
 from flareset.times import floor_minute, iso, parse_utc
 
 REQUIRED = ("event_starttime", "event_endtime")
+SOURCES = ("page", "request_id", "export")
+_REQUEST_IDS = re.compile(r"JSOC_\d{8}_\d+(_[A-Z]+)*([\s;,]+JSOC_\d{8}_\d+(_[A-Z]+)*)*")
 EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _MOST_ROWS_SHOWN = 50
 
@@ -51,6 +54,12 @@ class Event:
     hpc_y: float | None = None
     row: dict[str, str] = field(default_factory=dict)
     other_flares: tuple[Flare, ...] = ()
+    source: str = "page"
+
+    @property
+    def request_ids(self) -> list[str]:
+        """The RequestIDs in the event's row."""
+        return [part for part in re.split(r"[\s;,]+", self.row.get("request_id", "")) if part]
 
     @property
     def flare(self) -> Flare:
@@ -67,7 +76,8 @@ class Event:
     def to_json(self) -> str:
         """All that shapes the event's files, as one sorted text.
 
-        Wavelengths are left out, so that one more wavelength leaves the others' files alone.
+        Wavelengths are left out, so that one more wavelength leaves the others' files alone, and
+        so is the source, which matters to the listing alone.
         """
         record = {
             "event_id": self.event_id,
@@ -78,7 +88,7 @@ class Event:
             "window_end": iso(self.window_end),
             "hpc_x": self.hpc_x,
             "hpc_y": self.hpc_y,
-            "row": {key: value for key, value in self.row.items() if key != "wavelengths"},
+            "row": {k: v for k, v in self.row.items() if k not in ("wavelengths", "source")},
             "other_flares": [_flare_json(flare) for flare in self.other_flares],
         }
         return json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False)
@@ -110,11 +120,18 @@ def read_event(path: str | Path) -> Event:
 
 
 def read_events(
-    path: str | Path, *, series: Series, wavelengths: list[int], pre: timedelta, post: timedelta
+    path: str | Path,
+    *,
+    series: Series,
+    wavelengths: list[int],
+    pre: timedelta,
+    post: timedelta,
+    source: str = "page",
 ) -> list[Event]:
     """The events of a CSV (UTF-8, with or without BOM), each with the other flares in its window.
 
-    `wavelengths`, `pre` and `post` hold where a row has no `wavelengths` or `jsoc_*` times.
+    `wavelengths`, `pre`, `post` and `source` hold where a row has no `wavelengths`, `jsoc_*` times
+    or `source`.
     Raises EventsError that names file, line, column and value of every bad row at once.
     """
     rows = _read_rows(Path(path))
@@ -123,7 +140,7 @@ def read_events(
     lines: list[int] = []
     for line, row in rows:
         reader = _Row(f"{path}, line {line}", row, problems)
-        event = reader.event(series, wavelengths, pre, post)
+        event = reader.event(series, wavelengths, pre, post, source)
         if event is not None:
             events.append(event)
             lines.append(line)
@@ -216,7 +233,12 @@ class _Row:
         self.problems = problems
 
     def event(
-        self, series: Series, wavelengths: list[int], pre: timedelta, post: timedelta
+        self,
+        series: Series,
+        wavelengths: list[int],
+        pre: timedelta,
+        post: timedelta,
+        source: str,
     ) -> Event | None:
         before = len(self.problems)
         start = self._time("event_starttime", required=True)
@@ -226,6 +248,8 @@ class _Row:
         window_end = self._time("jsoc_end_time")
         own = self._wavelengths(series) or tuple(wavelengths)
         hpc_x, hpc_y = self._number("hpc_x"), self._number("hpc_y")
+        source = self._source(source)
+        self._check_recordset(series)
         event_id = self.row.get("event_id", "")
         if event_id and not EVENT_ID.fullmatch(event_id):
             self._bad(
@@ -264,7 +288,35 @@ class _Row:
             hpc_x=hpc_x,
             hpc_y=hpc_y,
             row=self.row,
+            source=source,
         )
+
+    def _source(self, default: str) -> str:
+        """Where the row's listing comes from: its `source`, else a RequestID that it has."""
+        requested = self.row.get("request_id", "")
+        if requested and not _REQUEST_IDS.fullmatch(requested):
+            self._bad("request_id", "is not a RequestID of JSOC, like JSOC_20140107_123")
+        own = self.row.get("source", "")
+        if own and own not in SOURCES:
+            self._bad("source", f"is not one of {', '.join(SOURCES)}")
+        source = own or ("request_id" if requested else default)
+        if source == "request_id" and not requested:
+            self._bad("request_id", "is empty, but the listing is to come from a RequestID")
+        return source
+
+    def _check_recordset(self, series: Series) -> None:
+        text = self.row.get("recordset", "")
+        if not text:
+            return
+        try:
+            found = Recordset.parse(text)
+        except ExportError as error:
+            self._bad("recordset", f"cannot be read: {error}")
+            return
+        if found.series.lower() != series.name.lower():
+            self._bad("recordset", f"is not of the campaign's series {series.name}")
+        elif found.times is None:
+            self._bad("recordset", "has no filter on time")
 
     def _bad(self, column: str, why: str) -> None:
         value = self.row.get(column, "")

@@ -15,7 +15,9 @@ import numpy as np
 from astropy.io import fits
 
 from flareset.errors import VerificationError
-from flareset.times import name_time, parse_jsoc_time
+from flareset.processing import Step, check_processed
+from flareset.recordset import Recordset
+from flareset.times import parse_jsoc_time
 
 BLOCK = 2880
 _ALL_ONES = 0xFFFFFFFF
@@ -28,14 +30,21 @@ _T_OBS_NEAR = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Asked:
-    """The image that was asked for: what its file must prove to be; `cadence` in seconds."""
+    """The image that was asked for: what its file must prove to be.
+
+    `time` is the second in its file's name, or T_REC; `cadence` in seconds; `steps` what was done
+    to it. A file `as_stored` may lack every keyword, but those that it has must agree.
+    """
 
     record: str
     t_rec: datetime
     wavelength: int
     segment: str
-    filename: str
+    time: datetime
     cadence: int = 12
+    keys: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    as_stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,9 @@ def check_image(path: str | Path, asked: Asked) -> dict[str, str | int | float |
         _decode(path, index)
     header = hdus[index].header
     _identity(header, asked)
+    if asked.steps:
+        shape = _shape(header)
+        check_processed(header, (shape[1], shape[0]), list(asked.steps), asked.time)
     return {key: _plain(header.get(key)) for key in _KEYWORDS}
 
 
@@ -183,22 +195,24 @@ def _decode(path: str | Path, index: int) -> None:
 
 
 def _identity(header: fits.Header, asked: Asked) -> None:
-    drms_segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
-    if drms_segment and not drms_segment.startswith(asked.segment):
+    segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
+    # The image of aia.lev1 is called image_lev1, and image after processing.
+    if segment and not (segment.startswith(asked.segment) or asked.segment.startswith(segment)):
         raise VerificationError(
-            f"it is segment {drms_segment} ({header['DRMS_ID']}), asked was {asked.segment}"
+            f"it is segment {segment} ({header['DRMS_ID']}), asked was {asked.segment}"
         )
     wavelength = header.get("WAVELNTH")
     try:
-        same = float(wavelength) == asked.wavelength
+        # HMI's line is at 6173.3 A.
+        same = int(float(wavelength)) == asked.wavelength
     except (TypeError, ValueError):
-        same = False
+        same = asked.as_stored and wavelength is None
     if not same:
         raise VerificationError(f"WAVELNTH is {wavelength}, asked was {asked.record}")
-    if not _same_time(header, asked):
+    if not _same_time(header, asked) or _other_key(header, asked):
         raise VerificationError(
             f"it is another record: T_REC {header.get('T_REC')}, T_OBS {header.get('T_OBS')},"
-            f" asked was {asked.record} ({asked.filename})"
+            f"{_other_key(header, asked)} asked was {asked.record} ({asked.time:%H:%M:%S})"
         )
 
 
@@ -208,12 +222,23 @@ def _same_time(header: fits.Header, asked: Asked) -> bool:
     T_REC is the record's slot or, as in aia.lev1, T_OBS to the second.
     """
     t_rec, t_obs = (_header_time(header, key) for key in ("T_REC", "T_OBS"))
-    in_name = name_time(asked.filename)
+    if t_rec is None and t_obs is None:
+        return asked.as_stored
     if t_rec is None:
-        return t_obs is not None and abs(t_obs - (in_name or asked.t_rec)) <= _T_OBS_TOLERANCE
+        return abs(t_obs - asked.time) <= _T_OBS_TOLERANCE
     nearness = max(_T_OBS_NEAR, timedelta(seconds=2 * asked.cadence))
     near = t_obs is None or abs(t_obs - asked.t_rec) <= nearness
-    return near and t_rec in (asked.t_rec, in_name)
+    return near and t_rec in (asked.t_rec, asked.time)
+
+
+def _other_key(header: fits.Header, asked: Asked) -> str:
+    """A prime key, time and wavelength apart, that is not the record's; empty where all agree."""
+    if not asked.keys:
+        return ""
+    for key, value in zip(asked.keys, Recordset.parse(asked.record).filters, strict=False):
+        if key in ("HARPNUM", "FSN") and key in header and str(header[key]) != value:
+            return f" {key} {header[key]},"
+    return ""
 
 
 def _header_time(header: fits.Header, key: str) -> datetime | None:

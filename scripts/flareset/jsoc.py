@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
@@ -17,66 +16,14 @@ import requests
 import urllib3
 
 from flareset import __version__
+from flareset.answers import Answer, read_answer, whole
 from flareset.errors import ExportError
 from flareset.patience import Patience
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
 _TIMEOUT = (10.0, 120.0)
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
-_REQUEST_ID = re.compile(r"JSOC_\d{8}_\d+(?:_[A-Z]+)*")
 LOCAL = ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """JSOC's answer to a request for an export or for its status.
-
-    `data` has (record, file name) of every file; `size` is in MB; `exptime` as JSOC wrote it.
-    """
-
-    status: int
-    requestid: str = ""
-    error: str = ""
-    method: str = ""
-    protocol: str = ""
-    count: int = 0
-    size: int = 0
-    exptime: str = ""
-    folder: str = ""
-    tarfile: str = ""
-    data: list[tuple[str, str]] = field(default_factory=list)
-
-
-def read_answer(text: str) -> Answer:
-    """The answer in a JSON text of jsoc_fetch, numbers as numbers or strings.
-
-    ValueError where it is none.
-    """
-    found = json.loads(text)
-    if not isinstance(found, dict) or "status" not in found:
-        raise ValueError("it has no status")
-    rows = found.get("data") or []
-    if not isinstance(rows, list):
-        raise ValueError("its data is no list")
-    requestid = str(found.get("requestid") or found.get("reqid") or "")
-    return Answer(
-        status=int(found["status"]),
-        requestid="" if requestid == "VOID" else requestid,
-        error=str(found.get("error") or "").strip(),
-        method=str(found.get("method") or ""),
-        protocol=str(found.get("protocol") or found.get("filefmt") or ""),
-        count=_whole(found.get("rcount", found.get("count"))),
-        size=_whole(found.get("size")),
-        exptime=str(found.get("exptime") or ""),
-        folder=str(found.get("dir") or ""),
-        tarfile=str(found.get("tarfile") or ""),
-        data=[(str(row["record"]), str(row["filename"])) for row in rows],
-    )
-
-
-def request_ids(text: str) -> list[str]:
-    """The RequestIDs that a text names."""
-    return _REQUEST_ID.findall(text)
 
 
 class Jsoc:
@@ -96,7 +43,7 @@ class Jsoc:
     ) -> None:
         self.email = email
         self.requestor = requestor
-        self._patience = patience
+        self.patience = patience
         self._log = log
         self._base = cgi_url.rstrip("/") + "/"
         self._session = requests.Session()
@@ -121,7 +68,7 @@ class Jsoc:
             )
         form = {"address": self.email, "checkonly": "1"}
         found = self._json("checkAddress.sh", form)
-        status, message = _whole(found.get("status")), self.masked(str(found.get("msg", "")))
+        status, message = whole(found.get("status")), self.masked(str(found.get("msg", "")))
         if status == 2:
             return
         if status == 3:
@@ -135,9 +82,7 @@ class Jsoc:
             " the mail that comes, then run again"
         )
 
-    def records(
-        self, recordset: str, keys: list[str], segment: str = ""
-    ) -> list[dict[str, str]]:
+    def records(self, recordset: str, keys: list[str], segment: str = "") -> list[dict[str, str]]:
         """The keywords of every record of a recordset, as text; with `segment`, also its path."""
         form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
         if segment:
@@ -146,7 +91,7 @@ class Jsoc:
         columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
         for entry in found.get("segments") or []:
             columns[f"segment:{entry['name']}"] = entry["values"]
-        count = _whole(found.get("count"))
+        count = whole(found.get("count"))
         short = [name for name, values in columns.items() if len(values) != count]
         if short or (count and not columns):
             raise ExportError(f"jsoc_info says {count} records of {recordset}, but lists others")
@@ -173,7 +118,7 @@ class Jsoc:
 
     def _info(self, form: dict[str, str]) -> dict[str, Any]:
         found = self._json("jsoc_info", form)
-        if _whole(found.get("status")) != 0:
+        if whole(found.get("status")) != 0:
             asked = form["ds"]
             raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
         return found
@@ -199,7 +144,7 @@ class Jsoc:
                 text = response.content.decode("latin-1")
                 if response.status_code == 200:
                     answer = read(text)
-                    self._patience.succeeded()
+                    self.patience.succeeded()
                     return answer
                 problem = f"HTTP {response.status_code} {response.reason}"
                 wait = response.headers.get("Retry-After", "").strip()
@@ -210,7 +155,7 @@ class Jsoc:
                 problem = f"no connection: {type(error).__name__}"
             except (ValueError, KeyError, TypeError):
                 problem = f"it answers no JSON: {' '.join(self.masked(text).split())[:80]!r}"
-            pause = self._patience.pause(tries, retry_after)
+            pause = self.patience.pause(tries, retry_after)
             if pause is None:
                 raise ExportError(
                     f"{endpoint} of {self._base} failed {tries} times, for longer than"
@@ -218,7 +163,7 @@ class Jsoc:
                     " what was asked for is remembered"
                 )
             self._log(f"{endpoint}: {problem}; again in {pause:.0f} s")
-            self._patience.sleep(pause)
+            self.patience.sleep(pause)
 
 
 def _read_object(text: str) -> dict[str, Any]:
@@ -226,11 +171,3 @@ def _read_object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("it is no object")
     return found
-
-
-def _whole(value: object) -> int:
-    """A count that JSOC writes as a number or as text; 0 where it is neither."""
-    try:
-        return int(float(str(value)))
-    except ValueError:
-        return 0

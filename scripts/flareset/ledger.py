@@ -8,42 +8,35 @@ import numpy as np
 import pandas as pd
 
 from flareset.events import Event
-from flareset.listing import PageFacts, empty_slots
+from flareset.job import Job
+from flareset.listing import empty_slots
 from flareset.partition import OUTSIDE, phases_of
-from flareset.series import Series
+from flareset.recordset import jsoc_time
 from flareset.times import iso_column
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
 
 
-def ledger(
-    listing: pd.DataFrame,
-    images: pd.DataFrame,
-    manifest: pd.DataFrame,
-    event: Event,
-    wavelength: int,
-    *,
-    series: Series,
-    facts: PageFacts,
-    shortages: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """A row per listed image, slot without one and bin that came short, in time order.
+def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None) -> pd.DataFrame:
+    """A row per listed image, record or slot without one, and bin that came short, in time order.
 
-    `listing` has all segments, `images` the partitioned images asked for, `manifest` what was
-    tried of them.
+    `manifest` has what was tried of a job's files.
     """
+    images = job.images
     parts = [
         _files(images, manifest),
-        _without_image(listing, images, event),
-        _without_record(listing, event, wavelength, series, facts),
+        _products(job, manifest),
+        _without_image(job, images),
+        _not_exported(job),
+        _without_record(job),
     ]
     if shortages is not None:
-        parts.append(_short(shortages, event))
+        parts.append(_short(shortages, job.event))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
     table["time"] = iso_column(table["time"].dt.floor("s"))
-    if facts.accepted:
-        note = f"accept_pages took the page as it is: {facts.accepted}"
+    if job.facts.accepted:
+        note = f"accept_pages took the page as it is: {job.facts.accepted}"
         table["reason"] = [f"{reason}; {note}".removeprefix("; ") for reason in table["reason"]]
     return table.reindex(columns=COLUMNS)
 
@@ -70,40 +63,74 @@ def _files(images: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="other_flare")
 
 
-def _without_image(listing: pd.DataFrame, images: pd.DataFrame, event: Event) -> pd.DataFrame:
+def _products(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Pictures and movies."""
+    tried = manifest[["filename", "status", "reason", "tries", "bytes"]]
+    rows = job.products[["time", "record", "filename"]].merge(tried, how="left", on="filename")
+    return rows.assign(phase="", reason=rows["reason"].fillna(""))
+
+
+def _without_image(job: Job, images: pd.DataFrame) -> pd.DataFrame:
     """Records that are listed with other segments only."""
-    bare = listing[~listing["record"].isin(images["record"])].drop_duplicates("record")
+    others = job.listing[~job.listing["filename"].isin(job.products["filename"])]
+    bare = others[~others["record"].isin(images["record"])].drop_duplicates("record")
     return pd.DataFrame(
         {
             "time": bare["time"],
             "record": bare["record"],
             "filename": "",
-            "phase": phases_of(bare["time"], event),
+            "phase": phases_of(bare["time"], job.event),
             "status": "no_image",
             "reason": "the record lists only " + bare["segment"],
         }
     )
 
 
-def _without_record(
-    listing: pd.DataFrame, event: Event, wavelength: int, series: Series, facts: PageFacts
-) -> pd.DataFrame:
-    slots = empty_slots(listing, event.window_start, event.window_end, series.cadence)
-    times = pd.Series(slots)
-    first, last = listing["t_rec"].min(), listing["t_rec"].max()
-    beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
-    reason = np.where((times < first) | (times > last), beyond, "the page lists no record here")
-    records = [f"{series.name}[{t:%Y-%m-%dT%H:%M:%SZ}][{wavelength}]" for t in slots]
+def _not_exported(job: Job) -> pd.DataFrame:
+    """Records that JSOC has and for which its export has no file."""
+    bare = job.records[job.records["status"] != ""]
+    times = bare["t_obs"].fillna(bare["t_rec"])
     return pd.DataFrame(
         {
             "time": times,
-            "record": records,
+            "record": bare["record"],
+            "filename": "",
+            "phase": phases_of(times, job.event),
+            "status": bare["status"],
+            "reason": bare["reason"],
+        }
+    )
+
+
+def _without_record(job: Job) -> pd.DataFrame:
+    event, series, facts = job.event, job.series, job.facts
+    known = job.records if len(job.records) else job.listing
+    times = pd.Series(
+        empty_slots(known, event.window_start, event.window_end, series.cadence),
+        dtype="datetime64[s, UTC]",
+    )
+    if len(job.records):
+        reason = np.full(len(times), "JSOC has no record here", dtype=object)
+    else:
+        first, last = known["t_rec"].min(), known["t_rec"].max()
+        beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
+        reason = np.where((times < first) | (times > last), beyond, "the page lists no record here")
+    return pd.DataFrame(
+        {
+            "time": times,
+            "record": [_slot_record(job, time) for time in times],
             "filename": "",
             "phase": phases_of(times, event) if len(times) else [],
             "status": "no_record",
             "reason": reason,
         }
     )
+
+
+def _slot_record(job: Job, time: pd.Timestamp) -> str:
+    """The record that a slot would have, without the prime keys that only a record knows."""
+    known = {"T_REC": jsoc_time(job.series, time.to_pydatetime()), "WAVELNTH": str(job.wavelength)}
+    return job.series.name + "".join(f"[{known.get(key, '')}]" for key in job.series.keys)
 
 
 def _short(shortages: pd.DataFrame, event: Event) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from flareset.events import Event
 
 PHASES = ("pre", "flare", "post")
 OUTSIDE = "outside"
+_PRODUCTS = {".jpg": "pictures", ".mpg": "movies", ".mp4": "movies"}
 
 
 def phases_of(times: pd.Series, event: Event) -> np.ndarray:
@@ -71,6 +72,16 @@ def phase_links(
         name: {row.filename: store / row.path for row in verified[phase == name].itertuples()}
         for name in PHASES
     }
+
+
+def product_links(manifest: pd.DataFrame, store: Path) -> dict[str, dict[str, Path]]:
+    """The folders `pictures` and `movies`, where there are any: names and files in the store."""
+    verified = manifest[manifest["status"] == "verified"]
+    found: dict[str, dict[str, Path]] = {}
+    for row in verified.itertuples():
+        if folder := _PRODUCTS.get(Path(row.filename).suffix):
+            found.setdefault(folder, {})[row.filename] = store / row.path
+    return found
 
 
 def flare_minutes(event: Event) -> pd.DatetimeIndex:

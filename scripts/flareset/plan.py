@@ -1,4 +1,4 @@
-"""What a campaign will download: records, images and bytes, before anything is asked for."""
+"""What a campaign will ask for and download, before anything is asked for."""
 
 from __future__ import annotations
 
@@ -7,60 +7,87 @@ from typing import Any
 
 import pandas as pd
 
+from flareset.asking import Plan
 from flareset.events import read_event
-from flareset.listing import images_of, read_facts, read_listing
+from flareset.job import Job
 from flareset.partition import OUTSIDE, partition
-from flareset.sample import Quota, choose, draw
+from flareset.records import observed_second
 from flareset.recordset import window_recordset
+from flareset.sample import Quota, choose, draw
 from flareset.series import SERIES
-from flareset.store import Store, archive_name
+from flareset.store import archive_name
+
+_COUNTS = ["requests", "records", "images", "needed", "in_store", "GB"]
 
 
-def plan_table(
-    listings: list[Path], store: Path, settings: dict[str, Any], archive: dict[str, Any]
-) -> pd.DataFrame:
+def listed_row(
+    job: Job, store: Path, settings: dict[str, Any], archive: dict[str, Any]
+) -> dict[str, Any]:
+    """A row of the plan for a job that is listed: nothing more is asked for."""
+    shelf = job.store(store, archive_name(archive, job.event))
+    inside, needed = _needed(job.images, job.event.event_id, job.wavelength, settings)
+    have = sum(
+        shelf.facts(shelf.path_of(row.wavelength, row.filename, row.t_rec), row.record) is not None
+        for row in needed.itertuples()
+    )
+    facts = job.facts
+    # The export's size is that of all its files; spikes weigh next to nothing.
+    files = max(1, round(facts.rows * len(job.images) / max(1, len(job.listing))))
+    return {
+        "event_id": job.event.event_id,
+        "wavelength": job.wavelength,
+        "requests": 0,
+        "records": len(job.records) or job.listing["record"].nunique(),
+        "images": len(inside),
+        "needed": len(needed),
+        "in_store": have,
+        "GB": (len(needed) - have) * facts.megabytes / files / 1000,
+    }
+
+
+def export_row(plan: Plan, settings: dict[str, Any]) -> dict[str, Any]:
+    """A row of the plan for a job whose export is still to be asked for."""
+    wish = plan.wish
+    records = plan.records[plan.records["status"] == ""]
+    times = records["t_obs"].fillna(records["t_rec"]).map(observed_second)
+    images = pd.DataFrame(
+        {"record": records["record"], "filename": records["record"], "time": times}
+    )
+    images = partition(images.reset_index(drop=True), wish.event)
+    inside, needed = _needed(images, wish.event.event_id, wish.wavelength, settings)
+    return {
+        "event_id": wish.event.event_id,
+        "wavelength": wish.wavelength,
+        "requests": len(plan.orders),
+        "records": len(plan.records),
+        "images": len(inside),
+        "needed": len(needed),
+        "in_store": 0,
+        "GB": len(needed) / max(1, len(records)) * plan.megabytes / 1000,
+    }
+
+
+def _needed(
+    images: pd.DataFrame, event_id: str, wavelength: int, settings: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The images in the window, and those of them that are to be fetched."""
+    inside = images[images["phase"] != OUTSIDE]
+    if settings["fetch"] != "sampled":
+        return inside, inside
+    quota = Quota(**settings["quota"])
+    candidates = draw(images, event_id, wavelength, quota)
+    return inside, choose(candidates, pd.Series(True, index=candidates.index), quota)
+
+
+def plan_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """A row per event and wavelength and a TOTAL row.
 
-    `records` on the page, `images` in the window, `needed` for the data set, `in_store` of those,
-    and `GB` to download (10^9 bytes, from the page's own size). A listing lies at
-    `<event_id>/<wavelength>/listing.csv`, its facts and event.json beside and above it.
+    `requests` to be made, `records` in the export, `images` in the window, `needed` for the data
+    set, `in_store` of those, and `GB` to download (10^9 bytes).
     """
-    quota = Quota(**settings["quota"])
-    rows = []
-    for path in listings:
-        event = read_event(path.parent.parent / "event.json")
-        shelf = Store(store, archive_name(archive, event), settings["series"])
-        wavelength = int(path.parent.name)
-        listing, facts = read_listing(path), read_facts(path.with_name("page.json"))
-        images = partition(images_of(listing, settings["segment"]), event)
-        inside = images[images["phase"] != OUTSIDE]
-        needed = inside
-        if settings["fetch"] == "sampled":
-            candidates = draw(images, event.event_id, wavelength, quota)
-            everything = pd.Series(True, index=candidates.index)
-            needed = choose(candidates, everything, quota)
-        have = sum(
-            shelf.facts(shelf.path_of(row.wavelength, row.filename, row.t_rec), row.record)
-            is not None
-            for row in needed.itertuples()
-        )
-        files = max(1, round(facts.rows * len(images) / max(1, len(listing))))
-        rows.append(
-            {
-                "event_id": event.event_id,
-                "wavelength": wavelength,
-                "records": listing["record"].nunique(),
-                "images": len(inside),
-                "needed": len(needed),
-                "in_store": have,
-                # The page's size is that of all its files; spikes weigh next to nothing.
-                "GB": (len(needed) - have) * facts.megabytes / files / 1000,
-            }
-        )
-    counts = ["records", "images", "needed", "in_store", "GB"]
-    table = pd.DataFrame(rows, columns=["event_id", "wavelength", *counts])
-    table.loc[len(table)] = {"event_id": "TOTAL", "wavelength": "", **table[counts].sum()}
-    return table.astype(dict.fromkeys(counts[:-1], int))
+    table = pd.DataFrame(rows, columns=["event_id", "wavelength", *_COUNTS])
+    table.loc[len(table)] = {"event_id": "TOTAL", "wavelength": "", **table[_COUNTS].sum()}
+    return table.astype(dict.fromkeys(_COUNTS[:-1], int))
 
 
 def pages_wanted(jobs: list[str], events: Path, series: str, folder: str) -> pd.DataFrame:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 
@@ -68,3 +70,29 @@ def _clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def terminal_at(path: str) -> Iterator[list[TextIO]]:
+    """The terminal at `path` besides standard output, or nothing where there is none."""
+    try:
+        stream = open(path, "a")  # noqa: SIM115
+    except OSError:
+        yield []
+        return
+    with stream:
+        yield [stream] if stream.isatty() and not sys.stdout.isatty() else []
+
+
+@contextmanager
+def said_on(name: str, path: str) -> Iterator[Callable[[str], None]]:
+    """A function that writes a line to standard output and, with `name`, to the terminal."""
+    with terminal_at(path) as terminal:
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            for stream in terminal:
+                stream.write(f"{name}: {line}\n")
+                stream.flush()
+
+        yield say

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from flareset.errors import StoreError
 from flareset.events import Event
+from flareset.processing import fingerprint
 
 
 class Store:
@@ -24,6 +25,7 @@ class Store:
 
     def __init__(self, root: str | Path, archive: str, series: str) -> None:
         self.root = Path(root)
+        self.archive = archive
         self.folder = Path(archive) / series
 
     def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
@@ -129,6 +131,13 @@ def archive_name(archive: dict[str, Any], event: Event) -> str:
         return str(archive["kind"])
     sky = hashlib.sha256(event.sky.encode()).hexdigest()[:12]
     return f"rehearsal-{archive['frame_size']}-{sky}"
+
+
+def shelf(series: str, facts: Any) -> str:
+    """The series' folder for what an export did to its images (a listing's facts): a cut-out never
+    stands for a full frame, nor a file as it is stored for one with a header."""
+    done = fingerprint(facts.process) or ("as-is" if facts.as_stored else "")
+    return f"{series}+{done}" if done else series
 
 
 def _held_by(lock: TextIO, owner: str) -> str:

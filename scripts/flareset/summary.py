@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,8 +16,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from flareset import __version__
-from flareset.events import Event
+from flareset.job import Job
 from flareset.partition import PHASES, flare_minutes
+from flareset.recordset import window_recordset
 from flareset.times import iso
 
 PACKAGES = (
@@ -27,24 +29,19 @@ _COUNTS = [
 ]  # fmt: skip
 
 
-def account(
-    event: Event,
-    wavelength: int,
-    images: pd.DataFrame,
-    chosen: pd.DataFrame,
-    statuses: pd.Series,
-    facts: dict[str, Any],
-    recordset: str,
-) -> dict[str, Any]:
+def account(job: Job, chosen: pd.DataFrame, statuses: pd.Series) -> dict[str, Any]:
     """The account of one event and wavelength: its times, counts and where its list came from.
 
-    `images` are the listed images (partitioned), `chosen` the drawn ones, `statuses` the ledger's.
+    `chosen` are the drawn images, `statuses` the ledger's.
     """
+    event, images = job.event, job.images
+    window = event.window_start, event.window_end
+    recordset = job.facts.recordset or str(window_recordset(job.series, *window, [job.wavelength]))
     listed = images["phase"].value_counts()
     drawn = chosen["phase"].value_counts()
     return {
         "event_id": event.event_id,
-        "wavelength": wavelength,
+        "wavelength": job.wavelength,
         "flare_start": iso(event.flare_start),
         "flare_end": iso(event.flare_end),
         "window_start": iso(event.window_start),
@@ -55,7 +52,7 @@ def account(
         "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
         "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
         "recordset": recordset,
-        "page": facts,
+        "page": asdict(job.facts),
     }
 
 

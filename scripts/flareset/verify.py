@@ -12,7 +12,7 @@ from flareset.download import Downloader, read_manifest
 from flareset.label import image_links, read_samples
 from flareset.links import is_copy, link_files
 from flareset.listing import read_listing
-from flareset.partition import phase_links
+from flareset.partition import phase_links, product_links
 from flareset.store import sha256_of
 
 IN_STORE = ("verified", "rejected")
@@ -54,8 +54,9 @@ class Results:
         found: dict[Path, dict[str, Path]] = {}
         for job, folder in self.folders.items():
             images = read_listing(folder / "partition.csv")
-            phases = phase_links(images, self.manifests[job], self.store)
-            for phase, wanted in phases.items():
+            manifest = self.manifests[job]
+            phases = phase_links(images, manifest, self.store)
+            for phase, wanted in (phases | product_links(manifest, self.store)).items():
                 found[self.root / "final_fits" / job / phase] = wanted
         samples = read_samples([folder / "sample.csv" for folder in self.folders.values()])
         raw = self.root / "data_selection" / "fits" / "raw"

@@ -43,6 +43,21 @@ def saved_page(wildcards):
     return [str(page)] if page else []
 
 
+def folder_of_listing(wildcards, input):
+    """Where a job's listing and what belongs to it lie."""
+    return str(Path(input.listing).parent)
+
+
+def export_slot(wildcards):
+    """1 where a listing comes from an export that is asked for, 0 elsewhere."""
+    return int(CAMPAIGN.events[wildcards.event].source == "export")
+
+
+def export_minutes(wildcards):
+    """How long a listing may take: an export as long as it is waited for."""
+    return 10 + CAMPAIGN.longest_wait * (CAMPAIGN.events[wildcards.event].source != "page")
+
+
 def settings(stage):
     """The settings of a stage as a function of the job's wildcards."""
 
@@ -57,16 +72,21 @@ def every_job(pattern):
     return [f"{RESULTS}/events/{job}/{pattern}" for job in JOBS]
 
 
-def listable(pattern):
-    """A file of every job that can be listed, found when a job asks: it looks for saved pages."""
+def of_state(*states):
+    """The jobs in one of the states of `CAMPAIGN.states`, found when a job asks: it looks for
+    saved pages and listings."""
 
     def of_target(wildcards):
-        return [f"{RESULTS}/events/{event}/{wave}/{pattern}" for event, wave in CAMPAIGN.listable]
+        return [f"{event}/{wave}" for event, wave in CAMPAIGN.jobs_in(states)]
 
     return of_target
 
 
-def unlistable(wildcards):
-    """The jobs that have no saved page to list."""
-    there = {f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.listable}
-    return [job for job in JOBS if job not in there]
+def listable(pattern):
+    """A file of every job that can be listed without asking JSOC for an export."""
+
+    def of_target(wildcards):
+        jobs = of_state("listable", "listed")(wildcards)
+        return [f"{RESULTS}/events/{job}/{pattern}" for job in jobs]
+
+    return of_target

@@ -6,6 +6,7 @@ rule download:
         event=f"{RESULTS}/events/{{event}}/event.json",
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/page.json",
+        records=f"{JOB}/records.csv",
     output:
         manifest=f"{JOB}/manifest.csv",
     log:
@@ -20,11 +21,11 @@ rule download:
         mem_mb=1500,
         runtime=240,
     params:
+        job=folder_of_listing,
         store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
     shell:
-        "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " --listing {input.listing:q} --facts {input.facts:q} --store {params.store:q}"
+        "python {input.script:q} --job {params.job:q} --store {params.store:q}"
         ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --manifest {output.manifest:q}'
         " --ledger {params.ledger:q} --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"

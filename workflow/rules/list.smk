@@ -20,19 +20,24 @@ rule list:
         page=saved_page,
     output:
         listing=f"{JOB}/listing.csv",
+        records=f"{JOB}/records.csv",
         facts=f"{JOB}/page.json",
     log:
         "logs/list/{event}.{wavelength}.log",
     conda:
         "../../envs/flareset.yaml"
     resources:
+        # One export is pending at a time; a saved page waits for nobody.
+        jsoc_export=export_slot,
         mem_mb=500,
-        runtime=10,
+        runtime=export_minutes,
     params:
         pages=PAGES,
+        store=STORE,
         settings=settings("list"),
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " --page {input.page:q} --pages {params.pages:q} --settings {params.settings:q}"
-        ' --archive "$FLARESET_ARCHIVE"'
-        " --listing {output.listing:q} --facts {output.facts:q} > {log:q} 2>&1"
+        " --page {input.page:q} --pages {params.pages:q} --store {params.store:q}"
+        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE"'
+        " --listing {output.listing:q} --records {output.records:q} --facts {output.facts:q}"
+        " --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"

@@ -5,6 +5,7 @@ rule sample:
         event=f"{RESULTS}/events/{{event}}/event.json",
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/page.json",
+        records=f"{JOB}/records.csv",
         partition=f"{JOB}/partition.csv",
         manifest=f"{JOB}/manifest.csv",
     output:
@@ -20,10 +21,10 @@ rule sample:
         mem_mb=500,
         runtime=10,
     params:
+        job=folder_of_listing,
         settings=settings("sample"),
     shell:
-        "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " --listing {input.listing:q} --facts {input.facts:q} --partition {input.partition:q}"
-        " --manifest {input.manifest:q} --settings {params.settings:q} --sample {output.sample:q}"
+        "python {input.script:q} --job {params.job:q} --manifest {input.manifest:q}"
+        " --settings {params.settings:q} --sample {output.sample:q}"
         " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
         " > {log:q} 2>&1"

@@ -6,6 +6,7 @@ rule plan:
         events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
         facts=listable("page.json"),
         listings=listable("listing.csv"),
+        records=listable("records.csv"),
     log:
         "logs/plan.log",
     localrule: True
@@ -15,11 +16,13 @@ rule plan:
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
-        missing=unlistable,
+        listed=of_state("listable", "listed"),
+        exports=of_state("export"),
+        missing=of_state("missing"),
         settings=settings("plan"),
     shell:
-        "python {input.script:q} --listings {input.listings:q} --missing {params.missing:q}"
-        " --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
+        "python {input.script:q} --listed {params.listed:q} --exports {params.exports:q}"
+        " --missing {params.missing:q} --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
         ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" 2>&1 | tee {log:q}'
 
 

@@ -1,67 +1,120 @@
-"""FITS files made from their names: Rice-compressed int16 frames and `spikes` tables.
+"""Frames made from their names: images of AIA and HMI, and `spikes` tables.
 
-A frame's pixels are compressed once for each state of the Sun; for a name, only its header is
-written anew, with a true DATASUM and CHECKSUM. Keywords as in JSOC's exports of AIA level 1;
-ORIGIN says that nothing was observed.
+A frame's pixels are drawn once for each state of the Sun, and processed and compressed once for
+each place they are cut from; for a name, only its header is written anew.
 """
 
 from __future__ import annotations
 
-import io
-import re
 import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import PurePosixPath
+from typing import Generic, TypeVar
 
 import numpy as np
-from astropy.io import fits
 
+from flareset import geometry
 from flareset.events import Flare
-from flareset.fitscheck import BLOCK, ones_complement_sum
-from flareset.series import SERIES
-from flareset.standin import sun
-from flareset.times import name_time
-
-_NAME = re.compile(
-    r"(?P<series>aia\.lev1_\w+?)\.\d{4}-\d{2}-\d{2}T\d{6}Z\.(?P<wavelength>\d+)"
-    r"\.(?P<segment>image_lev1|image|spikes)\.fits"
+from flareset.processing import Step
+from flareset.series import SERIES, find_series
+from flareset.standin import headers, sun
+from flareset.standin.fitsfile import SATURATION, Card, Compressed, assemble, compress
+from flareset.standin.processed import (
+    Action,
+    Flip,
+    Resample,
+    View,
+    centred,
+    plan,
+    processed_series,
 )
-_NORMAL = {94: 2.9, 131: 2.9, 171: 2.0, 193: 2.0, 211: 2.9, 304: 2.9, 335: 2.9}
-_SATURATION = 16383
+from flareset.times import iso, name_time
+
+_T = TypeVar("_T")
+_NORMAL = {171: 2.0, 193: 2.0, 1700: 1.0, 4500: 0.5}
+_NORMAL_ELSE = 2.9
 _LEVELS = 6
-_PRIMARY = fits.PrimaryHDU().header.tostring().encode("ascii")
-_EPOCH = datetime(2010, 5, 1, tzinfo=UTC)
+# AIA's channels in the order in which their FSNs follow each other in a slot.
+_CHANNELS = (94, 131, 171, 193, 211, 304, 335, 1600, 1700, 4500)
+_FIRST_FSN = 20_000_000
+# Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), Sun centre's offset from
+# the middle of a full frame (pixels). The made-up Sun itself is drawn without them.
+_POINTING = {
+    94: (0.600109, -0.06, 6.1, -2.9),
+    131: (0.600698, -0.07, 4.4, 8.7),
+    171: (0.599489, 0.0192, 5.35, -0.93),
+    193: (0.600758, 0.033, -7.2, 3.1),
+    211: (0.600758, 0.031, -5.8, 2.2),
+    304: (0.600165, -0.1314, 5.76, -12.4),
+    335: (0.600737, -0.065, 3.2, 6.9),
+    1600: (0.609373, 0.025, 2.4, 4.5),
+    1700: (0.612898, 0.025, 2.6, 4.8),
+    4500: (0.612898, 0.025, 2.6, 4.8),
+}
+_COUNTED = ("disambig", "conf_disambig", "bitmap")
+# HARP 377 was NOAA AR 11158.
+_NOAA_OF_HARP = 10781
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a file name asks for."""
+    """What a file name asks for: `time` is its UTC second, `segment` the series' own name of it."""
 
     name: str
     series: str
     wavelength: int
     segment: str
     time: datetime
+    harpnum: int = 0
+    camera: int = 0
 
     @classmethod
     def of(cls, name: str) -> Frame | None:
-        """The frame of a file name, or None where it is no name of an AIA level 1 export."""
-        match = _NAME.fullmatch(name)
-        time = name_time(name)
-        if not match or time is None or match["series"] not in SERIES:
+        """The frame of a default file name, or None where it is no name of a known series."""
+        parts = name.split(".")
+        series, time = find_series(".".join(parts[:2])), name_time(name)
+        if series is None or time is None or len(parts) != len(series.keys) + 4:
             return None
-        wavelength = int(match["wavelength"])
-        if wavelength not in SERIES[match["series"]].wavelengths:
+        *values, segment, extension = parts[2:]
+        found = next((s for s, file in series.segments.items() if segment in (s, file)), None)
+        numbers = {
+            key: value
+            for key, value in zip(series.keys, values, strict=True)
+            if key != "T_REC" and value.isdecimal()
+        }
+        if found is None or extension != "fits" or len(numbers) != len(series.keys) - 1:
             return None
-        segment = "spikes" if match["segment"] == "spikes" else "image"
-        return cls(name, match["series"], wavelength, segment, time)
+        wavelength = series.wavelengths[0]
+        if series.instrument == "aia":
+            wavelength = int(numbers.get("WAVELNTH", 0)) or _CHANNELS[int(numbers["FSN"]) % 10]
+        if wavelength not in series.wavelengths:
+            return None
+        harpnum, camera = (int(numbers.get(key, 0)) for key in ("HARPNUM", "CAMERA"))
+        return cls(name, series.name, wavelength, found, time, harpnum, camera)
 
     @property
     def t_rec(self) -> datetime:
         """The record's T_REC: the slot that holds the name's second."""
         return SERIES[self.series].slot(self.time)
+
+    @property
+    def fsn(self) -> int:
+        """AIA's filtergram number: one for each channel and slot of 12 s; it tells the channel."""
+        slots = (_SLOTS_OF_12_S.slot(self.time) - sun.EPOCH) // timedelta(seconds=12)
+        return _FIRST_FSN + 10 * slots + _CHANNELS.index(self.wavelength)
+
+    @property
+    def recnum(self) -> int:
+        """The record's number, unique in its series."""
+        if self.wavelength in _CHANNELS:
+            slots = int(_SLOTS_OF_12_S.slot(self.time).timestamp()) // 12
+            return slots * 10 + _CHANNELS.index(self.wavelength)
+        slots = (self.t_rec - sun.EPOCH) // timedelta(seconds=SERIES[self.series].cadence)
+        return slots * 1000 + self.harpnum % 1000 if self.harpnum else slots
 
     def chance(self, what: str) -> float:
         """A number in [0, 1) that depends on the frame's time, channel and `what` alone."""
@@ -69,14 +122,23 @@ class Frame:
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
-@dataclass(frozen=True)
-class _Compressed:
-    """A compressed HDU's structural cards, data block, and the data's checksum and statistics."""
+_SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 
-    cards: list[bytes]
-    data: bytes
-    datasum: int
-    statistics: dict[str, int | float]
+
+def noaa_ar(harpnum: int) -> int:
+    """The NOAA number of a HARP's active region."""
+    return harpnum + _NOAA_OF_HARP
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that a frame's pixels depend on; `segment` for HMI, the others for AIA."""
+
+    wavelength: int
+    quarter_day: int
+    kernel: sun.Kernel | None = None
+    exposure: float = 0.0
+    segment: str = ""
 
 
 class Frames:
@@ -85,29 +147,82 @@ class Frames:
     def __init__(self, size: int, flares: list[Flare]) -> None:
         self.size = size
         self.flares = sorted(flares, key=lambda flare: (flare.start, flare.event_id))
-        self._prepared: dict[tuple[object, ...], _Compressed] = {}
-        self._locks: dict[tuple[object, ...], threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._compressed: _Memo[Compressed] = _Memo()
+        self._drawn: _Memo[np.ndarray] = _Memo(most=6)
 
-    def file(self, frame: Frame) -> list[bytes]:
-        """The FITS file of a frame, in pieces."""
+    def file(self, frame: Frame, steps: Sequence[Step] = (), *, as_is: bool = False) -> list[bytes]:
+        """The FITS file of a frame after the steps, in pieces; `as_is` with the header as stored.
+
+        A `spikes` table is never processed.
+        """
         if frame.segment == "spikes":
-            prepared = self._prepare(("spikes",), lambda: _compress(_spikes(), tile=0))
-            return _assemble(frame, prepared, self._keywords(frame, 2.9, 0, prepared))
+            made = self._compressed.get("spikes", lambda: compress(_spikes()))
+            keywords = self._keywords(frame, ())
+        else:
+            state, actions = self._plan(frame, steps)
+            made = self._compressed.get(
+                (state, actions), lambda: compress(self._pixels(state, actions))
+            )
+            keywords = self._keywords(frame, steps, made.missing)
+        scaling = [] if frame.wavelength in _CHANNELS else headers.scaling(frame.segment)
+        if as_is:
+            return assemble(made, [*scaling, *headers.as_is(frame.time)])
+        after = "RECNUM" if scaling else "PERCENTD"
+        return assemble(made, [*scaling, *_with_statistics(keywords, made.statistics, after)])
+
+    def keywords(self, frame: Frame, steps: Sequence[Step] = ()) -> dict[str, object]:
+        """The keywords of a frame's record as `file` writes them, without what the pixels tell."""
+        return {key: value for key, value, _ in self._keywords(frame, steps)}
+
+    def pixels(self, frame: Frame, steps: Sequence[Step] = ()) -> np.ndarray:
+        """A frame's stored values after the steps, the type's least where missing."""
+        state, actions = self._plan(frame, steps)
+        return self._pixels(state, actions)
+
+    def _plan(self, frame: Frame, steps: Sequence[Step]) -> tuple[_State, tuple[Action, ...]]:
+        """The state of the Sun, and all that is done to the pixels drawn of it."""
+        origin, before = self._origin(frame)
+        _, actions = plan(origin, steps, frame.time)
+        return self._state(frame), (*before, *actions)
+
+    def _origin(self, frame: Frame) -> tuple[View, tuple[Action, ...]]:
+        """The view of a frame before any step, and how it comes from what is drawn."""
+        whole = sun.FULL_SIZE / self.size
+        if frame.series == "aia.lev1":
+            scale, crota, x, y = _POINTING[frame.wavelength]
+            drawn = centred(self.size, self.size, sun.FULL_SCALE * whole)
+            at = drawn.crpix[0] + x / whole, drawn.crpix[1] + y / whole
+            native = replace(drawn, cdelt=scale * whole, crota=crota, crpix=at)
+            return native, (Resample(drawn, native),)
+        if frame.wavelength in _CHANNELS:
+            return centred(self.size, self.size, sun.FULL_SCALE * whole), ()
+        # HMI's camera is upside down.
+        disk, flip = centred(self.size, self.size, sun.HMI_SCALE * whole, 180.0), (Flip(),)
+        if not frame.harpnum:
+            return disk, flip
+        view, actions = plan(disk, [_patch(frame, whole)], frame.time)
+        if frame.series == "hmi.sharp_720s":
+            crpix = view.columns + 1 - view.crpix[0], view.rows + 1 - view.crpix[1]
+            view, actions = replace(view, crota=180.0, crpix=crpix), (*actions, Flip())
+        return view, (*flip, *actions)
+
+    def _state(self, frame: Frame) -> _State:
+        quarter_day = round((frame.time - sun.EPOCH) / timedelta(hours=6))
+        if frame.wavelength not in _CHANNELS:
+            return _State(frame.wavelength, quarter_day, segment=frame.segment)
+        exposure, _ = self._exposure(frame)
+        return _State(frame.wavelength, quarter_day, self._kernel(frame.time), exposure)
+
+    def _exposure(self, frame: Frame) -> tuple[float, int]:
+        """Commanded exposure in seconds, and AECTYPE."""
         kernel = self._kernel(frame.time)
-        slot = int(frame.t_rec.timestamp()) // SERIES[frame.series].cadence
+        series = SERIES[frame.series]
+        grid = _SLOTS_OF_12_S if series.step else series
+        slot = int(grid.slot(frame.time).timestamp()) // series.cadence
         # During a flare the exposure control shortens every other frame.
-        short = kernel is not None and kernel.strength > 0.3 and slot % 2 == 1
-        exposure = 0.25 if short else _NORMAL.get(frame.wavelength, 2.9)
-        quarter_day = round((frame.time - _EPOCH) / timedelta(hours=6))
-        key = (frame.wavelength, quarter_day, kernel, exposure)
-        prepared = self._prepare(
-            key, lambda: _compress(self._pixels(frame, quarter_day, kernel, exposure), tile=1)
-        )
-        measured = exposure + (frame.chance("exposure") - 0.5) * 1e-4
-        return _assemble(
-            frame, prepared, self._keywords(frame, measured, 2 if short else 0, prepared)
-        )
+        if kernel is not None and kernel.strength > 0.3 and slot % 2 == 1:
+            return 0.25, 2
+        return _NORMAL.get(frame.wavelength, _NORMAL_ELSE), 0
 
     def _kernel(self, time: datetime) -> sun.Kernel | None:
         """The first flare in progress: its place and strength, in few steps."""
@@ -124,106 +239,79 @@ class Frames:
             return sun.Kernel(*_place(flare), step)
         return None
 
-    def _pixels(
-        self, frame: Frame, quarter_day: int, kernel: sun.Kernel | None, exposure: float
-    ) -> np.ndarray:
-        rate = sun.rates(self.size, frame.wavelength, quarter_day / 4, kernel)
-        counts = rate * np.float32(exposure)
-        noise = np.random.default_rng([frame.wavelength, quarter_day + 100_000])
-        counts += noise.standard_normal(counts.shape, dtype="f4") * np.sqrt(counts + 1.5)
-        return np.clip(np.rint(counts), -7, _SATURATION).astype("i2")
+    def _pixels(self, state: _State, actions: tuple[Action, ...]) -> np.ndarray:
+        if not actions:
+            return self._draw(state)
+        # What is cut from one frame in many places is drawn, and scaled, once.
+        before = actions[:-1]
+        pixels = self._drawn.get((state, before), lambda: self._pixels(state, before))
+        return actions[-1](pixels)
 
-    def _prepare(self, key: tuple[object, ...], make: object) -> _Compressed:
+    def _draw(self, state: _State) -> np.ndarray:
+        day = state.quarter_day / 4
+        if state.segment:
+            return _stored(sun.hmi(self.size, state.segment, day), state.segment)
+        rate = sun.rates(self.size, state.wavelength, day, state.kernel)
+        counts = rate * np.float32(state.exposure)
+        noise = np.random.default_rng([state.wavelength, state.quarter_day + 100_000])
+        counts += noise.standard_normal(counts.shape, dtype="f4") * np.sqrt(counts + 1.5)
+        return np.clip(np.rint(counts), -7, SATURATION).astype("i2")
+
+    def _keywords(self, frame: Frame, steps: Sequence[Step], missing: int = 0) -> list[Card]:
+        origin, _ = self._origin(frame)
+        view, _ = plan(origin, steps, frame.time)
+        series = processed_series(frame.series, steps)
+        aia = frame.wavelength in _CHANNELS
+        early = 0.0 if aia else -5.0
+        t_obs = frame.time + timedelta(
+            seconds=early + round(frame.chance("t_obs") * 0.98 - 0.49, 3)
+        )
+        record = headers.Record(
+            series=frame.series,
+            wavelength=frame.wavelength,
+            time=frame.time,
+            t_rec=frame.t_rec,
+            t_obs=t_obs,
+            recnum=frame.recnum,
+            origin=origin,
+            view=view,
+            drms_series=series,
+            drms_segment=_drms_segment(frame, processed=series != frame.series),
+            missing=missing,
+        )
+        if not aia:
+            camera = frame.camera or (2 if SERIES[frame.series].cadence == 45 else 3)
+            number = noaa_ar(frame.harpnum) if frame.harpnum else 0
+            return headers.hmi(record, frame.segment, camera, frame.harpnum, number)
+        exposure, aectype = self._exposure(frame)
+        measured = exposure + (frame.chance("exposure") - 0.5) * 1e-4
+        spikes = 15_000 + int(frame.chance("spikes") * 5000)
+        return headers.aia(record, frame.fsn, spikes, measured, aectype)
+
+
+class _Memo(Generic[_T]):
+    """Values made once for each key, by one thread while others wait; the last `most`, or all."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._made: OrderedDict[Hashable, _T] = OrderedDict()
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            if key not in self._prepared:
-                self._prepared[key] = make()  # type: ignore[operator]
-            return self._prepared[key]
-
-    def _keywords(
-        self, frame: Frame, exposure: float, aectype: int, prepared: _Compressed
-    ) -> list[tuple[str, object, str]]:
-        """JSOC's keywords of a frame, in the order of its exports."""
-        t_obs = frame.time + timedelta(seconds=round(frame.chance("t_obs") * 0.98 - 0.49, 3))
-        date_obs = t_obs - timedelta(seconds=exposure / 2)
-        scale = sun.FULL_SCALE * sun.FULL_SIZE / self.size
-        centre = (self.size + 1) / 2
-        fsn = 20_000_000 + int((frame.time - _EPOCH).total_seconds() * 2 / 3)
-        recnum = int(frame.t_rec.timestamp()) // 12 * 10 + frame.wavelength % 10
-        spikes = 15_000 + int(frame.chance("spikes") * 5000)
-        radius = round(sun.radius((frame.time - _EPOCH) / timedelta(days=1)), 6)
-        return [
-            ("T_REC", _stamp(frame.t_rec), "[ISO] Slotted observation time"),
-            ("T_OBS", _stamp(t_obs), "[ISO] Observation time"),
-            ("WAVELNTH", frame.wavelength, "[angstrom] Wavelength"),
-            (
-                "DATE",
-                _stamp(frame.time + timedelta(days=5)),
-                "[ISO] Date_time of processing; ISO 8601",
-            ),
-            ("FSN", fsn, "FSN Filtergram Sequence Number"),
-            ("EXPTIME", round(exposure, 6), "[sec] Exposure duration: mean shutter open time"),
-            ("QUALITY", 0, "Level 1 Quality word"),
-            ("ORIGIN", "flareset stand-in", "made up: nothing was observed"),
-            ("TELESCOP", "SDO/AIA", "For AIA: SDO/AIA"),
-            ("INSTRUME", f"AIA_{_telescope(frame.wavelength)}", "For AIA: AIA_1 to AIA_4"),
-            ("DATE-OBS", _stamp(date_obs), "[ISO] {DATE__OBS}"),
-            ("CAMERA", _telescope(frame.wavelength), "For AIA: 1, 2, 3 or 4"),
-            ("IMG_TYPE", "LIGHT", "Image type: LIGHT or DARK"),
-            ("EXPSDEV", 0.000199, "Exposure standard deviation"),
-            ("INT_TIME", round(exposure + 0.27, 6), "[sec] CCD integration duration"),
-            ("WAVEUNIT", "angstrom", "Wavelength unit: angstrom"),
-            ("WAVE_STR", f"{frame.wavelength}_THIN", "Wavelength_FilterPosition"),
-            ("FID", 0, "FID Filtergram ID"),
-            ("QUALLEV0", 0, "Level 0 Quality word"),
-            ("TOTVALS", self.size**2, "Expected number of data values (pixels)"),
-            ("DATAVALS", self.size**2, "Actual number of data values in image"),
-            ("MISSVALS", 0, "Missing values: TOTVALS - DATAVALS"),
-            ("PERCENTD", 100.0, "Percent data; 100*DATAVALS/TOTVALS"),
-            *((key, value, key) for key, value in prepared.statistics.items()),
-            ("NSPIKES", spikes, "Number of cosmic ray affected pixels"),
-            ("CTYPE1", "HPLN-TAN", "CTYPE1; Typically HPLN"),
-            ("CUNIT1", "arcsec", "CUNIT1; Typically arcsec"),
-            ("CRVAL1", 0.0, "[arcsec] CRVAL1"),
-            ("CDELT1", scale, "[arcsec/pixel] CDELT1: image scale in the x dir"),
-            ("CRPIX1", centre, "[pixel] CRPIX1: location of sun center in CCD x"),
-            ("CTYPE2", "HPLT-TAN", "CTYPE2; Typically HPLT"),
-            ("CUNIT2", "arcsec", "CUNIT2; Typically arcsec"),
-            ("CRVAL2", 0.0, "[arcsec] CRVAL2"),
-            ("CDELT2", scale, "[arcsec/pixel] CDELT2: image scale in the y dir"),
-            ("CRPIX2", centre, "[pixel] CRPIX2: location of sun center in CCD y"),
-            ("CROTA2", 0.0, "[degree] CROTA2: INST_ROT + SAT_ROT"),
-            ("R_SUN", round(radius / scale, 5), "[pixel] Radius of the Sun in pixels"),
-            ("INST_ROT", 0.0, "[deg] Master pointing CCD rotation wrt SDO Z axis"),
-            ("IMSCL_MP", scale, "[arcsec/pixel] Master pointing image scale"),
-            ("X0_MP", centre - 1, "[pixel] Master pointing X0 sun center"),
-            ("Y0_MP", centre - 1, "[pixel] Master pointing Y0 sun center"),
-            ("SAT_ROT", 0.0, "[deg] Angle of solar pole wrt the SDO X axis"),
-            ("ACS_MODE", "SCIENCE", "ACS pointing mode"),
-            ("ACS_ECLP", "NO", "ACS eclipse flag"),
-            ("ACS_SUNP", "YES", "ACS sun presence flag"),
-            ("ACS_SAFE", "NO", "ACS safe hold flag"),
-            ("DSUN_REF", 149597870691.0, "[m] Reference distance to Sun"),
-            ("DSUN_OBS", 149597870691.0, "[m] Distance from SDO to Sun center"),
-            ("RSUN_REF", 696000000.0, "[m] Reference radius of the Sun"),
-            ("RSUN_OBS", radius, "[arcsec] Apparent radius of the Sun seen by SDO"),
-            ("HGLN_OBS", 0.0, "[deg] Stonyhurst heliographic longitude"),
-            ("HGLT_OBS", 0.0, "[deg] Stonyhurst heliographic latitude"),
-            ("CRLN_OBS", 0.0, "[deg] Carrington longitude of the observer"),
-            ("CRLT_OBS", 0.0, "[deg] Carrington latitude of the observer"),
-            ("PIXLUNIT", "DN", "Pixel intensity unit"),
-            ("AIMGSHCE", round(exposure * 1000), "AIA_IMG_SH_CMDED_EXPOSURE"),
-            ("AECTYPE", aectype, "AIA_IMG_AEC_TYPE"),
-            ("AECMODE", "ON", "AIA_IMG_AEC_MODE"),
-            ("AIAECENF", 1, "AIA_IMG_AEC_ENA_FLAG"),
-            ("LVL_NUM", 1.0, "LVL_NUM data level number"),
-            ("TRECSTEP", float(SERIES[frame.series].cadence), "[second] T_REC step"),
-            ("RECNUM", recnum, "Recnum"),
-            ("DRMS_ID", f"{frame.series}:{recnum}:{frame.segment}", "DRMS ID"),
-            ("PRIMARYK", "T_REC, WAVELNTH", "DRMS primary key"),
-            ("LICENSE", "CC0 1.0", "LICENSE"),
-        ]
+            with self._lock:
+                if key in self._made:
+                    self._made.move_to_end(key)
+                    return self._made[key]
+            made = make()
+            with self._lock:
+                self._made[key] = made
+                if self._most is not None and len(self._made) > self._most:
+                    self._made.popitem(last=False)
+            return made
 
 
 def frame_name(path: str) -> str:
@@ -231,13 +319,48 @@ def frame_name(path: str) -> str:
     return PurePosixPath(path).name
 
 
-def _stamp(when: datetime) -> str:
-    """A header's time: milliseconds, no zone."""
-    return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}"
+def _drms_segment(frame: Frame, *, processed: bool) -> str:
+    if frame.wavelength not in _CHANNELS or frame.segment == "spikes":
+        return frame.segment
+    return "image" if processed else next(iter(SERIES[frame.series].segments))
 
 
-def _telescope(wavelength: int) -> int:
-    return {131: 1, 335: 1, 193: 2, 211: 2, 171: 3, 94: 4, 304: 4}.get(wavelength, 3)
+def _with_statistics(
+    keywords: list[Card], statistics: dict[str, int | float], after: str
+) -> list[Card]:
+    """The keywords with the pixels' statistics behind the one named."""
+    place = next(i for i, (key, *_) in enumerate(keywords) if key == after) + 1
+    cards = [(key, value, key) for key, value in statistics.items()]
+    return [*keywords[:place], *cards, *keywords[place:]]
+
+
+def _patch(frame: Frame, whole: float) -> Step:
+    """The step that makes a SHARP from a full disk: an active region that crosses the disk."""
+    digest = sha256(f"HARP {frame.harpnum}".encode()).digest()
+    days = (frame.time - sun.EPOCH) / timedelta(days=1)
+    longitude = (digest[0] / 256 * 120 + 13.2 * days) % 120 - 60
+    latitude = (1 if digest[1] % 2 else -1) * (8 + digest[2] / 256 * 15)
+    if "_cea_" in frame.series:
+        carrington = (longitude + geometry.carrington(frame.time)[1]) % 360
+        columns, rows = (max(16, round(side / whole)) for side in (744, 377))
+        place = {"clon": carrington, "clat": latitude, "cols": columns, "rows": rows}
+        return Step("Maproj", {"map": "cyleqa", "scale": str(0.03 * whole), **_texts(place)})
+    box = {"x": longitude, "y": latitude, "width": 22.0, "height": 11.0}
+    units = {"t": "1", "t_ref": iso(frame.time), "locunits": "stony", "boxunits": "degrees"}
+    return Step("im_patch", {**units, **_texts(box)})
+
+
+def _texts(numbers: dict[str, float]) -> dict[str, str]:
+    return {key: str(value) for key, value in numbers.items()}
+
+
+def _stored(values: np.ndarray, segment: str) -> np.ndarray:
+    """A segment's values as whole numbers of its step; the type's least off the disk."""
+    kind = np.dtype("i2" if segment in _COUNTED else "i4")
+    _, step = headers.HMI_UNITS.get(segment, ("", 1.0))
+    there = ~np.isnan(values)
+    whole = np.rint(np.where(there, values, 0) / step)
+    return np.where(there, whole, np.iinfo(kind).min).astype(kind)
 
 
 def _place(flare: Flare) -> tuple[float, float]:
@@ -252,81 +375,3 @@ def _spikes() -> np.ndarray:
     """A table of cosmic ray hits: pixel address, new and old value; int32 of (3, n)."""
     rng = np.random.default_rng(3)
     return rng.integers(0, 4000, size=(3, 512), dtype="i4")
-
-
-def _compress(pixels: np.ndarray, tile: int) -> _Compressed:
-    """Rice-compress an image in tiles of a row (`tile` 1) or whole (0)."""
-    shape = (1, pixels.shape[1])
-    hdu = fits.CompImageHDU(pixels, compression_type="RICE_1", tile_shape=shape)
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer)
-    raw = buffer.getvalue()
-    header = fits.Header.fromstring(raw[BLOCK:])
-    end = BLOCK + len(header.tostring())
-    data = raw[end:]
-    skip = ("EXTNAME", "CHECKSUM", "DATASUM", "ZTENSION", "ZPCOUNT", "ZGCOUNT")
-    # A sample of the rows tells the percentiles well enough.
-    rows = pixels[:: max(1, len(pixels) // 256)]
-    percentiles = np.percentile(rows, (1, 10, 25, 50, 75, 90, 95, 98, 99))
-    statistics: dict[str, int | float] = {
-        "DATAMIN": int(pixels.min()),
-        "DATAMAX": int(pixels.max()),
-        "DATAMEDN": int(percentiles[3]),
-        "DATAMEAN": round(float(pixels.mean()), 4),
-        "DATARMS": round(float(pixels.std()), 4),
-    }
-    names = ("01", "10", "25", "", "75", "90", "95", "98", "99")
-    statistics.update({f"DATAP{n}": float(p) for n, p in zip(names, percentiles, strict=True) if n})
-    statistics["NSATPIX"] = int((pixels >= _SATURATION).sum()) if tile else 0
-    return _Compressed(
-        [str(card).encode("ascii") for card in header.cards if card.keyword not in skip],
-        data,
-        ones_complement_sum(np.frombuffer(data, dtype="u1")),
-        statistics,
-    )
-
-
-def _assemble(
-    frame: Frame, prepared: _Compressed, keywords: list[tuple[str, object, str]]
-) -> list[bytes]:
-    """Primary header, table header with the frame's keywords and true checksums, data."""
-    blank = -32768 if frame.segment == "image" else -2147483648
-    cards = [
-        *prepared.cards,
-        _card("BLANK", blank, ""),
-        _card("CHECKSUM", "0" * 16, "HDU checksum"),
-        _card("DATASUM", str(prepared.datasum), "data unit checksum"),
-        *(_card(*keyword) for keyword in keywords),
-        b"END".ljust(80),
-    ]
-    text = b"".join(cards)
-    text = text.ljust(-(-len(text) // BLOCK) * BLOCK)
-    total = ones_complement_sum(np.frombuffer(text, dtype="u1"), prepared.datasum)
-    # "0" * 16 stands for a checksum of nothing, so the complement makes the whole sum all ones.
-    text = text.replace(b"CHECKSUM= '" + b"0" * 16, b"CHECKSUM= '" + _encode(total), 1)
-    return [_PRIMARY, text, prepared.data]
-
-
-def _card(key: str, value: object, comment: str) -> bytes:
-    """A header card in fixed format; astropy's own takes 20 times as long for a frame's 90."""
-    shown = f"'{value:<8}'".ljust(20) if isinstance(value, str) else f"{value!r:>20}"
-    return f"{key:<8}= {shown} / {comment}"[:80].ljust(80).encode("ascii")
-
-
-def _encode(total: int) -> bytes:
-    """The 16 characters of a CHECKSUM card for a sum (FITS standard 4.0, appendix J)."""
-    value = 0xFFFFFFFF - total
-    columns = np.zeros((4, 4), dtype=int)
-    for byte in range(4):
-        part = (value >> (24 - 8 * byte)) & 0xFF
-        columns[:, byte] = part // 4 + 48
-        columns[0, byte] += part % 4
-        forbidden = {*range(58, 65), *range(91, 97)}
-        while forbidden & set(columns[:, byte]):
-            for first in (0, 2):
-                pair = columns[first : first + 2, byte]
-                if forbidden & set(pair):
-                    columns[first, byte] += 1
-                    columns[first + 1, byte] -= 1
-    text = "".join(chr(code) for code in columns.reshape(-1))
-    return (text[-1] + text[:-1]).encode("ascii")

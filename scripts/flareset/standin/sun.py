@@ -1,19 +1,25 @@
-"""A made-up Sun as AIA would see it in an EUV channel: count rates over the frame.
+"""A made-up Sun as AIA and HMI would see it.
 
 Plausible, not physical: a limb, a corona, active regions that rotate with the Sun, holes at the
-poles, and a flare with loops, a bright kernel, blooming and the mesh's diffraction cross.
+poles, and a flare with loops, a bright kernel, blooming and the mesh's diffraction cross; for HMI
+the regions' magnetic field, spots and the Sun's rotation.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import numpy as np
 
+from flareset.geometry import solar_radius_arcsec
+
+EPOCH = datetime(2010, 5, 1, tzinfo=UTC)
 FULL_SIZE = 4096
-FULL_SCALE = 0.6  # arcsec per pixel of a full frame
+FULL_SCALE = 0.6  # arcsec per pixel of a full frame of AIA
+HMI_SCALE = 0.504
 # Rough rate of the quiet disk, DN/s, and how sharply active regions stand out.
 _CHANNELS = {
     94: (0.9, 9.0),
@@ -28,7 +34,6 @@ _CHANNELS = {
     4500: (4000.0, 0.05),
 }
 _ROTATION = 13.2  # degrees of longitude a day, as seen from Earth
-_PERIHELION = 247.0  # days from the epoch, 1 May, to early January
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,15 @@ class Kernel:
     strength: float
 
 
-def radius(day: float) -> float:
-    """The Sun's apparent radius in arcsec: largest in January, smallest in July."""
-    return 959.63 / (1 - 0.0167 * math.cos(2 * math.pi * (day - _PERIHELION) / 365.25))
-
-
-def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+def _grid(size: int, full_scale: float = FULL_SCALE) -> tuple[np.ndarray, np.ndarray]:
     """Arcsec from Sun centre of each pixel: x along a row, y up a column, as float32."""
-    scale = FULL_SCALE * FULL_SIZE / size
+    scale = full_scale * FULL_SIZE / size
     axis = (np.arange(size, dtype="f4") - np.float32((size - 1) / 2)) * np.float32(scale)
     return axis[None, :], axis[:, None]
+
+
+def _radius(day: float) -> float:
+    return solar_radius_arcsec(EPOCH + timedelta(days=day))
 
 
 def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.ndarray:
@@ -68,7 +72,7 @@ def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.n
 def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
     quiet, contrast = _CHANNELS[wavelength]
     x, y = _grid(size)
-    limb = np.float32(radius(day))
+    limb = np.float32(_radius(day))
     r = np.sqrt(x * x + y * y) / limb
     inside = np.clip(1 - r * r, 0.02, 1)
     on_disk = 0.75 + 0.25 / np.sqrt(inside)
@@ -86,6 +90,63 @@ def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
         rate += _region(x, y, limb, longitude, latitude, width) * np.float32(strength * contrast)
     rate *= 1 + 0.9 * np.clip(_texture(size, seed=wavelength + 1) - 1.9, 0, 2)
     return (rate * np.float32(quiet)).astype("f4")
+
+
+def hmi(size: int, segment: str, day: float) -> np.ndarray:
+    """The Sun in a segment of HMI in its unit, north up, float32 of (size, size), NaN off the disk.
+
+    Worked out on at most 1024 pixels a side and stretched from there.
+    """
+    coarse = min(size, 1024)
+    x, y = _grid(coarse, HMI_SCALE)
+    limb = np.float32(_radius(day))
+    field = _field(coarse, day)
+    mu = np.sqrt(np.clip(1 - (x * x + y * y) / limb**2, 0, 1))
+    active = np.abs(field) > 200
+    match segment:
+        case "magnetogram" | "Br":
+            values = field * mu
+        case "Dopplergram":
+            values = 2000 * (x / limb) + 250 * (_texture(coarse, seed=5) - 1)
+        case "continuum":
+            spots = np.exp(-((field / 900) ** 2))
+            values = 50_000 * (0.35 + 0.65 * mu) * (0.25 + 0.75 * spots)
+        case "field":
+            values = 80 + 1.3 * np.abs(field)
+        case "inclination":
+            values = 90 - 75 * np.tanh(field / 300)
+        case "azimuth":
+            values = 180 * (0.5 + 0.5 * np.sin(3 * _texture(coarse, seed=6)))
+        case "disambig":
+            values = 7 * (_texture(coarse, seed=7) > 1) + 0 * mu
+        case "conf_disambig":
+            values = np.where(active, 90, 60) + 0 * mu
+        case "bitmap":
+            values = np.where(active, 34, 1) + 0 * mu
+        case _:  # Bp, Bt
+            values = field * (0.3 if segment == "Bp" else -0.2)
+    values = values.astype("f4") if coarse == size else _smooth(values.astype("f4"), size)
+    x, y = _grid(size, HMI_SCALE)
+    return np.where(x * x + y * y < limb**2, values, np.float32("nan"))
+
+
+@lru_cache(maxsize=4)
+def _field(size: int, day: float) -> np.ndarray:
+    """The line-of-sight field in gauss: two feet of either sign to a region, and a network."""
+    x, y = _grid(size, HMI_SCALE)
+    limb = _radius(day)
+    field = 40 * (_texture(size, seed=6173) - 1)
+    for longitude, latitude, width, strength in _regions(day):
+        if abs(longitude) > 85:
+            continue
+        # Hale's law: the leading foot has the hemisphere's sign.
+        sign = math.copysign(1, latitude)
+        for side in (-1, 1):
+            lon, lat = math.radians(longitude + 3 * side), math.radians(latitude)
+            dx = (x - limb * math.cos(lat) * math.sin(lon)) / max(math.cos(lon), 0.2)
+            dy = y - limb * math.sin(lat)
+            field += side * sign * 1500 * strength * np.exp(-(dx * dx + dy * dy) / width**2)
+    return field.astype("f4")
 
 
 def _flare(size: int, wavelength: int, kernel: Kernel) -> np.ndarray:

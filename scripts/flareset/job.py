@@ -1,0 +1,56 @@
+"""One event and wavelength that has been listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flareset.events import Event, read_event
+from flareset.listing import MOVIE, PICTURE, PageFacts, images_of, read_facts, read_listing
+from flareset.partition import partition
+from flareset.records import read_records
+from flareset.series import SERIES, Series
+from flareset.store import Store, shelf
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the stage `list` left for one event and wavelength."""
+
+    event: Event
+    wavelength: int
+    series: Series
+    segment: str
+    listing: pd.DataFrame
+    facts: PageFacts
+    records: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path, settings: dict[str, Any]) -> Job:
+        """The job of a folder `<event_id>/<wavelength>`, its event.json beside it."""
+        return cls(
+            read_event(folder.parent / "event.json"),
+            int(folder.name),
+            SERIES[settings["series"]],
+            settings["segment"],
+            read_listing(folder / "listing.csv"),
+            read_facts(folder / "page.json"),
+            read_records(folder / "records.csv"),
+        )
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """The listed images, partitioned."""
+        return partition(images_of(self.listing, self.segment), self.event)
+
+    @property
+    def products(self) -> pd.DataFrame:
+        """The listed pictures and movies."""
+        return self.listing[self.listing["segment"].isin([PICTURE, MOVIE])]
+
+    def store(self, root: Path, archive_name: str) -> Store:
+        """Where its files are kept."""
+        return Store(root, archive_name, shelf(self.series.name, self.facts))

@@ -1,0 +1,168 @@
+"""What JSOC knows of the records of a window: the set that an export is compared with.
+
+Source: jsoc_info.c, `op=rs_list`. All its values are text, and names that a series lacks give
+`Invalid KeyLink` instead of an error.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flareset.errors import ExportError
+from flareset.series import Series
+from flareset.times import iso_column, parse_jsoc_time
+
+KEYS = ["T_REC", "T_OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE", "FSN"]
+_SPECIAL = ["*recnum*", "*online*", "*size*"]
+# A file of AIA's level 1, where JSOC gives no size.
+_TYPICAL_BYTES = 12e6
+_NO_IMAGE = 0x80000000
+COLUMNS = [
+    "record", "t_rec", "t_obs", "wavelength", *(key for key in KEYS[3:]), "recnum", "online",
+    "bytes", "status", "reason",
+]  # fmt: skip
+
+
+def no_records() -> pd.DataFrame:
+    """The table of a listing that JSOC was not asked about."""
+    table = pd.DataFrame(columns=COLUMNS, dtype="str")
+    for column in ("t_rec", "t_obs"):
+        table[column] = pd.to_datetime(table[column], utc=True)
+    return table.astype({"wavelength": "int64", "bytes": "int64"})
+
+
+def keys_of(series: Series) -> list[str]:
+    """What is asked of `rs_list` for each record."""
+    return list(dict.fromkeys([*series.keys, *KEYS, *_SPECIAL]))
+
+
+def expected_records(
+    rows: list[dict[str, str]], recordset: str, series: Series, wavelength: int
+) -> pd.DataFrame:
+    """A row per record at `wavelength`, in time order, of what `rs_list` gave for a recordset.
+
+    Keywords are text as JSOC has them; `bytes` is its estimate of the image's size. `status` is
+    `no_image` where there is none (QUALITY), with the `reason`, and empty elsewhere. Raises
+    ExportError where there is no record.
+    """
+    found = [row for row in rows if _wavelength(row) == wavelength]
+    if not found:
+        raise ExportError(
+            f"JSOC has no record of {recordset} at {wavelength}: look at the window, the"
+            " wavelength and the series"
+        )
+    table = pd.DataFrame([_row(row, series, wavelength) for row in found], columns=COLUMNS)
+    for column in ("t_rec", "t_obs"):
+        table[column] = pd.to_datetime(table[column], utc=True)
+    return table.sort_values(["t_rec", "record"], kind="stable", ignore_index=True)
+
+
+def _wavelength(row: dict[str, str]) -> int:
+    """The record's channel; HMI's 6173.3 is 6173."""
+    try:
+        return int(float(row["WAVELNTH"]))
+    except (KeyError, ValueError):
+        return 6173
+
+
+def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
+    values = {key: _known(row.get(key, "")) for key in (*KEYS, *_SPECIAL)}
+    try:
+        t_rec = parse_jsoc_time(row["T_REC"])
+    except (KeyError, ValueError) as error:
+        raise ExportError(f"jsoc_info gives a record without a T_REC: {error}") from None
+    try:
+        t_obs = parse_jsoc_time(values["T_OBS"])
+    except ValueError:
+        t_obs = None
+    record = series.name + "".join(f"[{row[key]}]" for key in series.keys)
+    status = reason = ""
+    if _has_no_image(values["QUALITY"]):
+        status, reason = "no_image", f"QUALITY {values['QUALITY']}: the record has no image"
+    size = values["*size*"]
+    return [
+        record, t_rec, t_obs, wavelength, *(values[key] for key in KEYS[3:]), values["*recnum*"],
+        values["*online*"], int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES),
+        status, reason,
+    ]  # fmt: skip
+
+
+def _known(text: str) -> str:
+    """A value, or nothing where JSOC writes that it is missing."""
+    missing = ("", "MISSING", "nan", "-2147483648", "Invalid KeyLink")
+    return "" if text in missing or text.startswith("-4712") else text
+
+
+def quality_of(text: str) -> int | None:
+    """The QUALITY word of JSOC's text, `0x…` or decimal; None where there is none."""
+    try:
+        return int(text, 0) & 0xFFFFFFFF
+    except ValueError:
+        return None
+
+
+def _has_no_image(text: str) -> bool:
+    return bool((quality_of(text) or 0) & _NO_IMAGE)
+
+
+def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
+    """The place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
+
+    A processed row's record is of another series: it is matched by time, which is that of the
+    exposure or of its slot, never by name.
+    """
+    place = {record.lower(): n for n, record in enumerate(records["record"])}
+    found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
+    left = np.flatnonzero(found < 0)
+    if not len(left):
+        return found
+    observed = records["t_obs"].dt.floor("ms")
+    rounded = (observed + pd.Timedelta(milliseconds=500)).dt.floor("s")
+    by_time: dict[pd.Timestamp, int] = {}
+    for n in reversed(range(len(records))):
+        for when in (records["t_rec"].iloc[n], rounded.iloc[n]):
+            if when is not pd.NaT:
+                by_time[when] = n
+    for index in left:
+        row = rows.iloc[index]
+        if not row["record"].lower().startswith(f"{series.name.lower()}["):
+            found[index] = by_time.get(pd.Timestamp(row["t_rec"]), -1)
+    return found
+
+
+def in_window(records: pd.DataFrame, begin: Any, end: Any) -> pd.Series:
+    """Which records were observed in [begin, end]; T_REC stands in for a missing T_OBS."""
+    when = records["t_obs"].fillna(records["t_rec"])
+    return (when >= begin) & (when <= end)
+
+
+def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
+    """T_OBS rounded to the second, as JSOC's file names have it."""
+    return (t_obs + timedelta(milliseconds=500)).floor("s")
+
+
+def write_records(records: pd.DataFrame, path: str | Path) -> None:
+    """Write the records as CSV, times in ISO 8601 with Z."""
+    table = records.copy()
+    for column in ("t_rec", "t_obs"):
+        texts = pd.Series("", index=table.index, dtype="object")
+        there = records[column].notna()
+        if there.any():
+            texts[there] = iso_column(records.loc[there, column])
+        table[column] = texts
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_records(path: str | Path) -> pd.DataFrame:
+    """The records that `write_records` wrote."""
+    table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    for column in ("t_rec", "t_obs"):
+        table[column] = pd.to_datetime(
+            table[column].where(table[column] != ""), utc=True, format="ISO8601"
+        )
+    return table.astype({"wavelength": "int64", "bytes": "int64"})

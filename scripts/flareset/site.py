@@ -1,0 +1,92 @@
+"""Where a campaign's archive is: the servers of its settings, or a stand-in for a rehearsal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flareset.archive import Archive
+from flareset.config import parse_size
+from flareset.events import Flare
+from flareset.export import Exporter
+from flareset.jsoc import LOCAL, Jsoc
+from flareset.patience import Patience
+from flareset.series import Series
+from flareset.times import parse_duration
+
+# A server on this machine needs no manners: it is asked more often how an export is getting on.
+_LOCAL_POLL, _POLL = 0.2, 5.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The two servers of an archive, and how a campaign treats them."""
+
+    settings: dict[str, Any]
+    data_url: str
+    cgi_url: str
+
+    def archive(self) -> Archive:
+        """The server of files."""
+        return Archive(
+            self.data_url,
+            self.settings["hosts"],
+            connections=self.settings["connections"],
+            patience=parse_duration(self.settings["patience"]).total_seconds(),
+            max_file_size=parse_size(self.settings["max_file_size"]),
+        )
+
+    def jsoc(self, say: Callable[[str], object]) -> Jsoc:
+        """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
+        email = os.environ.get("JSOC_EMAIL", "")
+        if self.settings["kind"] == "rehearsal":
+            email = "rehearsal@example.org"
+        return Jsoc(
+            self.cgi_url,
+            email,
+            patience=Patience(parse_duration(self.settings["patience"]).total_seconds()),
+            log=say,
+            requestor=self.settings["requestor"],
+        )
+
+    def exporter(
+        self, jsoc: Jsoc, store: Path, name: str, series: Series, say: Callable[[str], object]
+    ) -> Exporter:
+        """What asks `jsoc` for exports, and remembers them in the store, under the archive's
+        `name`."""
+        local = urlsplit(self.cgi_url).hostname in LOCAL
+        return Exporter(
+            jsoc,
+            store / name / "requests",
+            store / ".export.lock",
+            series=series,
+            wait=parse_duration(self.settings["wait"]).total_seconds(),
+            say=say,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            poll=_LOCAL_POLL if local else _POLL,
+        )
+
+
+@contextmanager
+def reached(settings: dict[str, Any], sky: list[Flare], store: str | Path) -> Iterator[Site]:
+    """The site of a campaign's settings.
+
+    A rehearsal's stand-in, with `sky`'s flares, is started in this process and stopped afterwards;
+    what it was asked for lies in the store, for the next one to find.
+    """
+    if settings["kind"] != "rehearsal":
+        yield Site(settings, settings["data_url"], settings["cgi_url"])
+        return
+    from flareset.standin.server import StandIn, running
+
+    state = Path(store) / "rehearsal-requests.json"
+    standin = StandIn(frame_size=settings["frame_size"], flares=sky, state=state)
+    with running(standin):
+        yield Site(settings, standin.url, f"{standin.url}/cgi-bin/ajax/")

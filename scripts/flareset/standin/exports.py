@@ -1,0 +1,463 @@
+"""JSOC's exports from request to expiry: addresses, pending requests, duplicates, statuses.
+
+Source: jsoc_fetch.c, jsoc_export_manage.c, checkAddress.py, manage-request.py of JSOC.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from flareset.standin import catalogue
+from flareset.standin.catalogue import BadQuery
+from flareset.standin.faults import EXPORT_FAULTS, Fault
+from flareset.standin.frames import Frames
+from flareset.standin.products import Form, Product, quick, split
+
+_ADDRESS = re.compile(r"\s*[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,6}\s*")
+_REQUEST_ID = re.compile(r"JSOC_[0-9]{8}_[0-9]+(_IN)?")
+_METHODS = ("url", "url-tar", "url_quick")
+_HOUR, _DAY = 3600.0, 86400.0
+_PENDING_FOR, _DUPLICATE_FOR, _KEPT_FOR = _HOUR, _DAY, 7 * _DAY
+_MOST_PER_IP = 10
+_CONTACT = "jsoc_help@jsoc.stanford.edu"
+_DELETED = "Request was completed but is now deleted, 7 day limit exceeded"
+_NO_INDEX = "Export should be complete but return index.json file not found"
+_OFFLINE = (
+    "One or more data files are offline; please send a request for help to jsoc@sun.stanford.edu"
+    " and we will place the requested data online, and then you may try again; "
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for; a file counts with the size of a real one."""
+
+    aia_records: int = 15_000
+    hmi_records: int = 32_000
+    megabytes: int = 100_000
+    uncompressed_megabytes: int = 10_000
+    megabytes_per_file: float = 12.0
+
+
+class Refused(Exception):
+    """An error answer: its status and text."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+
+
+def check_address(text: str, *, check_only: bool = True) -> tuple[int, str]:
+    """The status and message of checkAddress for an address, encoded once more or not.
+
+    Every valid address is registered, but `unregistered…@` and `pending…@`.
+    """
+    address = unquote(text)
+    if not _ADDRESS.fullmatch(address):
+        return -2, "Not a valid email address."
+    if address.strip().startswith("pending"):
+        return 3, "Email-address registration is pending. Please wait and try again later."
+    if address.strip().startswith("unregistered"):
+        if check_only:
+            return 4, "email address has been neither validated nor registered"
+        return 1, "Email address is being registered."
+    return 2, "Email address is valid and registered."
+
+
+class Exports:
+    """The export system: what it was asked for is in `state`, a JSON file that processes share.
+
+    `clock` gives seconds since 1970; a request is queued and processed for `delay` seconds each.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        state: Path | None,
+        clock: Callable[[], float],
+        delay: float,
+        limits: Limits,
+        faults: list[Fault],
+    ) -> None:
+        self.created: list[str] = []
+        self._frames = frames
+        self._clock = clock
+        self._delay = delay
+        self._limits = limits
+        self._faults = faults
+        self._struck: dict[int, int] = {}
+        self._products: dict[str, Product] = {}
+        self._polled: dict[str, int] = {}
+        self._path = state
+        self._memory: dict[str, Any] = {"requests": {}, "hashes": {}, "pending": [], "days": {}}
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Let go of what the products hold."""
+        for product in self._products.values():
+            product.close()
+
+    def request(self, args: dict[str, str], ip: str) -> str:
+        """The answer to `exp_request`."""
+        try:
+            return _compact(self._request(args, ip))
+        except BadQuery as error:
+            return error_text(4, str(error))
+        except Refused as refusal:
+            return error_text(refusal.status, refusal.error)
+
+    def status(self, requestid: str) -> str:
+        """The answer to `exp_status`: index.json itself once the export is finished."""
+        if not requestid:
+            return error_text(4, "RequestID must be provided")
+        if not _REQUEST_ID.search(requestid):
+            return error_text(4, f"Bad RequestID '{requestid}' provided.")
+        with self._state() as state:
+            entry = state["requests"].get(requestid)
+            now = self._clock()
+        if entry is None:
+            return error_text(4, f"invalid export DRMS record for ID `{requestid}`")
+        status, error = self._standing(entry, now)
+        if status == 0:
+            if self._noindex(requestid):
+                return error_text(4, _NO_INDEX)
+            return self._product(requestid, entry).index["index.json"].decode("latin-1")
+        answer: dict[str, Any] = {
+            "status": status,
+            "requestid": requestid,
+            "method": entry["form"]["method"],
+            "protocol": entry["form"]["protocol"],
+            "wait": round(entry["submitted"] + 10 - now) if status in (1, 2, 12) else 999999,
+            "rcount": 0,
+            "size": entry["size"],
+        }
+        if error:
+            answer |= {"error": error, "contact": _CONTACT}
+        return _compact(answer)
+
+    def manage(self, address: str, operation: str) -> dict[str, str]:
+        """The answer of manage-request: whether an address has a request pending, or its end."""
+        address = unquote(address).strip()
+        if not _ADDRESS.fullmatch(address) or operation not in ("check", "cancel"):
+            return {"status": "-4", "msg": "invalid arguments"}
+        with self._state() as state:
+            rows = [row for row in state["pending"] if row["address"] == _hidden(address)]
+            if not rows:
+                said = f"no existing export request for export user {address}"
+                return {"status": "1", "msg": said}
+            begun = datetime.fromtimestamp(rows[0]["since"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+            said = (
+                f"existing export request for export user {address}"
+                f" [ request_id={rows[0]['id']}, start_time={begun} ]"
+            )
+            if operation == "check":
+                return {"status": "2", "msg": said}
+            # The job itself goes on.
+            state["pending"].remove(rows[0])
+            return {"status": "3", "msg": f"{said} was canceled"}
+
+    def find(self, folder: str) -> tuple[bool, Product | None]:
+        """Whether a folder is that of an export, and what it holds while the export is kept."""
+        with self._state() as state:
+            for requestid, entry in state["requests"].items():
+                if entry["folder"] == folder:
+                    there = self._standing(entry, self._clock())[0] == 0
+                    return True, self._product(requestid, entry) if there else None
+        return False, None
+
+    def _request(self, args: dict[str, str], ip: str) -> dict[str, Any]:
+        form, ratio = _form(args)
+        address = unquote(args.get("notify", "")).strip()
+        if not address:
+            raise Refused(4, "Email address for notification was not specfied. It is required.")
+        status, message = check_address(address)
+        if status == 4:
+            problem = "Your notification email address has not been registered."
+            raise Refused(4, f"Cannot process your request. {problem}")
+        if status != 2:
+            raise Refused(4, f"Cannot process your request. {message}")
+        series = _series(form)
+        key = md5(form.key.encode(), usedforsecurity=False).hexdigest()
+        with self._state() as state:
+            known = state["hashes"].get(key, ["", 0.0])[0]
+            self._check_load(state, address, ip, known)
+            if known:
+                entry = state["requests"][known]
+                return _accepted(2, known, form, 0, entry["count"], entry["size"])
+        found = form.records(self._frames)
+        segments = form.segments()
+        if form.method == "url_quick" and form.kind == "as-is":
+            if not found:
+                raise Refused(4, "There are no files in this RecordSet")
+            offline = self._hits(("offline",), [form.ds])
+            if not offline:
+                return self._at_once(form, len(found))
+            if any(fault.code == 25 for fault in offline):
+                raise Refused(25, _OFFLINE)
+        size = max(1, round(len(found) * len(segments) * self._limits.megabytes_per_file * ratio))
+        if refusal := self._too_large(form, series, len(found), size):
+            return refusal
+        labels = [f"{r.query()} {r.frame(s).name}" for r in found for s in segments]
+        hits = self._hits([k for k in EXPORT_FAULTS if k != "offline"], [*labels, form.ds])
+        with self._state() as state:
+            now = self._clock()
+            day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
+            number = state["days"][day] = state["days"].get(day, 0) + 1
+            requestid = f"JSOC_{day}_{number:03d}"
+            digest = sha256(f"{requestid}|{key}".encode()).digest()
+            sunum = 10**9 + int.from_bytes(digest[1:5], "big")
+            testing = args.get("t", "0") not in ("", "0")
+            state["requests"][requestid] = {
+                "form": asdict(form),
+                "folder": f"/SUM{1 + digest[0] % 90}/D{sunum}/S00000",
+                "submitted": now,
+                "delay": self._delay,
+                "queued_as": 12 if testing else 2,
+                "count": len(found),
+                "size": size,
+                "hash": key,
+                "rejected": form.rejection(self._frames),
+                "faults": [[fault.kind, fault.pattern] for fault in hits],
+                "settled": False,
+            }
+            state["hashes"][key] = [requestid, now]
+            row = {"address": _hidden(address), "ip": ip, "id": requestid, "since": now}
+            state["pending"].append(row)
+            self.created.append(requestid)
+        return _accepted(12 if testing else 2, requestid, form, 10, len(found), size)
+
+    def _at_once(self, form: Form, count: int) -> dict[str, Any]:
+        rows = quick(form, self._frames)
+        images = sum(1 for record, _ in rows if not record.endswith("{spikes}"))
+        return {
+            "rcount": count,
+            "count": len(rows),
+            "size": catalogue.megabytes(images, self._frames.size),
+            "dir": "",
+            "data": [{"record": record, "filename": path} for record, path in rows],
+            "requestid": "",
+            "method": form.method,
+            "protocol": form.protocol,
+            "wait": 0,
+            "status": 0,
+        }
+
+    def _too_large(self, form: Form, series: str, count: int, size: int) -> dict[str, Any] | None:
+        limits = self._limits
+        most = limits.aia_records if series.startswith("aia.") else limits.hmi_records
+        bytes_most = limits.megabytes
+        if "**none**" in form.protocol.lower():
+            bytes_most = limits.uncompressed_megabytes
+        error = ""
+        if count > most:
+            error = f"Request exceeds max record limit of {most}"
+        if size > bytes_most:
+            error = f"Request exceeds max byte limit of {bytes_most}MB"
+        if not error:
+            return None
+        return {
+            "requestid": "VOID",
+            "method": form.method,
+            "protocol": form.protocol,
+            "wait": 0,
+            "status": 3,
+            "count": count,
+            "size": size,
+            "error": error,
+        }
+
+    def _check_load(self, state: dict[str, Any], address: str, ip: str, known: str) -> None:
+        """Refuse where the address or the machine has requests pending; `known` is no hindrance."""
+        rows = [row for row in state["pending"] if row["id"] != known]
+        named = [row["id"] for row in rows if row["address"] == _hidden(address)]
+        if named:
+            raise Refused(
+                7,
+                f"User {address} has {len(named)} pending export requests ({', '.join(named)});"
+                " please wait until at least one request has completed before submitting a new"
+                " one.",
+            )
+        if sum(1 for row in rows if row["ip"] == ip) > _MOST_PER_IP:
+            raise Refused(
+                7,
+                f"There are too many requests from {ip}; please wait until one or more requests"
+                " have completed before submitting a new one.",
+            )
+
+    def _standing(self, entry: dict[str, Any], now: float) -> tuple[int, str]:
+        """The status of a request at a time, and its error."""
+        begun = entry["submitted"] + entry["delay"]
+        done = begun + entry["delay"]
+        if now < begun:
+            return entry["queued_as"], ""
+        if entry["rejected"]:
+            return 4, entry["rejected"]
+        if now < done:
+            return 1, ""
+        if any(kind == "jobfail" for kind, _ in entry["faults"]):
+            return 4, "RecordSet specified does not exist"
+        if now > done + _KEPT_FOR:
+            return 5, _DELETED
+        return 0, ""
+
+    def _settle(self, state: dict[str, Any]) -> None:
+        """Bring the tables up to now: what ended or has lapsed since they were last looked at."""
+        now = self._clock()
+        ended = set()
+        for requestid, entry in state["requests"].items():
+            if entry["settled"] or self._standing(entry, now)[0] in (1, 2, 12):
+                continue
+            entry["settled"] = True
+            if entry["rejected"]:
+                # The pending row is forgotten, and blocks the address until it lapses.
+                if state["hashes"].get(entry["hash"], [""])[0] == requestid:
+                    del state["hashes"][entry["hash"]]
+            else:
+                ended.add(requestid)
+        state["pending"] = [
+            row
+            for row in state["pending"]
+            if row["id"] not in ended and now - row["since"] < _PENDING_FOR
+        ]
+        state["hashes"] = {
+            key: value for key, value in state["hashes"].items() if now - value[1] < _DUPLICATE_FOR
+        }
+
+    def _product(self, requestid: str, entry: dict[str, Any]) -> Product:
+        with self._lock:
+            if requestid not in self._products:
+                done = entry["submitted"] + 2 * entry["delay"]
+                self._products[requestid] = Product(
+                    requestid,
+                    Form(**entry["form"]),
+                    entry["folder"],
+                    datetime.fromtimestamp(done, UTC),
+                    self._frames,
+                    [(kind, pattern) for kind, pattern in entry["faults"]],
+                )
+            return self._products[requestid]
+
+    def _hits(self, kinds: tuple[str, ...] | list[str], texts: list[str]) -> list[Fault]:
+        """The faults of these kinds that strike an export; each counts it."""
+        hits = []
+        for number, fault in enumerate(self._faults):
+            if fault.kind not in kinds or not any(re.search(fault.pattern, t) for t in texts):
+                continue
+            before = self._struck.get(number, 0)
+            self._struck[number] = before + 1
+            hits += [fault] if fault.strikes(before) else []
+        return hits
+
+    def _noindex(self, requestid: str) -> bool:
+        before = self._polled.get(requestid, 0)
+        self._polled[requestid] = before + 1
+        return any(fault.kind == "noindex" and fault.strikes(before) for fault in self._faults)
+
+    @contextmanager
+    def _state(self) -> Iterator[dict[str, Any]]:
+        """The state, up to date; what is changed in the block is kept."""
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
+            if self._path is None:
+                self._settle(self._memory)
+                yield self._memory
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(f"{self._path}.lock", "a"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self._path.read_text() if self._path.exists() else json.dumps(self._memory)
+            state = json.loads(before)
+            self._settle(state)
+            yield state
+            after = json.dumps(state, sort_keys=True)
+            if after != before:
+                part = Path(f"{self._path}.part")
+                part.write_text(after)
+                os.replace(part, self._path)
+
+
+def _form(args: dict[str, str]) -> tuple[Form, float]:
+    """The request's form and size ratio."""
+    if not args.get("ds"):
+        raise Refused(4, "Must have Recordset specified")
+    method = args.get("method") or "url"
+    if method not in _METHODS:
+        raise Refused(4, f"Method {method} is not supported.")
+    form = Form(
+        ds=args["ds"].strip(),
+        method=method,
+        protocol=args.get("protocol") or "as-is",
+        process=args.get("process", ""),
+        filenamefmt=args.get("filenamefmt", ""),
+        seg=args.get("seg", ""),
+        max_recs=_number(int, args.get("max_recs"), 0),
+        everything=args.get("q", "0") not in ("", "0"),
+    )
+    return form, _number(float, args.get("sizeratio"), 1.0)
+
+
+def _number(kind: Callable[[str], Any], text: str | None, default: Any) -> Any:
+    try:
+        return kind(text) if text else default
+    except ValueError:
+        return default
+
+
+def _series(form: Form) -> str:
+    """The one series of a form's recordsets."""
+    parts = split(form.ds)
+    if parts[0].lower().startswith("jsoc.export"):
+        raise Refused(4, "Export}} of jsoc_export series not allowed.")
+    read = [catalogue.read(part) for part in parts]
+    if len({series.name for _, series in read}) > 1:
+        raise Refused(4, "Cannot specify subsets of records from different series.\n")
+    asked, series = read[0]
+    if form.seg and asked.segments:
+        raise Refused(
+            4, "cannot provide both the `seg` argument, and a segment filter in the `in` argument"
+        )
+    if strange := [s for s in form.seg.split(",") if s and s not in series.segments]:
+        raise Refused(4, f"Bad record-set query '{form.ds}{{{strange[0]}}}'.\n")
+    return series.name
+
+
+def _accepted(
+    status: int, requestid: str, form: Form, wait: int, count: int, size: int
+) -> dict[str, Any]:
+    return {
+        "status": status,
+        "requestid": requestid,
+        "method": form.method,
+        "protocol": form.protocol,
+        "wait": wait,
+        "rcount": count,
+        "size": size,
+    }
+
+
+def _hidden(address: str) -> str:
+    """What the state keeps of an address."""
+    return sha256(address.lower().encode()).hexdigest()[:20]
+
+
+def error_text(status: int, error: str) -> str:
+    """An error answer without a RequestID."""
+    return _compact({"status": status, "error": error})
+
+
+def _compact(answer: dict[str, Any]) -> str:
+    return json.dumps(answer, separators=(",", ":")).replace("/", "\\/")
