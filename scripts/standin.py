@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from flareset.errors import ConfigError, exit_status
 from flareset.events import read_events
@@ -22,8 +24,14 @@ def main() -> None:
         "--fault",
         action="append",
         default=[],
-        metavar="KIND:PATTERN[:TIMES]",
-        help=f"fail file names that match PATTERN; KIND is one of {', '.join(FAULTS)}",
+        metavar="KIND[=CODE]:PATTERN[:TIMES]",
+        help="fail what matches PATTERN (file names, or an endpoint and its op such as"
+        f" 'jsoc_fetch exp_status'); KIND is one of {', '.join(FAULTS)}; CODE goes with status"
+        " and jsoc",
+    )
+    parser.add_argument("--state", type=Path, help="JSON file that keeps the exports; else memory")
+    parser.add_argument(
+        "--delay", type=float, default=2.0, help="seconds that an export is queued and processed"
     )
     args = parser.parse_args()
 
@@ -45,11 +53,14 @@ def main() -> None:
         flares=flares,
         faults=[_fault(text) for text in args.fault],
         verbose=True,
+        state=args.state,
+        delay=args.delay,
     )
     if args.page:
         print(server.page(args.page), end="")
         return
-    print(f"serving {server.url} (archive.data_url); end with Ctrl-C", flush=True)
+    print(f"serving {server.url} (archive.data_url)")
+    print(f"with its CGI at {server.cgi_url} (archive.cgi_url); end with Ctrl-C", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -58,12 +69,14 @@ def main() -> None:
 
 def _fault(text: str) -> Fault:
     kind, _, rest = text.partition(":")
+    kind, _, code = kind.partition("=")
     pattern, _, times = rest.partition(":")
-    if kind not in FAULTS or (times and not times.isdigit()):
+    if kind not in FAULTS or any(n and not n.isdigit() for n in (times, code)):
         raise ConfigError(
             f"--fault {text}: write KIND:PATTERN[:TIMES], KIND of {', '.join(FAULTS)}"
         )
-    return Fault(kind, pattern, int(times) if times else 10**9)
+    fault = Fault(kind, pattern, int(times) if times else 10**9)
+    return replace(fault, code=int(code)) if code else fault
 
 
 if __name__ == "__main__":

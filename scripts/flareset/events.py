@@ -292,14 +292,14 @@ class _Row:
         )
 
     def _source(self, default: str) -> str:
-        """Where the row's listing comes from: its `source`, else a RequestID that it has."""
+        """Where the row's listing comes from: its `source`, else the campaign's."""
         requested = self.row.get("request_id", "")
         if requested and not _REQUEST_IDS.fullmatch(requested):
             self._bad("request_id", "is not a RequestID of JSOC, like JSOC_20140107_123")
         own = self.row.get("source", "")
         if own and own not in SOURCES:
             self._bad("source", f"is not one of {', '.join(SOURCES)}")
-        source = own or ("request_id" if requested else default)
+        source = own or default
         if source == "request_id" and not requested:
             self._bad("request_id", "is empty, but the listing is to come from a RequestID")
         return source

@@ -16,6 +16,9 @@ KNOWN = [
     "QUALITY", "EXPTIME", "AECTYPE", "bytes", "sha256",
 ]  # fmt: skip
 
+# How a listing was come by is in the provenance: the data set is the same whichever way it was.
+_NOT_CARRIED = ("event_id", "request_id", "source")
+
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
     """The samples of all events and wavelengths in one table; keywords as text."""
@@ -69,7 +72,11 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
 def _own_columns(events: list[Event]) -> pd.DataFrame:
     """The events' rows, one row each, columns in alphabetical order."""
     rows = [
-        {f"events.{n}" if n in KNOWN else n: v for n, v in event.row.items() if n != "event_id"}
+        {
+            f"events.{name}" if name in KNOWN else name: value
+            for name, value in event.row.items()
+            if name not in _NOT_CARRIED
+        }
         for event in events
     ]
     table = pd.DataFrame(rows, index=range(len(events))).fillna("")

@@ -102,9 +102,7 @@ class Record:
         name = f"{self.series.name}.{place}.{self.series.segments[segment]}.fits"
         harpnum = self.number if "HARPNUM" in self.series.keys else 0
         camera = self.number if "CAMERA" in self.series.keys else 0
-        return Frame(
-            name, self.series.name, self.wavelength, segment, self.time, harpnum, camera
-        )
+        return Frame(name, self.series.name, self.wavelength, segment, self.time, harpnum, camera)
 
     def keywords(self, frames: Frames) -> dict[str, Any]:
         """The header keywords, with the QUALITY of a record without image."""

@@ -198,7 +198,7 @@ class Exports:
             if known:
                 entry = state["requests"][known]
                 return _accepted(2, known, form, 0, entry["count"], entry["size"])
-        found = form.records(self._frames)
+        found = form.selected(self._frames)
         segments = form.segments()
         if form.method == "url_quick" and form.kind == "as-is":
             if not found:
@@ -262,13 +262,11 @@ class Exports:
         bytes_most = limits.megabytes
         if "**none**" in form.protocol.lower():
             bytes_most = limits.uncompressed_megabytes
-        error = ""
+        if count <= most and size <= bytes_most:
+            return None
+        error = f"Request exceeds max byte limit of {bytes_most}MB"
         if count > most:
             error = f"Request exceeds max record limit of {most}"
-        if size > bytes_most:
-            error = f"Request exceeds max byte limit of {bytes_most}MB"
-        if not error:
-            return None
         return {
             "requestid": "VOID",
             "method": form.method,

@@ -40,6 +40,7 @@ _NORMAL_ELSE = 2.9
 _LEVELS = 6
 # AIA's channels in the order in which their FSNs follow each other in a slot.
 _CHANNELS = (94, 131, 171, 193, 211, 304, 335, 1600, 1700, 4500)
+_SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 _FIRST_FSN = 20_000_000
 # Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), Sun centre's offset from
 # the middle of a full frame (pixels). The made-up Sun itself is drawn without them.
@@ -120,9 +121,6 @@ class Frame:
         """A number in [0, 1) that depends on the frame's time, channel and `what` alone."""
         text = f"{self.series}|{self.time}|{self.wavelength}|{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
-
-
-_SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 
 
 def noaa_ar(harpnum: int) -> int:

@@ -254,8 +254,7 @@ def _im_patch(view: View, args: dict[str, str], when: datetime) -> _Planned:
     actions: list[Action] = [Cut(x, y, columns, rows)]
     crpix = view.crpix[0] - x, view.crpix[1] - y
     if args.get("c") == "1":
-        radius = geometry.solar_radius_arcsec(when) / view.cdelt
-        actions.append(Crop(crpix[0] - 1, crpix[1] - 1, radius))
+        actions.append(_crop(crpix, view.cdelt, when))
     crota = view.crota
     if abs(abs(crota) - 180) < 1:
         actions.append(Flip())
@@ -267,6 +266,12 @@ def _im_patch(view: View, args: dict[str, str], when: datetime) -> _Planned:
         crpix = crpix[0] + x - (column + left), crpix[1] + y - (row + low)
     cut = replace(view, columns=columns, rows=rows, crpix=crpix, crota=crota)
     return cut, tuple(actions)
+
+
+def _crop(crpix: tuple[float, float], cdelt: float, when: datetime) -> Crop:
+    # To a tenth of a pixel, so that neighbours in time share their pixels.
+    radius = round(geometry.solar_radius_arcsec(when) / cdelt, 1)
+    return Crop(crpix[0] - 1, crpix[1] - 1, radius)
 
 
 def _place(view: View, args: dict[str, str], when: datetime) -> tuple[float, float]:
@@ -346,8 +351,7 @@ def _resize(view: View, args: dict[str, str], when: datetime) -> _Planned:
     target = replace(target, ctype=view.ctype, level=view.level)
     actions: tuple[Action, ...] = (Resample(view, target),)
     if args.get("c") == "1":
-        radius = geometry.solar_radius_arcsec(when) / scale
-        actions = (*actions, Crop(target.crpix[0] - 1, target.crpix[1] - 1, radius))
+        actions = (*actions, _crop(target.crpix, scale, when))
     return target, actions
 
 

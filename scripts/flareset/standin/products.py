@@ -77,22 +77,26 @@ class Form:
             return tuple(series.segments)[:1]
         return chosen or tuple(series.segments)
 
-    def records(self, frames: Frames) -> list[Record]:
-        """The records to deliver; BadQuery in JSOC's words."""
+    def selected(self, frames: Frames) -> list[Record]:
+        """The records asked for; BadQuery in JSOC's words."""
         found: list[Record] = []
         for part in split(self.ds):
             found += catalogue.records(part, frames, images_only=not self.everything)
         limit = self.max_recs or _limit(self.process)
         if limit:
             found = found[:limit] if limit > 0 else found[limit:]
+        return found
+
+    def records(self, frames: Frames) -> list[Record]:
+        """The records that are delivered, those that the processing skips left out."""
+        found = self.selected(frames)
         for step in self._known_steps():
             if step.name == "im_patch":
                 found = _patched(found, step.args)
         return found
 
     def rejection(self, frames: Frames) -> str:
-        """Why JSOC's export manager refuses the request once it gets to it; empty if it does not.
-        """
+        """Why JSOC's export manager refuses the request when its turn comes; empty if not."""
         invalid = f"Invalid process field value: {self.process}."
         try:
             names = [step.name.lower() for step in self.steps]
@@ -107,7 +111,7 @@ class Form:
                 "The export system does not currently support comma-separated lists of record-set"
                 " specifications."
             )
-        if not self.records(frames):
+        if not self.selected(frames):
             return f"Record-set {self.ds} contains no records.\n"
         return ""
 
@@ -466,5 +470,3 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
     info.size, info.mtime, info.mode = size, _MADE, 0o644
     info.uname = info.gname = "jsoc"
     return info
-
-

@@ -267,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         if ";" in text:
             return error_text(4, "Illegal text in arg: ';' not allowed")
         if text.count("'") % 2:
-            return error_text(4, "Unbalanced \"'\" not allowed.")
+            return error_text(4, 'Unbalanced "\'" not allowed.')
         args = {key: value.replace("'", '"') for key, value in args.items()}
         operation = args.get("op", "")
         if operation == "exp_request":
