@@ -191,14 +191,14 @@ class Exports:
         if status != 2:
             raise Refused(4, f"Cannot process your request. {message}")
         series = _series(form)
-        key = md5(form.key.encode(), usedforsecurity=False).hexdigest()
+        found = form.selected(self._frames)
+        key = md5(form.key(found).encode(), usedforsecurity=False).hexdigest()
         with self._state() as state:
             known = state["hashes"].get(key, ["", 0.0])[0]
             self._check_load(state, address, ip, known)
             if known:
                 entry = state["requests"][known]
                 return _accepted(2, known, form, 0, entry["count"], entry["size"])
-        found = form.selected(self._frames)
         segments = form.segments()
         if form.method == "url_quick" and form.kind == "as-is":
             if not found:

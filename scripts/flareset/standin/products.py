@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import IO, Any
 
 from flareset.processing import Step, parse_process
-from flareset.recordset import Recordset, jsoc_time, parse_time
+from flareset.recordset import jsoc_time, parse_time
 from flareset.standin import catalogue
 from flareset.standin.catalogue import Record
 from flareset.standin.frames import Frames
@@ -62,12 +62,12 @@ class Form:
         """What is to be done to the images; ValueError where the text cannot be read."""
         return parse_process(self.process)[1]
 
-    @property
-    def key(self) -> str:
-        """What makes two requests the same for JSOC."""
-        recordsets = ",".join(str(Recordset.parse(part)) for part in split(self.ds))
-        how = (self.seg, self.filenamefmt, self.process, self.protocol, self.method)
-        return "|".join([recordsets, *how])
+    def key(self, found: Sequence[Record]) -> str:
+        """What makes two requests the same for JSOC: their records, and what is done to them."""
+        recnums = ",".join(f"#{record.recnum}" for record in found)
+        segments = ",".join(self.segments())
+        what = f"{found[0].series.name}[:{recnums}]{{{segments}}}" if found else self.ds
+        return "|".join([what, self.filenamefmt, self.process, self.protocol, self.method])
 
     def segments(self) -> tuple[str, ...]:
         """The segments to deliver of each record."""
