@@ -45,7 +45,7 @@ def main() -> None:
         for job in args.listed
     ]
     rows += [export_row(plan, args.settings) for plan in plans]
-    print(tabulate(plan_table(rows), headers="keys", showindex=False, floatfmt=".2f"))
+    print(tabulate(plan_table(rows), headers="keys", showindex=False, floatfmt=".3f"))
     print("\nGB are estimated from the sizes that JSOC gives. Nothing was asked for.")
     if refused:
         raise ExportError("cannot be asked for:\n" + "\n".join(f"  {text}" for text in refused))

@@ -161,6 +161,10 @@ class Project:
         """The rows of a CSV of the project."""
         return list(csv.DictReader(io.StringIO(self.path(name).read_text())))
 
+    def log(self, rule: str, event: str, wavelength: int = 131) -> str:
+        """The log of a job."""
+        return self.path(f"logs/{rule}/{event}.{wavelength}.log").read_text()
+
     def data_set(self) -> dict[str, bytes]:
         """Every file of data_selection and its bytes."""
         top = self.path("results/data_selection")

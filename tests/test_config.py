@@ -51,9 +51,75 @@ def test_all_problems_are_named_at_once() -> None:
 
 
 def test_contradictions() -> None:
-    assert "save the listing in export_pages" in refused(source="export")
     assert "series: 'aia.lev2' is not one of" in refused(series="aia.lev2")
     assert "wavelengths: [1600] not in aia.lev1_euv_12s" in refused(wavelengths=[131, 1600])
+
+
+@pytest.mark.parametrize(
+    ("export", "sentence"),
+    [
+        (
+            {"method": "url_quick"},
+            "export.method: url_quick gives files as they are stored: add export.protocol: as-is",
+        ),
+        (
+            {"method": "url_quick", "protocol": "as-is", "processing": [{"rebin": {}}]},
+            "export.protocol: as-is gives files as they are stored: take export.processing out",
+        ),
+        (
+            {"method": "url_quick", "processing": [{"rebin": {}}]},
+            "export.method: url_quick gives files as they are stored: take export.processing out",
+        ),
+        ({"method": "ftp"}, "export.method: 'ftp' is not one of ['url', 'url-tar', 'url_quick']"),
+        ({"protocol": "FITS,gzip"}, "export.protocol: 'FITS,gzip' is not FITS, 'FITS,compress"),
+        ({"protocol": "jpg,size=3"}, "export.protocol: 'jpg,size=3' is not"),
+        ({"filename_format": "../{T_REC:A}.{segment}"}, "is not a name with {KEYWORD} fields"),
+        ({"filename_format": "a;b"}, "is not a name with {KEYWORD} fields"),
+        ({"filename_format": "x" * 128}, "at most 127 long"),
+        ({"requestor": "a;b"}, "export.requestor: 'a;b' does not match"),
+        ({"wait": "long"}, "export.wait: 'long' is not a number and s, m, h or d"),
+        ({"processing": {"rebin": {}}}, "export.processing: {'rebin': {}} is not of type array"),
+        ({"processing": [{}]}, "export.processing.0: {} should be non-empty"),
+        ({"processing": [{"rebin": {}, "resize": {}}]}, "export.processing.0"),
+        ({"processing": ["rebin"]}, "export.processing.0: 'rebin' is not of type object"),
+    ],
+)
+def test_exports_that_cannot_be(export: dict[str, object], sentence: str) -> None:
+    assert sentence in refused(export=export)
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        {"method": "url_quick", "protocol": "as-is"},
+        {"method": "url_quick", "protocol": "AS-IS", "processing": [{"no_op": None}]},
+        {"method": "url-tar", "protocol": "FITS,**NONE**", "processing": [{"rebin": {}}]},
+        {"protocol": "mp4,CT=aia_131.lut,scaling=LOG,size=2"},
+        {"filename_format": "aia.{T_REC:A1,TAI}.{WAVELNTH}.{#:%05d}.noproj.{segment}"},
+        {"filename_format": "{seriesname}.{recnum:%lld}.{segment}"},
+    ],
+)
+def test_exports_that_can_be(export: dict[str, object]) -> None:
+    found = check_config({"export": export})["export"]
+    assert {key: found[key] for key in export if key != "processing"} == {
+        key: value for key, value in export.items() if key != "processing"
+    }
+    assert check_config({"export": found})["export"] == found
+
+
+def test_steps_have_their_defaults_and_the_series_its_segment() -> None:
+    cut = {"center": "event", "size": [300, 300], "size_units": "arcsec"}
+    config = check_config(
+        {"series": "AIA.LEV1", "export": {"processing": [{"aia_scale": None}, {"im_patch": cut}]}}
+    )
+    assert (config["series"], config["segment"]) == ("aia.lev1", "image_lev1")
+    scale, box = config["export"]["processing"]
+    assert scale == {"aia_scale": {"pointing_series": "", "center": None, "size": None}}
+    assert box["im_patch"] == {
+        **cut, "center_units": "", "noaa_ar": None, "track": True, "register": False,
+        "crop": False, "t_ref": "peak", "t_start": "window", "t_stop": "window", "cadence": "",
+        "car_rot": None,
+    }  # fmt: skip
 
 
 def test_every_key_is_in_the_manual() -> None:

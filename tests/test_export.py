@@ -204,7 +204,9 @@ def test_what_passes(world: Callable[..., World], fault: Fault, word: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["status", "html", "notjson", "cut", "reset", "empty"])
-@pytest.mark.parametrize("call", ["checkAddress", "jsoc_fetch exp_request", "jsoc_fetch exp_status"])
+@pytest.mark.parametrize(
+    "call", ["checkAddress", "jsoc_fetch exp_request", "jsoc_fetch exp_status"]
+)
 def test_every_call_is_tried_again(world: Callable[..., World], call: str, kind: str) -> None:
     here = world(Fault(kind, call, times=3, code=503))
     run = here.run()
@@ -369,7 +371,7 @@ def test_addresses(world: Callable[..., World], email: str, message: str) -> Non
     assert all(form.get("checkonly") == "1" for _, form in here.server.calls)
 
 
-def test_no_server_at_all(tmp_path: Path) -> None:
+def test_no_server_at_all() -> None:
     slept: list[float] = []
     patience = Patience(20, clock=lambda: sum(slept), sleep=slept.append)
     client = Jsoc("http://127.0.0.1:9/ajax/", EMAIL, patience=patience, log=print)
@@ -383,7 +385,9 @@ def test_the_address_is_masked_in_every_spelling() -> None:
     once = requests.utils.quote(EMAIL, safe="")
     twice = requests.utils.quote(once, safe="")
     text = f"User {EMAIL} and {EMAIL.upper()} at ?notify={once}&again={twice}"
-    assert client.masked(text) == "User <address> and <address> at ?notify=<address>&again=<address>"
+    assert (
+        client.masked(text) == "User <address> and <address> at ?notify=<address>&again=<address>"
+    )
 
 
 def test_one_request_at_a_time_over_processes(world: Callable[..., World]) -> None:

@@ -4,11 +4,13 @@ import pandas as pd
 from test_listing import EUV, SHORT, read
 
 from flareset.download import COLUMNS
+from flareset.job import Job
 from flareset.ledger import ledger
 from flareset.listing import images_of
 from flareset.partition import partition
-from flareset.sample import Quota, choose, draw, shortages
+from flareset.records import no_records
 from flareset.recordset import window_recordset
+from flareset.sample import Quota, choose, draw, shortages
 from flareset.standin import catalogue
 
 
@@ -41,10 +43,8 @@ def test_every_slot_and_file_has_its_status() -> None:
     manifest = manifest.drop(index=5)
     good = manifest["filename"][manifest["status"] == "verified"]
     chosen = choose(candidates, candidates["filename"].isin(good), quota)
-    table = ledger(
-        listing, images, manifest, SHORT, 131,
-        series=EUV, facts=facts, shortages=shortages(chosen, SHORT, quota),
-    )  # fmt: skip
+    job = Job(SHORT, 131, EUV, "image", listing, facts, no_records())
+    table = ledger(job, manifest, shortages(chosen, SHORT, quota))
     counts = table["status"].value_counts().to_dict()
     assert counts["outside"] == 6
     assert counts["failed"] == counts["rejected"] == counts["not_needed"] == 1

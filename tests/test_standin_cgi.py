@@ -592,7 +592,9 @@ def test_series(client: Any) -> None:
     assert {"Br", "magnetogram"} <= {segment["name"] for segment in struct["segments"]}
     assert {"T_REC", "QUALITY", "CDELT1"} <= {key["name"] for key in struct["keywords"]}
     missing = asking.info("series_struct", "aia.nothing")
-    assert (missing["status"], "not found" in missing["error"]) == (1, True)
+    assert missing == {"status": 1, "error": " jsoc_info: series not found."}
+    broken = asking.info("rs_summary", DS + "[? SUBSTRING ?]")
+    assert broken == {"status": 1, "error": "problem with database query"}
     found = asking.raw("show_series", filter="^aia")
     assert b"\xc5" in found.content, "not UTF-8"
     assert "aia.lev1" in [row["name"] for row in found.json()["names"]]

@@ -51,8 +51,13 @@ def read_answer(text: str) -> Answer:
     if not isinstance(rows, list):
         raise ValueError("its data is no list")
     requestid = str(found.get("requestid") or found.get("reqid") or "")
+    try:
+        status = int(found["status"])
+        data = [(str(row["record"]), str(row["filename"])) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its status or data cannot be read: {error}") from None
     return Answer(
-        status=int(found["status"]),
+        status=status,
         requestid="" if requestid == "VOID" else requestid,
         error=str(found.get("error") or "").strip(),
         method=str(found.get("method") or ""),
@@ -62,7 +67,7 @@ def read_answer(text: str) -> Answer:
         exptime=str(found.get("exptime") or ""),
         folder=str(found.get("dir") or ""),
         tarfile=str(found.get("tarfile") or ""),
-        data=[(str(row["record"]), str(row["filename"])) for row in rows],
+        data=data,
     )
 
 
@@ -96,5 +101,5 @@ def whole(value: object) -> int:
     """A count that JSOC writes as a number or as text; 0 where it is neither."""
     try:
         return int(float(str(value)))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0

@@ -119,6 +119,11 @@ class Campaign:
             "PATH": path,
         }
 
+    def without_address(self, texts: list[str]) -> list[str]:
+        """Texts in which the address of the config is masked."""
+        email = self.config["archive"]["email"]
+        return [text.replace(email, "<address>") if email else text for text in texts]
+
     @property
     def public_config(self) -> str:
         """The config as the provenance shows it: sorted JSON, without the e-mail address."""

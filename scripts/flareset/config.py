@@ -13,9 +13,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from flareset.answers import kind_of_protocol
 from flareset.errors import ConfigError
-from flareset.processing import check_steps
+from flareset.processing import check_steps, moment
 from flareset.quality import BITS
-from flareset.recordset import parse_time
 from flareset.series import SERIES, find_series
 from flareset.times import parse_duration
 
@@ -57,16 +56,20 @@ def _is_filename_format(value: object) -> bool:
 
 @_FORMATS.checks("moment_text", raises=ValueError)
 def _is_moment(value: object) -> bool:
-    return value in ("peak", "start", "window", "limb") or (
-        not isinstance(value, str) or parse_time(value.replace(" ", "T")) is not None
-    )
+    return not isinstance(value, str) or value in ("peak", "start") or bool(moment(value))
+
+
+@_FORMATS.checks("edge_text", raises=ValueError)
+def _is_edge(value: object) -> bool:
+    return not isinstance(value, str) or value in ("window", "limb") or bool(moment(value))
 
 
 _HINTS = {
     "protocol_text": "FITS, 'FITS,compress Rice', 'FITS,**NONE**', as-is, or JPEG, MPG or MP4"
     " with CT=, scaling=, size=, min= and max= after commas",
     "filename_text": "a name with {KEYWORD} fields, letters, digits and _ . + -, at most 127 long",
-    "moment_text": "a time, or one of the words that config/README.md gives for it",
+    "moment_text": "a time, peak or start",
+    "edge_text": "a time, window or limb",
     "duration_text": "a number and s, m, h or d, like 178m",
     "size_text": "a number and kB, MB or GB, like 100MB",
     "quality_bit": "one of " + ", ".join(BITS),

@@ -19,7 +19,7 @@ from flareset.errors import ExportError, VerificationError
 from flareset.events import Event
 from flareset.recordset import parse_time
 from flareset.series import Series
-from flareset.times import iso, parse_duration, parse_utc
+from flareset.times import iso, parse_duration
 
 _FULL_PIXELS = 4096
 _SCALE = {"aia": 0.6, "hmi": 0.504}  # arcsec per pixel of a full frame
@@ -29,6 +29,8 @@ _CENTER_UNITS = {
     "stonyhurst": "stony",
     "carrington": "carrlong",
 }
+# The Sun's radius in January, arcsec, and how far its centre may lie from the frame's, pixels.
+_LARGEST_RADIUS, _OFF_CENTRE = 976.0, 20.0
 # How far a cut-out's centre may lie from where it was asked, at least: rounding, registration, and
 # the difference between models of solar rotation over half a day.
 _NEAR_ARCSEC, _NEAR_PART = 20.0, 0.1
@@ -101,10 +103,15 @@ def check_steps(steps: list[dict[str, Any]], series: Series) -> list[str]:
         where = f"export.processing.{number}.{name}"
         if name == "aia_scale" and number and names[number - 1] != "no_op":
             problems.append(f"{where}: it needs full frames: put it first")
+        if name == "resize" and "im_patch" in names[:number] and given["center_on"] == "sun":
+            problems.append(
+                f"{where}: center_on: sun moves the Sun's centre to the middle of the cut-out:"
+                " write center_on: none"
+            )
         if name == "im_patch":
             problems += [f"{where}: {problem}" for problem in _box_problems(given, series)]
-    for name in {"im_patch", "aia_scale"}:
-        if names.count(name) > 1:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1 and name != "no_op":
             problems.append(f"export.processing: {name} stands there {names.count(name)} times")
     return problems
 
@@ -140,7 +147,7 @@ def _box_problems(box: dict[str, Any], series: Series) -> list[str]:
     if box["car_rot"] is not None and units != "carrington":
         problems.append("car_rot goes with center_units: carrington only; leave it out")
     if isinstance(center, list) and units:
-        problems += _place_problems(center, units, box["track"])
+        problems += _place_problems(center, units, box["track"], series)
     return problems
 
 
@@ -149,7 +156,7 @@ def _largest(box: dict[str, Any], series: Series) -> float:
     return _FULL_PIXELS * sides[box["size_units"]] if box["size_units"] in sides else 180.0
 
 
-def _place_problems(center: list[float], units: str, track: bool) -> list[str]:
+def _place_problems(center: list[float], units: str, track: bool, series: Series) -> list[str]:
     x, y = center
     if units == "stonyhurst" and not (abs(x) <= 90 and abs(y) <= 90):
         return [f"center: {center} is not on the side of the Sun that we see: Stonyhurst longitude"
@@ -158,9 +165,11 @@ def _place_problems(center: list[float], units: str, track: bool) -> list[str]:
         return [f"center: {center} is no Carrington longitude (0 to 360) and latitude (-90 to 90)"]
     if units == "pixels" and not (1 <= x <= _FULL_PIXELS and 1 <= y <= _FULL_PIXELS):
         return [f"center: {center} is not in the frame: pixels count from 1 to {_FULL_PIXELS}"]
+    middle = (_FULL_PIXELS + 1) / 2
     off_disk = {
-        "arcsec": math.hypot(x, y) > 975,
-        "pixels": math.hypot(x - 2048.5, y - 2048.5) > 975 / 0.5,
+        "arcsec": math.hypot(x, y) > _LARGEST_RADIUS,
+        "pixels": math.hypot(x - middle, y - middle)
+        > _LARGEST_RADIUS / _SCALE[series.instrument] + _OFF_CENTRE,
     }
     if track and off_disk.get(units):
         return [f"center: {center} is off the disk, where nothing can be tracked: set track: false"]
@@ -185,10 +194,15 @@ def wire_steps(steps: list[dict[str, Any]], around: Surroundings) -> tuple[list[
     return wired, remarks
 
 
+def moment(text: str) -> datetime:
+    """The UTC of a time in the settings, as users or JSOC write it; ValueError if it is none."""
+    return parse_time(text.strip().replace(" ", "T"))
+
+
 def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
     """`im_patch` with its arguments in the order of JSOC's form."""
     t_start, t_stop = (
-        {"window": iso(edge), "limb": "NotSpecified"}.get(given[key]) or iso(_time(given[key], key))
+        {"window": iso(edge), "limb": "NotSpecified"}.get(given[key]) or iso(moment(given[key]))
         for key, edge in (("t_start", around.begin), ("t_stop", around.end))
     )
     when = _reference(given["t_ref"], around.event)
@@ -235,14 +249,7 @@ def _reference(text: str, event: Event) -> datetime:
         return event.flare_peak or event.flare_start
     if text == "start":
         return event.flare_start
-    return _time(text, "t_ref")
-
-
-def _time(text: str, key: str) -> datetime:
-    try:
-        return parse_utc(text) if ":" in text and "_" not in text else parse_time(text)
-    except ValueError:
-        raise ExportError(f"im_patch, {key}: {text!r} is not a time") from None
+    return moment(text)
 
 
 def _position(event: Event) -> tuple[float, float]:
@@ -272,9 +279,19 @@ def _region(
     if found is None:
         position = _position_or_refuse(event, f"JSOC knows no NOAA AR {number} then")
         return when, "arcsec", position, f"JSOC knows no NOAA AR {number}; used {position} arcsec"
-    place = found.longitude, found.latitude
-    said = f"NOAA AR {number}: {place[0]}, {place[1]} Stonyhurst at {iso(found.time)}"
-    return found.time, "stonyhurst", place, said
+    said = f"NOAA AR {number}: {found.longitude}, {found.latitude} Stonyhurst at {iso(found.time)}"
+    if given["track"]:
+        return found.time, "stonyhurst", (found.longitude, found.latitude), said
+    # It was seen days before or after: without tracking, it is where it has turned to by then.
+    turned = geometry.carrington(found.time)[1] - geometry.carrington(when)[1]
+    longitude = round((found.longitude + turned + 180) % 360 - 180, 2)
+    if abs(longitude) > 90:
+        raise ExportError(
+            f"event {event.event_id}: NOAA AR {number} was not on the side of the Sun that we see"
+            f" at {iso(when)}: set another t_ref, or center"
+        )
+    said += f", {longitude} at {iso(when)}"
+    return when, "stonyhurst", (longitude, found.latitude), said
 
 
 def _position_or_refuse(event: Event, why: str) -> tuple[float, float]:
@@ -352,11 +369,14 @@ def size_ratio(steps: list[Step], series: Series) -> float:
             per_pixel = {"arcsec": scale, "pixels": 1.0, "degrees": scale / 16.7}
             unit = per_pixel[step.args["boxunits"]]
             width, height = (float(step.args[side]) / unit for side in ("width", "height"))
-            ratio = min(1.0, width * height / _FULL_PIXELS**2)
-        elif step.name == "rebin":
-            ratio *= float(step.args["scale"]) ** 2
-        elif step.name == "resize" and "scale_to" in step.args:
-            ratio *= (scale / float(step.args["scale_to"])) ** 2
+            ratio = width * height / _FULL_PIXELS**2
+        elif step.name == "rebin" or "scale_to" in step.args:
+            before = scale
+            if step.name == "rebin":
+                scale /= float(step.args["scale"])
+            else:
+                scale = float(step.args["scale_to"])
+            ratio *= (before / scale) ** 2
         elif step.name == "Maproj":
             ratio = float(step.args["cols"]) * float(step.args["rows"]) / _FULL_PIXELS**2
     return min(1.0, ratio)
@@ -371,25 +391,42 @@ def check_processed(
     not understand with unprocessed frames.
     """
     rows, columns = shape
-    by_name = {step.name: step for step in steps}
-    if any(name.startswith("aia_scale") for name in by_name):
-        _check_level(header, resized=bool(by_name.keys() & {"resize", "rebin", "Maproj"}))
-    if projection := by_name.get("Maproj"):
-        asked = int(projection.args["rows"]), int(projection.args["cols"])
-        if (rows, columns) != asked:
-            raise VerificationError(f"it has {columns} x {rows} pixels, the map asked for {asked}")
-        return
-    if (resize := by_name.get("resize")) and "scale_to" in resize.args:
-        scale = _float(header, "CDELT1")
-        if not math.isclose(scale, float(resize.args["scale_to"]), rel_tol=1e-3):
-            raise VerificationError(f"CDELT1 is {scale}, asked was {resize.args['scale_to']}")
-    if box := by_name.get("im_patch"):
-        binned = float(by_name["rebin"].args["scale"]) if "rebin" in by_name else 1.0
-        _check_box(header, shape, box.args, time, binned)
+    _check_series(header)
+    for number, step in enumerate(steps):
+        later = steps[number + 1 :]
+        names = {other.name for other in later}
+        binned = math.prod(float(other.args["scale"]) for other in later if other.name == "rebin")
+        if step.name.startswith("aia_scale"):
+            _check_level(header, resized=bool(names & {"resize", "rebin", "Maproj"}))
+        elif "Maproj" in names:
+            continue  # a map's header says nothing of the frame that it was made of
+        elif step.name == "Maproj" and not names:
+            asked = int(float(step.args["rows"])), int(float(step.args["cols"]))
+            if (rows, columns) != asked:
+                raise VerificationError(
+                    f"it has {columns} x {rows} pixels, the map asked for {asked[1]} x {asked[0]}"
+                )
+        elif step.name == "resize" and "scale_to" in step.args:
+            scale, asked_scale = _float(header, "CDELT1"), float(step.args["scale_to"]) / binned
+            if not math.isclose(scale, asked_scale, rel_tol=1e-3):
+                raise VerificationError(f"CDELT1 is {scale}, asked was {asked_scale:g}")
+        elif step.name == "im_patch":
+            # How many pixels a box in pixels has after a new scale, only the frame's own tells.
+            rescaled = any("scale_to" in other.args for other in later)
+            _check_box(header, shape, step.args, time, None if rescaled else binned)
+
+
+def _check_series(header: Mapping[str, Any]) -> None:
+    """VerificationError where a file says that it is of a series of unprocessed images."""
+    drms_id = str(header.get("DRMS_ID") or "")
+    if drms_id and not drms_id.partition(":")[0].lower().endswith(("_mod", ".lev1p5")):
+        raise VerificationError(f"it is not processed: its DRMS_ID is {drms_id}")
 
 
 def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
-    level, scale = _float(header, "LVL_NUM"), _float(header, "CDELT1")
+    scale = _float(header, "CDELT1")
+    # HMI's images have no level: their scale shows it alone.
+    level = _float(header, "LVL_NUM") if "LVL_NUM" in header else 1.5
     # Level 1.5 is 0.6 arcsec per pixel; a rehearsal's smaller frames are that times a power of 2.
     octave = math.log2(scale / 0.6) if scale > 0 else 0.5
     if level < 1.5 or (not resized and abs(octave - round(octave)) > 1e-4):
@@ -403,22 +440,36 @@ def _check_box(
     shape: tuple[int, int],
     args: dict[str, str],
     time: datetime,
-    binned: float,
+    binned: float | None,
 ) -> None:
+    """Compare a cut-out's size and centre with its step; `binned` None: later steps set its size.
+
+    The size may be off by 2 pixels or 2 %: JSOC rounds to whole pixels of a scale that is not
+    exactly the nominal one. Rounded before a later step made the pixels smaller, by more.
+    """
     scale = abs(_float(header, "CDELT1"))
-    wide, high = (float(args[side]) for side in ("width", "height"))
-    if args["boxunits"] != "degrees":
-        unit = scale if args["boxunits"] == "arcsec" else 1.0 / binned
-        for pixels, side in ((shape[1], wide), (shape[0], high)):
-            if abs(pixels - side / unit) > max(2.0, 0.02 * pixels):
-                raise VerificationError(
-                    f"it has {shape[1]} x {shape[0]} pixels of {scale} arcsec, asked was a cut-out"
-                    f" of {wide:g} x {high:g} {args['boxunits']}"
-                )
+    if not scale:
+        raise VerificationError("its CDELT1 is 0")
+    for pixels, side in ((shape[1], float(args["width"])), (shape[0], float(args["height"]))):
+        near = max(2.0, 0.02 * pixels) if binned is not None else max(4.0, 0.2 * pixels)
+        if args["boxunits"] == "degrees":
+            # Degrees are foreshortened away from the disk's centre, never stretched.
+            arcsec = math.radians(side) * geometry.solar_radius_arcsec(time)
+            wrong = pixels > 1.05 * arcsec / scale + near
+        elif args["boxunits"] == "arcsec":
+            wrong = abs(pixels - side / scale) > near
+        else:
+            wrong = binned is not None and abs(pixels - side * binned) > near
+        if wrong:
+            raise VerificationError(
+                f"it has {shape[1]} x {shape[0]} pixels of {scale:g} arcsec, asked was a cut-out"
+                f" of {args['width']} x {args['height']} {args['boxunits']}"
+            )
     wanted = _box_center(args, time)
     if wanted is None:
         return
-    turn = math.radians(float(header.get("CROTA2") or 0.0))
+    turned = "CROTA2" in header and header["CROTA2"] not in (None, "")
+    turn = math.radians(_float(header, "CROTA2")) if turned else 0.0
     dx = ((shape[1] + 1) / 2 - _float(header, "CRPIX1")) * _float(header, "CDELT1")
     dy = ((shape[0] + 1) / 2 - _float(header, "CRPIX2")) * _float(header, "CDELT2")
     x = _float(header, "CRVAL1") + dx * math.cos(turn) - dy * math.sin(turn)
@@ -452,6 +503,9 @@ def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | N
 
 def _float(header: Mapping[str, Any], key: str) -> float:
     try:
-        return float(header[key])
+        value = float(header[key])
     except (KeyError, TypeError, ValueError):
-        raise VerificationError(f"its header has no {key}, which the processing sets") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise VerificationError(f"its header has no {key}, which the processing sets")
+    return value

@@ -82,6 +82,9 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
         t_obs = None
     record = series.name + "".join(f"[{row[key]}]" for key in series.keys)
     status = reason = ""
+    # In decimals, the word of a record without an image is how JSOC writes a missing number.
+    if row.get("QUALITY") == str(-_NO_IMAGE):
+        values["QUALITY"] = hex(_NO_IMAGE)
     if _has_no_image(values["QUALITY"]):
         status, reason = "no_image", f"QUALITY {values['QUALITY']}: the record has no image"
     size = values["*size*"]
@@ -113,25 +116,27 @@ def _has_no_image(text: str) -> bool:
 def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
     """The place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
 
-    A processed row's record is of another series: it is matched by time, which is that of the
-    exposure or of its slot, never by name.
+    A processed row's record is of another series: it is matched by time, never by name. That is
+    the time of the slot or, rounded, of the exposure: in all rows the one that more of them have,
+    as an exposure may begin the second that the next slot does.
     """
     place = {record.lower(): n for n, record in enumerate(records["record"])}
     found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
     left = np.flatnonzero(found < 0)
     if not len(left):
         return found
-    observed = records["t_obs"].dt.floor("ms")
-    rounded = (observed + pd.Timedelta(milliseconds=500)).dt.floor("s")
-    by_time: dict[pd.Timestamp, int] = {}
-    for n in reversed(range(len(records))):
-        for when in (records["t_rec"].iloc[n], rounded.iloc[n]):
-            if when is not pd.NaT:
-                by_time[when] = n
-    for index in left:
-        row = rows.iloc[index]
-        if not row["record"].lower().startswith(f"{series.name.lower()}["):
-            found[index] = by_time.get(pd.Timestamp(row["t_rec"]), -1)
+    own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
+    left = left[~own[left]]
+    rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
+    by_time = [
+        {when: n for n, when in reversed([*enumerate(times)]) if when is not pd.NaT}
+        for times in (records["t_rec"], rounded)
+    ]
+    wanted = [pd.Timestamp(when) for when in rows["t_rec"].iloc[left]]
+    found[left] = max(
+        ([places.get(when, -1) for when in wanted] for places in by_time),
+        key=lambda matches: sum(place >= 0 for place in matches),
+    )
     return found
 
 

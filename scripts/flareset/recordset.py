@@ -21,7 +21,8 @@ _TIME = re.compile(
     r"(?:[_T](?P<h>\d{2})(?::(?P<m>\d{2})(?::(?P<s>\d{2}(?:\.\d+)?))?)?)?"
     r"(?P<zone>Z|_UTC|_UT|_TAI|)"
 )
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdu])")
+# Slots (`u`) are left out: how long they are, the series knows alone.
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBERS = re.compile(r"\d+(?:,\d+)*")
 
@@ -113,21 +114,23 @@ class Times:
         """The times of a filter's text, or None where it is no filter on time."""
         body, _, step = text.partition("@")
         cadence = _seconds(step) if step else 0.0
-        parts = [_TIME.match(part.strip()) for part in body.split(",")]
-        if not all(parts) or cadence is None:
+        body = body.strip()
+        first = _TIME.match(body)
+        if first is None or cadence is None:
             return None
-        if len(parts) > 1:
-            values = tuple(sorted(parse_time(part.strip()) for part in body.split(",")))
-            return cls(values[0], values[-1], True, cadence, values)
-        first = parts[0]
-        assert first is not None
-        begin, rest = parse_time(first[0]), body.strip()[first.end() :]
-        if not rest:
-            return cls(begin, begin, True, cadence, (begin,))
-        if rest.startswith("/") and (span := _seconds(rest[1:])) is not None:
-            return cls(begin, from_tai(to_tai(begin) + timedelta(seconds=span)), False, cadence)
-        if rest.startswith("-") and _TIME.fullmatch(rest[1:]):
-            return cls(begin, parse_time(rest[1:]), True, cadence)
+        rest = body[first.end() :].strip()
+        try:
+            begin = parse_time(first[0])
+            if not rest or rest.startswith(","):
+                values = tuple(sorted(parse_time(part) for part in body.split(",")))
+                return cls(values[0], values[-1], True, cadence, values)
+            if rest.startswith("/") and (span := _seconds(rest[1:])) is not None:
+                end = from_tai(to_tai(begin) + timedelta(seconds=span))
+                return cls(begin, end, False, cadence)
+            if rest.startswith("-"):
+                return cls(begin, parse_time(rest[1:]), True, cadence)
+        except (ValueError, OverflowError):
+            return None  # a list of spans, or a day that no calendar has
         return None
 
     def hold(self, when: datetime) -> bool:
@@ -139,7 +142,7 @@ class Times:
 
 def _seconds(text: str) -> float | None:
     match = _SPAN.fullmatch(text.strip())
-    return float(match[1]) * _SECONDS.get(match[2], 0) if match else None
+    return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
 def parse_time(text: str) -> datetime:
@@ -148,9 +151,11 @@ def parse_time(text: str) -> datetime:
     if not match:
         raise ValueError(f"{text!r} is not a time as JSOC reads it")
     year, month, day = (int(part) for part in re.split(r"[.-]", match["date"]))
-    when = datetime(year, month, day, tzinfo=UTC) + timedelta(
-        hours=int(match["h"] or 0), minutes=int(match["m"] or 0), seconds=float(match["s"] or 0)
-    )
+    minute = datetime(year, month, day, int(match["h"] or 0), int(match["m"] or 0), tzinfo=UTC)
+    seconds = float(match["s"] or 0)
+    if seconds >= 61:
+        raise ValueError(f"{text!r} has no such second")
+    when = minute + timedelta(seconds=seconds)
     return from_tai(when) if match["zone"] == "_TAI" else when
 
 
@@ -186,7 +191,8 @@ def window_recordset(
         filters = [f"{iso(begin)}-{iso(end)}", f"? {condition} ?"]
         return Recordset(series.name, tuple(filters), segments)
     # One second more than the half-open span needs for the end itself; in TAI for leap seconds.
-    seconds = round((to_tai(end) - to_tai(begin)).total_seconds()) + 1
+    begin = begin.replace(microsecond=0)
+    seconds = int((to_tai(end) - to_tai(begin)).total_seconds()) + 1
     span = f"{jsoc_time(series, begin)}/{seconds}s"
     if series.keys[0] == "HARPNUM":
         return Recordset(series.name, ("", span, f"? NOAA_AR = {noaa_ar} ?"), segments)

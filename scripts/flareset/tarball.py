@@ -25,12 +25,13 @@ def check_tar(path: Path) -> int:
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
-    except (tarfile.TarError, EOFError, ValueError) as error:
+            end = tar.offset
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise VerificationError(f"it is no whole tar: {error}") from None
-    # A tar ends with two blocks of zeros; without them, members may be missing.
+    # Behind its last member a tar has two blocks of zeros; without them, members may be missing.
     with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 2 * _BLOCK))
-        if file.read().strip(b"\0") or not members:
+        file.seek(end)
+        if file.read(2 * _BLOCK) != bytes(2 * _BLOCK) or not members:
             raise VerificationError("the tar has no end: it is cut")
     return len(members)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+
+
+# What lies beside a file of the store: what is known of it, and what is under way.
+_OF_A_FILE = re.compile(r"(\.part)?(\.json|\.whole)?(\.new)?$")
 
 
 def unused_results(results: Path, jobs: Iterable[tuple[str, int]]) -> list[Path]:
@@ -40,19 +45,23 @@ def unused_files(
     ours = Counter(
         file.stat().st_ino
         for folder in our_folders
-        for file in folder.rglob("*.fits")
-        if folder.is_dir()
+        for file in folder.rglob("*")
+        if file.is_file()
     )
     unused, shared = [], []
-    for path in sorted(store.rglob("*.fits*")):
+    for path in sorted(path for path in store.rglob("*") if path.is_file()):
         name = path.relative_to(store).as_posix()
-        image = name[: name.index(".fits", name.rfind("/") + 1) + len(".fits")]
-        if not path.is_file() or (image in used and ".part" not in name[len(image) :]):
+        # What was asked for, and locks: small, and the way back to an export.
+        if "/" not in name or name.split("/")[1] == "requests":
+            continue
+        image = _OF_A_FILE.sub("", name)
+        under_way = ".part" in name[len(image) :]
+        if image in used and not under_way:
             continue
         source = store / image
         links = source.stat() if source.exists() else None
         others = links is not None and links.st_nlink > 1 + ours[links.st_ino]
-        (shared if others and ".part" not in name else unused).append(path)
+        (shared if others and not under_way else unused).append(path)
     return unused, shared
 
 

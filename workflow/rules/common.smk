@@ -26,6 +26,9 @@ JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 # reads this file again and so sets them too.
 os.environ.update(CAMPAIGN.environment())
 
+# Snakemake writes its command line to its log, and the address may be on it.
+sys.argv[:] = CAMPAIGN.without_address(sys.argv)
+
 
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",

@@ -24,7 +24,7 @@ rule summary:
         runtime=10,
     params:
         results=lambda wildcards, output: str(Path(output.csv).parent),
-        config=CAMPAIGN.public_config,
+        config=lambda wildcards: CAMPAIGN.public_config,
     shell:
         "python {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
         " --results {params.results:q} --outputs {input.data:q} --csv {output.csv:q}"

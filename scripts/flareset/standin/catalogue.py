@@ -153,8 +153,8 @@ def read(text: str) -> tuple[Recordset, Series]:
     series = find_series(found.series)
     if series is None:
         raise BadQuery(f"Cannot export series '{found.series}' - it does not exist.\n")
-    if strange := [name for name in found.segments if name not in series.segments]:
-        raise BadQuery(f"Bad record-set query '{text}'.\n (no segment {strange[0]})")
+    if not set(found.segments) <= set(series.segments):
+        raise BadQuery(f"Bad record-set query '{text}'.\n")
     return found, series
 
 

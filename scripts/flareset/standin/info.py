@@ -51,12 +51,16 @@ class Info:
             "series_struct": self._struct,
         }
         operation = operations.get(args.get("op", ""))
-        try:
-            if operation is None or not args.get("ds"):
-                raise BadQuery("Bad op or no ds given")
-            answer = {**operation(args), "runtime": 0.01, "status": 0}
-        except BadQuery as error:
-            answer = {"status": 1, "error": f" jsoc_info: {str(error).strip()}"}
+        name = re.split(r"[\[{]", args.get("ds", ""))[0].strip()
+        if operation is None:
+            answer: dict[str, Any] = {"status": 1, "error": "unknown op"}
+        elif find_series(name) is None and name.lower() != _REGIONS_SERIES.lower():
+            answer = {"status": 1, "error": " jsoc_info: series not found."}
+        else:
+            try:
+                answer = {**operation(args), "runtime": 0.01, "status": 0}
+            except BadQuery:
+                answer = {"status": 1, "error": "problem with database query"}
         return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).replace("/", "\\/")
 
     def series(self, args: dict[str, str]) -> str:
@@ -138,7 +142,7 @@ class Info:
     def _struct(self, args: dict[str, str]) -> dict[str, Any]:
         series = find_series(args["ds"].partition("[")[0])
         if series is None:
-            raise BadQuery("series not found.")
+            raise BadQuery(args["ds"])
         slot = series.slot(_SAMPLE)
         sample = Record(series, series.name, slot, slot, catalogue.numbers(series, slot)[0])
         keywords = {k.replace("-", "__"): v for k, v in sample.keywords(self._frames).items()}

@@ -10,6 +10,7 @@ import json
 import re
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -189,6 +190,7 @@ class Product:
         self._frames = frames
         self._faults = faults
         self._tar: IO[bytes] | None = None
+        self._lock = threading.Lock()
 
     @cached_property
     def items(self) -> list[Item]:
@@ -244,18 +246,10 @@ class Product:
 
     def tar(self) -> IO[bytes]:
         """The tar of a `url-tar` export, an open file to be read with `pread`."""
-        if self._tar is None:
-            # Closed with the product; it has no name on the disk.
-            file = tempfile.TemporaryFile(prefix="flareset-standin-")  # noqa: SIM115
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-                top = _member("./", 0)
-                top.type, top.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(top)
-                for name, content in self._members():
-                    tar.addfile(_member(f"./{name}", len(content)), io.BytesIO(content))
-            file.flush()
-            self._tar = file
-        return self._tar
+        with self._lock:
+            if self._tar is None:
+                self._tar = self._packed()
+            return self._tar
 
     def close(self) -> None:
         """Let go of the tar."""
@@ -266,6 +260,18 @@ class Product:
     def tar_name(self) -> str:
         """The name of the tar."""
         return f"{self.requestid}.tar"
+
+    def _packed(self) -> IO[bytes]:
+        # Closed with the product; it has no name on the disk.
+        file = tempfile.TemporaryFile(prefix="flareset-standin-")  # noqa: SIM115
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            top = _member("./", 0)
+            top.type, top.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(top)
+            for name, content in self._members():
+                tar.addfile(_member(f"./{name}", len(content)), io.BytesIO(content))
+        file.flush()
+        return file
 
     def _members(self) -> Iterator[tuple[str, bytes]]:
         yield from self.index.items()

@@ -1,0 +1,176 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from flareset.answers import (
+    again,
+    kind_of_protocol,
+    read_answer,
+    request_ids,
+    whole,
+    without_again,
+)
+
+RICE = "FITS,compress Rice"
+# Recorded in public, or the texts of jsoc_fetch.c; each with what is read from it.
+REAL = [
+    (
+        '{"status":2,"requestid":"JSOC_20140325_334","method":"url","protocol":"FITS,compress'
+        ' Rice","wait":10,"rcount":4241,"size":64080}',
+        {"status": 2, "requestid": "JSOC_20140325_334", "count": 4241, "size": 64080},
+    ),
+    (
+        '{"status": 2, "protocol": "FITS,compress Rice", "rcount": 2, "requestid":'
+        ' "JSOC_20140325_336", "size": 30, "method": "url", "wait": 10}',
+        {"status": 2, "protocol": RICE, "method": "url", "count": 2, "size": 30},
+    ),
+    (
+        '{"requestid":"VOID","method":"url","protocol":"FITS,compress Rice","wait":0,"status":3,'
+        '"count":12850,"size":194300,"error":"Request exceeds max byte limit of 100000MB"} ',
+        {
+            "status": 3,
+            "requestid": "",
+            "count": 12850,
+            "error": "Request exceeds max byte limit of 100000MB",
+        },
+    ),
+    (
+        '{"status":7,"error":"User <email> has 1 pending export requests (JSOC_20210517_1234);'
+        ' please wait"}',
+        {"status": 7, "requestid": "", "data": []},
+    ),
+    (
+        '{"status":1,"requestid":"JSOC_20140325_334","method":"url","protocol":"FITS,compress'
+        ' Rice","wait":-35,"rcount":0,"size":64080}',
+        {"status": 1, "count": 0, "size": 64080},
+    ),
+    (
+        '{"status":4,"error":"Bad record-set query \'x\'.\\n"}',
+        {"status": 4, "error": "Bad record-set query 'x'."},
+    ),
+    (
+        r'{"rcount":1,"count":2,"size":9,"dir":"","data":[{"record":"hmi.v_45s[2015.05.01_'
+        r'00:00:45_TAI][2]{Dopplergram}","filename":"\/SUM58\/D803708321\/S00008\/Dopplergram'
+        r'.fits"}],"requestid":"","method":"url_quick","protocol":"as-is","wait":0,"status":0}',
+        {
+            "status": 0,
+            "requestid": "",
+            "method": "url_quick",
+            "protocol": "as-is",
+            "data": [
+                (
+                    "hmi.v_45s[2015.05.01_00:00:45_TAI][2]{Dopplergram}",
+                    "/SUM58/D803708321/S00008/Dopplergram.fits",
+                )
+            ],
+        },
+    ),
+    (
+        '{"status":"0","reqid":"JSOC_20150101_001","filefmt":"mpg,CT=aia_131.lut","count":"1",'
+        '"data":[{"record":"movie","filename":"x.mpg"}]}',
+        {"requestid": "JSOC_20150101_001", "protocol": "mpg,CT=aia_131.lut", "count": 1},
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), REAL)
+def test_real_answers(text: str, expected: dict[str, object]) -> None:
+    found = vars(read_answer(text))
+    assert {key: found[key] for key in expected} == expected
+    # Finished exports have the same as text.
+    values = json.loads(text)
+    as_text = {k: str(v) if isinstance(v, int) else v for k, v in values.items()}
+    assert vars(read_answer(json.dumps(as_text, indent="\t"))) == found
+
+
+@pytest.mark.parametrize(
+    ("sample", "requestid", "method", "protocol", "count", "size"),
+    [
+        ("s1", "JSOC_20260115_0123", "url", "fits", 3, 27),
+        ("s2", "JSOC_20260115_0123", "url-tar", "fits", 3, 27),
+        ("s3", "JSOC_20260115_0124", "url", "as-is", 1, 8),
+        ("s4", "JSOC_20260115_0125", "url", "fits", 0, 0),
+    ],
+)
+def test_lists_of_finished_exports(
+    real: Path, sample: str, requestid: str, method: str, protocol: str, count: int, size: int
+) -> None:
+    text = (real / "jsoc/index_samples" / sample / "index.json").read_text()
+    found = read_answer(text)
+    assert (found.status, found.requestid, found.error) == (0, requestid, "")
+    assert (found.method, found.protocol, found.count, found.size) == (
+        method, protocol, count, size,
+    )  # fmt: skip
+    assert found.folder.startswith("/SUM12/D123456789")
+    assert found.tarfile == (f"{found.folder}/{requestid}.tar" if sample == "s2" else "")
+    assert found.exptime == ("" if sample == "s3" else "2026.01.15_10:20:30_UT")
+    assert found.data == [(r["record"], r["filename"]) for r in json.loads(text)["data"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html><title>500 Internal Server Error</title></html>",
+        "[]",
+        "3",
+        "null",
+        '{"count":1}',
+        '{"status":',
+        '{"status":null}',
+        '{"status":"done"}',
+        '{"status":[]}',
+        '{"status":0,"data":{"record":"x"}}',
+        '{"status":0,"data":["x"]}',
+        '{"status":0,"data":[{"record":"x"}]}',
+        '{"status":0,"data":[null]}',
+    ],
+)
+def test_what_is_no_answer(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_answer(text)
+
+
+def test_request_ids_in_a_text() -> None:
+    text = "User A has 2 pending export requests (JSOC_20210517_034,JSOC_20210517_1035_X_IN); wait"
+    assert request_ids(text) == ["JSOC_20210517_034", "JSOC_20210517_1035_X_IN"]
+    assert request_ids("There are too many requests from 127.0.0.1") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("FITS", "fits"),
+        ("fits", "fits"),
+        (RICE, "fits"),
+        ("FITS, compress Rice", "fits"),
+        ("FITS,**NONE**", "fits"),
+        ("as-is", "as-is"),
+        ("JPEG", "jpg"),
+        ("jpg,CT=aia_131.lut,scaling=LOG,size=4", "jpg"),
+        ("MPG,min=-1.5,max=2000,CT=grey.sao,scaling=MINMAXGIVEN,size=8", "mpg"),
+        ("mp4", "mp4"),
+        ("png", None),
+        ("FITS,gzip", None),
+        ("jpg,size=3", None),
+        ("jpg,colour=red", None),
+        ("", None),
+    ],
+)
+def test_protocols(text: str, kind: str | None) -> None:
+    assert kind_of_protocol(text) == kind
+
+
+def test_another_name_for_the_same_request() -> None:
+    assert again(0, "x.{segment}") == "x.{segment}"
+    assert without_again(again(3, "x.{segment}")) == "x.{segment}"
+    assert without_again("aia.again2.fits") == "aia.again2.fits"
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, 3), ("3", 3), ("3.7", 3), ("", 0), (None, 0), ("many", 0), ("nan", 0), ("inf", 0)],
+)
+def test_counts(value: object, number: int) -> None:
+    assert whole(value) == number

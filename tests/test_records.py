@@ -1,0 +1,192 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from flareset.errors import ExportError
+from flareset.records import (
+    COLUMNS,
+    expected_records,
+    in_window,
+    keys_of,
+    matched,
+    no_records,
+    observed_second,
+    quality_of,
+    read_records,
+    write_records,
+)
+from flareset.series import SERIES, Series
+
+EUV, LEV1, HMI = (SERIES[name] for name in ("aia.lev1_euv_12s", "aia.lev1", "hmi.M_45s"))
+SHARP = SERIES["hmi.sharp_cea_720s"]
+ROW = {
+    "T_REC": "2014-01-07T18:05:01Z",
+    "T_OBS": "2014-01-07T18:05:10.570Z",
+    "WAVELNTH": "131",
+    "QUALITY": "0x00000000",
+    "EXPTIME": "2.900000",
+    "AECTYPE": "0",
+    "FSN": "70000001",
+    "CAMERA": "2",
+    "HARPNUM": "377",
+    "*recnum*": "123",
+    "*online*": "Y",
+    "*size*": "8478870",
+}
+
+
+def table(*rows: dict[str, str], series: Series = EUV, wavelength: int = 131) -> pd.DataFrame:
+    return expected_records([{**ROW, **row} for row in rows], "x[y]", series, wavelength)
+
+
+def test_a_record() -> None:
+    (record,) = table({}).to_dict("records")
+    assert record == {
+        "record": "aia.lev1_euv_12s[2014-01-07T18:05:01Z][131]",
+        "t_rec": pd.Timestamp("2014-01-07T18:05:01Z"),
+        "t_obs": pd.Timestamp("2014-01-07T18:05:10.570Z"),
+        "wavelength": 131,
+        "QUALITY": "0x00000000",
+        "EXPTIME": "2.900000",
+        "AECTYPE": "0",
+        "FSN": "70000001",
+        "recnum": "123",
+        "online": "Y",
+        "bytes": 8478870,
+        "status": "",
+        "reason": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("series", "t_rec", "name", "utc"),
+    [
+        (LEV1, "2014-02-05T08:00:07Z", "[2014-02-05T08:00:07Z][70000001]", "08:00:07"),
+        (HMI, "2014.02.05_08:00:45_TAI", "[2014.02.05_08:00:45_TAI][2]", "08:00:10"),
+        (SHARP, "2014.02.05_08:00:00_TAI", "[377][2014.02.05_08:00:00_TAI]", "07:59:25"),
+    ],
+)
+def test_records_of_other_series(series: Series, t_rec: str, name: str, utc: str) -> None:
+    wavelength = "304" if series is LEV1 else "6173.3"
+    found = table(
+        {"T_REC": t_rec, "WAVELNTH": wavelength}, series=series, wavelength=int(float(wavelength))
+    )
+    assert found["record"][0] == series.name + name
+    assert f"{found['t_rec'][0]:%H:%M:%S}" == utc
+    assert set(series.keys) <= set(keys_of(series))
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "word"),
+    [
+        ("0x00000000", "", 0),
+        ("0", "", 0),
+        ("0x80000000", "no_image", 0x80000000),
+        ("0xC0000100", "no_image", 0xC0000100),
+        ("2147483648", "no_image", 0x80000000),
+        ("-2147483648", "no_image", 0x80000000),
+        ("-2147483392", "no_image", 0x80000100),
+        ("0x00000100", "", 256),
+        ("256", "", 256),
+        ("", "", None),
+        ("Invalid KeyLink", "", None),
+        ("MISSING", "", None),
+    ],
+)
+def test_quality(text: str, status: str, word: int | None) -> None:
+    (record,) = table({"QUALITY": text}).to_dict("records")
+    assert record["status"] == status
+    assert ("the record has no image" in record["reason"]) == bool(status)
+    assert quality_of(record["QUALITY"]) == word
+
+
+@pytest.mark.parametrize("text", ["", "MISSING", "nan", "Invalid KeyLink", "-4712.01.01_12:00:00"])
+def test_what_jsoc_does_not_know(text: str, tmp_path: Path) -> None:
+    found = table({"T_OBS": text, "EXPTIME": text, "*size*": text, "*recnum*": text})
+    assert found["t_obs"].isna().all()
+    assert (found["EXPTIME"][0], found["recnum"][0], found["bytes"][0]) == ("", "", 12_000_000)
+    # T_REC stands in for T_OBS.
+    when = pd.Timestamp("2014-01-07T18:05:01Z")
+    assert in_window(found, when, when).all()
+    assert not in_window(found, when + timedelta(seconds=1), when + timedelta(hours=1)).any()
+    write_records(found, tmp_path / "r.csv")
+    pd.testing.assert_frame_equal(read_records(tmp_path / "r.csv"), found, check_dtype=False)
+
+
+def test_other_wavelengths_are_left_out_and_times_put_in_order() -> None:
+    found = table({"T_REC": "2014-01-07T18:05:13Z"}, {"WAVELNTH": "171"}, {})
+    assert list(found["t_rec"].dt.second) == [1, 13]
+    with pytest.raises(ExportError, match=r"no record of x\[y\] at 335: look at the window"):
+        table({}, wavelength=335)
+    with pytest.raises(ExportError, match="a record without a T_REC"):
+        table({"T_REC": "Invalid KeyLink"})
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    found = table({}, {"T_REC": "2014-01-07T18:05:13Z", "T_OBS": "2014-01-07T18:05:21Z"})
+    for records in (found, no_records()):
+        write_records(records, path)
+        back = read_records(path)
+        assert list(back.columns) == COLUMNS
+        pd.testing.assert_frame_equal(back, records, check_dtype=False)
+        write_records(back, tmp_path / "again.csv")
+        assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+    assert "2014-01-07T18:05:01Z,2014-01-07T18:05:10.570Z" in (
+        write_records(found.head(1), path) or path.read_text()
+    ).replace("000Z", "Z")
+
+
+def records_at(late: list[float]) -> pd.DataFrame:
+    """Records of slots of 12 s, each exposed so many seconds after its slot began."""
+    begin = datetime(2014, 1, 7, 18, 5, 1, tzinfo=UTC)
+    rows = []
+    for n, seconds in enumerate(late):
+        t_rec = begin + timedelta(seconds=12 * n)
+        t_obs = t_rec + timedelta(milliseconds=round(1000 * seconds))
+        rows.append(
+            {
+                "T_REC": f"{t_rec:%Y-%m-%dT%H:%M:%SZ}",
+                "T_OBS": f"{t_obs:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+            }
+        )
+    return table(*rows)
+
+
+lateness = st.lists(
+    st.floats(0, 11.9) | st.sampled_from([11.5, 11.9, 0, 0.5]), min_size=1, max_size=20
+)
+
+
+@given(late=lateness, exposure=st.booleans(), order=st.randoms(use_true_random=False))
+def test_processed_rows_are_matched_by_the_time_that_they_have(
+    late: list[float], exposure: bool, order: object
+) -> None:
+    records = records_at(late)
+    times = records["t_obs"].map(observed_second) if exposure else records["t_rec"]
+    places = np.arange(len(records))
+    order.shuffle(places)  # type: ignore[attr-defined]
+    times = times.iloc[places]
+    rows = pd.DataFrame(
+        {"record": [f"aia.lev1_euv_12s_mod[{t}][3]" for t in times], "t_rec": times.array}
+    )
+    # Of one channel no two exposures begin in one second; on the slots, nothing tells them apart.
+    assume(times.is_unique and not (exposure and times.isin(records["t_rec"]).all()))
+    assert list(matched(rows, records, EUV)) == list(places)
+
+
+def test_own_records_are_matched_by_name_alone() -> None:
+    records = records_at([2.0, 2.0])
+    names = [records["record"][1].upper(), "aia.lev1_euv_12s[2014-01-07T18:05:02Z][131]"]
+    names.append("aia.lev1_euv_12s_mod[2014-01-08T00:00:00Z][131]")
+    times = [*records["t_rec"], pd.Timestamp("2014-01-08T00:00:00Z")]
+    assert list(matched(pd.DataFrame({"record": names, "t_rec": times}), records, EUV)) == [
+        1,
+        -1,
+        -1,
+    ]

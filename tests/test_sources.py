@@ -1,0 +1,408 @@
+"""Campaigns whose listings come from JSOC's CGI: RequestIDs, and exports that are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from astropy.io import fits
+from conftest import EUV, Project
+
+from flareset.recordset import window_recordset
+from flareset.standin.server import Fault, StandIn
+
+A, B = "2014-01-07T180534", "2014-02-24T235710"
+EMAIL = "jane.doe@example.org"
+CUT_OUT = {"im_patch": {"center": "event", "size": [400, 300], "size_units": "arcsec"}}
+PLACED = """event_starttime,event_endtime,event_peaktime,hpc_x,hpc_y,noaa_ar
+2014-01-07 18:05:34,2014-01-07 18:09:58,2014-01-07T18:07:00,268.8,-115.2,11944
+2014-01-07 18:08:10,2014-01-07 18:12:30,,-300,200,
+"""
+
+
+@pytest.fixture(autouse=True)
+def _address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSOC_EMAIL", EMAIL)
+
+
+@pytest.fixture
+def site(tmp_path: Path, serve: Callable[..., StandIn]) -> Callable[..., tuple[Project, StandIn]]:
+    """A campaign of exports against a server of its own."""
+
+    def make(*faults: Fault, **config: Any) -> tuple[Project, StandIn]:
+        project = Project(tmp_path / "project")
+        server = serve(
+            faults=list(faults),
+            state=tmp_path / "state.json",
+            clock=lambda: time.time() + server.days * 86400,
+        )
+        server.days = 0
+        project.configure(
+            source="export",
+            archive={"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url},
+            **config,
+        )
+        return project, server
+
+    return make
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def no_address(project: Project) -> None:
+    """No file of a run has the address, in any spelling."""
+    for folder in ("results", "logs", ".snakemake", "store"):
+        for path in files_of(project.path(folder)):
+            content = path.read_bytes()
+            assert b"jane.doe" not in content, path
+
+
+def ledger(project: Project, event: str = A, wavelength: int = 131) -> list[dict[str, str]]:
+    return project.table(f"results/ledger/{event}.{wavelength}.csv")
+
+
+def test_three_sources_one_data_set(tmp_path: Path, serve: Callable[..., StandIn]) -> None:
+    rehearsal = Project(tmp_path / "rehearsal")
+    rehearsal.run()
+    expected = rehearsal.data_set()
+    rehearsal.configure(source="export", results="results-export")
+    text = rehearsal.run().text
+    assert re.search(r"JSOC_\d{8}_001: accepted, 61 records", rehearsal.log("list", A))
+    assert "Error" not in text
+    made = rehearsal.path("results-export/data_selection")
+    assert {str(p.relative_to(made)): p.read_bytes() for p in files_of(made)} == expected
+
+    # The same from a server at two base URLs, and from RequestIDs that somebody got on the page.
+    flares = [event.flare for event in rehearsal.read_events()]
+    server = serve(flares=flares)
+    urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
+    export = Project(tmp_path / "export", {"source": "export", "archive": urls})
+    export.run()
+    assert export.data_set() == expected
+    assert len(server.created) == 2
+    history = json.loads(export.path("results/provenance.json").read_text())
+    assert history["request_ids"] == sorted(server.created)
+    assert all("{image}" in text for text in history["recordsets"])
+
+    by_id = Project(tmp_path / "by id", {"source": "request_id", "archive": urls})
+    rows = by_id.path("config/events.csv").read_text().splitlines()
+    ids = sorted(server.created)
+    cells = ["request_id", *ids]
+    by_id.events("".join(f"{row},{cell}\n" for row, cell in zip(rows, cells, strict=True)))
+    by_id.run()
+    assert by_id.data_set() == expected
+    assert len(server.created) == 2, "nothing is asked for"
+    no_address(export)
+    assert "JSOC_EMAIL" not in os.environ.get("FLARESET_ARCHIVE", "")
+
+
+def test_a_source_of_its_own_for_each_row(tmp_path: Path, serve: Callable[..., StandIn]) -> None:
+    project = Project(tmp_path / "mixed")
+    server = serve(flares=[event.flare for event in project.read_events()])
+    project.use(server)
+    project.configure(archive={"cgi_url": server.cgi_url})
+    first, second = project.path("config/events.csv").read_text().splitlines()[1:]
+    header = "event_starttime,event_endtime,event_peaktime,goes_class,hpc_x,hpc_y,source"
+    project.events(f"{header}\n{first},export\n{second},\n")
+    project.run()
+    assert len(server.created) == 1
+    assert "saved" not in project.log("list", A)
+    assert f"{B}.html" in project.log("list", B)
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        {"method": "url-tar"},
+        {"protocol": "FITS,**NONE**"},
+        {"protocol": "as-is"},
+        {"method": "url_quick", "protocol": "as-is"},
+        {"filename_format": "mine.{T_OBS:A}.{FSN}.{segment}"},
+    ],
+    ids=["tar", "uncompressed", "as-is", "quick", "names"],
+)
+def test_ways_to_deliver(
+    site: Callable[..., tuple[Project, StandIn]], export: dict[str, str]
+) -> None:
+    project, server = site(export=export)
+    project.run()
+    rows = project.table("results/data_selection/images.csv")
+    assert len(rows) == 31
+    assert {row["QUALITY"] for row in rows} == {"0"}
+    assert all(row["T_OBS"] if "T_OBS" in row else row["EXPTIME"] for row in rows)
+    asked = [form for _, form in server.calls if form.get("op") == "exp_request"]
+    assert {form["method"] for form in asked} == {export.get("method", "url")}
+    if "filename_format" not in export:
+        assert all(row["filename"].startswith("aia.lev1_euv_12s.2014-") for row in rows)
+    assert len(server.created) == (0 if export.get("method") == "url_quick" else 2)
+    assert not list(project.path("store").rglob("*.part*"))
+    assert not list(project.path("store").rglob("*.tar*"))
+    assert project.planned() == {}
+    no_address(project)
+
+
+def test_cut_outs_of_two_events_from_one_record(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, _ = site(export={"processing": [CUT_OUT]}, other_flares="allow")
+    project.events(PLACED)
+    project.run()
+    rows = project.table("results/data_selection/images.csv")
+    assert len({row["filename"] for row in rows}) == len(rows) == 30
+    records = [row["record"] for row in rows]
+    assert len(set(records)) < len(records), "the same record was drawn for both"
+    assert all(record.startswith("aia.lev1_euv_12s[2014-01-07T18:") for record in records)
+    for row in rows:
+        path = project.path(f"results/data_selection/fits/raw/{row['filename']}")
+        header = fits.getheader(path, 1)
+        assert (header["NAXIS1"], header["NAXIS2"]) == (21, 16)
+        assert header["DRMS_ID"].startswith("aia.lev1_euv_12s_mod:")
+    history = json.loads(project.path("results/provenance.json").read_text())
+    for entry in history["events"]:
+        assert entry["page"]["process"].startswith("n=0|im_patch,t_start=2014-01-07T18:0")
+    assert "t=0,r=0,c=0,cadence=12s,locunits=arcsec" in history["events"][0]["page"]["process"]
+    # A campaign of full frames from the same store takes none of them.
+    project.configure(export={"processing": []}, results="full")
+    project.run()
+    for path in files_of(project.path("full/data_selection/fits")):
+        assert fits.getheader(path, 1)["NAXIS1"] == 128
+
+
+def test_full_frames_in_place_of_cut_outs_are_refused(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, _ = site(Fault("unprocessed"), export={"processing": [CUT_OUT]})
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    text = project.run(fails=True).text
+    assert "it is not processed: its DRMS_ID is aia.lev1_euv_12s:" in text
+    assert not project.stored()
+
+
+@pytest.mark.parametrize(
+    ("series", "segment", "wavelengths", "window"),
+    [
+        ("aia.lev1", "image", [171, 304], "4m"),
+        ("aia.lev1_uv_24s", "image", [1600, 1700], "4m"),
+        ("aia.lev1_vis_1h", "image", [4500], "3h"),
+        ("hmi.M_45s", "magnetogram", [6173], "10m"),
+        ("hmi.m_720s", "magnetogram", [6173], "1h"),
+        ("hmi.sharp_cea_720s", "Br", [6173], "1h"),
+    ],
+)
+def test_series(
+    site: Callable[..., tuple[Project, StandIn]],
+    series: str,
+    segment: str,
+    wavelengths: list[int],
+    window: str,
+) -> None:
+    project, server = site(
+        series=series,
+        segment=segment,
+        wavelengths=wavelengths,
+        window={"pre": window, "post": window},
+    )
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.run()
+    rows = project.table("results/data_selection/images.csv")
+    assert {int(row["wavelength"]) for row in rows} == set(wavelengths)
+    assert {row["phase"] for row in rows} >= {"pre", "post"}
+    statuses = {row["status"] for row in ledger(project, A, wavelengths[0])}
+    assert "failed" not in statuses
+    assert "verified" in statuses
+    (form, *_) = [form for _, form in server.calls if form.get("op") == "exp_request"]
+    if series == "aia.lev1":
+        assert form["ds"].startswith("aia.lev1[2014-01-07T18:01:00Z-2014-01-07T18:13:00Z][? WAVE")
+    if series.startswith("hmi"):
+        assert "_TAI/" in form["ds"]
+    if "sharp" in series:
+        assert "[? NOAA_AR = 11944 ?]" in form["ds"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "folder", "files"),
+    [("JPEG,CT=aia_131.lut,scaling=LOG,size=4", "pictures", 61), ("mpg", "movies", 1),
+     ("MP4", "movies", 1)],
+)  # fmt: skip
+def test_pictures_and_movies(
+    site: Callable[..., tuple[Project, StandIn]], protocol: str, folder: str, files: int
+) -> None:
+    project, _ = site(export={"protocol": protocol})
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.run()
+    there = files_of(project.path(f"results/final_fits/{A}/131/{folder}"))
+    assert len(there) == files
+    assert project.table("results/data_selection/image_labels.csv") == []
+    kept = [row for row in ledger(project) if row["filename"]]
+    assert {row["status"] for row in kept} == {"verified"}
+    assert len(kept) == files
+    assert "files are what their manifests say" in project.run("verify").text
+
+
+def test_what_an_export_leaves_out(site: Callable[..., tuple[Project, StandIn]]) -> None:
+    # One record lost for good, one for a moment, one without a data file, one without a name.
+    project, server = site(
+        Fault("missing", r"18:05:37Z\]"),
+        Fault("missing", r"18:04:37Z\]", times=1),
+        Fault("nodata", r"18:03:37Z\]"),
+        Fault("noname", r"18:06:37Z\]", times=1),
+    )
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    text = project.run(fails=True).text
+    lost = "aia.lev1_euv_12s[2014-01-07T18:05:37Z][131]"
+    assert f"{lost}: asked for, but not in JSOC_" in text
+    by_record = {row["record"]: row for row in ledger(project) if row["record"]}
+    assert by_record[lost]["status"] == "failed"
+    bare = by_record["aia.lev1_euv_12s[2014-01-07T18:03:37Z][131]"]
+    assert (bare["status"], bare["reason"][:10]) == ("no_image", "NoDataFile")
+    for second in ("18:04:37Z", "18:06:37Z"):
+        assert by_record[f"aia.lev1_euv_12s[2014-01-07T{second}][131]"]["filename"]
+    assert len(server.created) == 2
+    asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
+    assert asked[1].count("2014-01-07T18:") == 3, "what is missing, and no more"
+    server.faults.clear()
+    project.configure(completeness={"allow_missing": 1})
+    project.run()
+    assert len(server.created) == 2
+
+
+def test_no_record_and_no_image_are_what_jsoc_says(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, _ = site()
+    project.run()
+    rows = ledger(project, A) + ledger(project, B)
+    reasons = {row["reason"] for row in rows if row["status"] == "no_record"}
+    assert reasons <= {"JSOC has no record here"}
+    for row in rows:
+        if row["status"] == "no_image":
+            assert "0x80000000" in row["reason"] or row["reason"].startswith("the draw")
+    (without,) = [row for row in rows if "0x80000000" in row["reason"]][:1] or [None]
+    assert without is None or without["record"]
+
+
+def test_an_export_that_expired_before_the_download(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, server = site()
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.run("--until", "list")
+    server.days = 8
+    project.run()
+    assert len(server.created) == 2
+    asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
+    drawn = project.table("results/data_selection/images.csv")
+    assert asked[1].count("2014-01-07T18:") == len(drawn) == 15
+    assert "no longer there; asking for them again" in project.log("download", A)
+
+
+def test_repair_after_the_export_expired(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, server = site()
+    project.run()
+    made = len(server.created)
+    server.days = 8
+    victim = next(project.path("store").rglob("*.fits"))
+    for path in files_of(project.path("results")):
+        if path.name == victim.name:
+            path.unlink()
+    victim.unlink()
+    project.run("repair")
+    assert victim.exists()
+    assert len(server.created) == made + 1
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.9, 1.6])
+def test_killed_while_it_waits(tmp_path: Path, serve: Callable[..., StandIn], delay: float) -> None:
+    server = serve(delay=0.6)
+    urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
+    project = Project(tmp_path / "killed", {"source": "export", "archive": urls})
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    process = subprocess.Popen(
+        project.command(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=project.folder,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not server.calls and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    project.run("--unlock")
+    project.run()
+    assert len(server.created) == 1
+    assert len(project.table("results/data_selection/images.csv")) == 15
+
+
+def test_plan_asks_for_nothing(site: Callable[..., tuple[Project, StandIn]]) -> None:
+    project, server = site(export={"processing": [CUT_OUT]})
+    project.events(PLACED.replace(",-300,200,", ",,,"))
+    text = project.run("plan", fails=True).text
+    wanted = window_recordset(
+        EUV, *(getattr(project.read_events()[0], f"window_{e}") for e in ("start", "end")), [131],
+        "image",
+    )  # fmt: skip
+    assert str(wanted) in text
+    assert re.search(rf"{A} +131 +1 +61 +60 +13 +0 +0\.\d\d", text)
+    assert "im_patch has center: event, but its row has no hpc_x and hpc_y" in text
+    assert server.created == []
+    assert not any(form.get("op") == "exp_request" for _, form in server.calls)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("", "set JSOC_EMAIL"), ("unregistered@example.org", "is not registered with JSOC")],
+)
+def test_an_address_that_will_not_do(
+    site: Callable[..., tuple[Project, StandIn]],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("JSOC_EMAIL", address)
+    project, server = site()
+    assert message in project.run(fails=True).text
+    assert server.created == []
+
+
+@pytest.mark.parametrize("way", ["config", "command line"])
+def test_the_address_is_in_no_file(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.delenv("JSOC_EMAIL")
+    busy = Fault("jsoc", "exp_request", times=1, code=7, text=f"User {EMAIL} has 1 pending ()")
+    project, server = site(
+        busy, Fault("status", "exp_status", times=2), Fault("missing", r"18:05:37Z\]")
+    )
+    if way == "config":
+        project.configure(archive={"email": EMAIL})
+        text = project.run("-p", fails=True).text
+    else:
+        text = project.run("-p", "--config", f"archive={{email: {EMAIL}}}", fails=True).text
+    assert "User <address> has 1 pending" in project.log("list", A) + project.log("list", B)
+    assert {form["notify"] for _, form in server.calls if "notify" in form} == {EMAIL}
+    assert EMAIL not in text
+    project.run("--summary")
+    no_address(project)
+
+
+def test_names_with_fields_that_the_series_lacks(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    project, server = site(export={"filename_format": "x.{T_REC:A}.{WAVELENGTH}.{segment}"})
+    assert "has no keyword WAVELENGTH" in project.run(fails=True).text
+    assert server.created == []
