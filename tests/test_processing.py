@@ -1,6 +1,8 @@
 import io
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from flareset import geometry
 from flareset.config import check_config
 from flareset.errors import ConfigError, ExportError, VerificationError
 from flareset.events import Event
+from flareset.fitscheck import Asked, check_image
 from flareset.processing import (
     Region,
     Step,
@@ -239,6 +242,9 @@ def test_tracking_and_its_reference() -> None:
     (limb,) = wired(box(track=False, t_start="limb", t_stop="limb"))
     assert limb.args["t_start"] == limb.args["t_stop"] == "NotSpecified"
     assert limb.args["t_ref"] == "2014-02-05T08:00:00Z"
+    slow = replace(around(), cadence=84.0)
+    assert wire_steps(filled(box()), slow)[0][0].args["cadence"] == "84s"
+    assert wire_steps(filled(box(cadence="2m")), slow)[0][0].args["cadence"] == "120s"
     (no_peak,) = wired(box(), flare_peak=None)
     assert no_peak.args["t_ref"] == "2014-02-05T12:00:00Z"
     (other,) = wired(box(t_ref="2014-02-05 09:30", t_stop="2014.02.05_10:00:35_TAI"))
@@ -501,7 +507,7 @@ WHOLE = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     view=st.sampled_from(sorted(WHOLE)),
     cut=boxes,
@@ -578,6 +584,29 @@ def test_what_was_not_asked_is_refused(what: str, series: str) -> None:
         assert why in str(error.value)
 
 
+@settings(max_examples=50)
+@given(
+    angle=st.floats(0, 2 * math.pi),
+    side=st.floats(30, 800),
+    track=st.booleans(),
+    hours=st.floats(-8, 8),
+)
+def test_how_far_a_cut_out_may_lie(angle: float, side: float, track: bool, hours: float) -> None:
+    asked = steps_of(box(size=[side, side], track=track))
+    when = PEAK + timedelta(hours=hours)
+    allowed = max(20.0, 0.1 * side)
+    for part in (0.7, 1.4):
+        away = part * allowed * math.cos(angle), part * allowed * math.sin(angle)
+        place = {"x": 200 + away[0], "y": -300 + away[1]}
+        came = [Step("im_patch", asked[0].args | {k: f"{v:.3f}" for k, v in place.items()})]
+        header, shape = planned(WHOLE["native"], came, when)
+        if part < 1:
+            check_processed(header, shape, asked, when)
+            continue
+        with pytest.raises(VerificationError, match="arcsec, asked was"):
+            check_processed(header, shape, asked, when)
+
+
 def test_hmis_scale_alone_shows_that_it_was_scaled() -> None:
     steps = steps_of(SCALED, series="hmi.M_45s")
     frame = frame_of("hmi.M_45s", 0)
@@ -602,3 +631,72 @@ def test_a_header_may_leave_out_what_is_not_needed() -> None:
     check_processed(header, shape, steps, PEAK)
     with pytest.raises(VerificationError, match="CDELT1 is 0"):
         check_processed({**header, "CDELT1": 0.0}, shape, steps, PEAK)
+
+
+# The same in the check of a whole file
+
+
+def checked(path: Path, frame: Frame, came: list[Step], **over: Any) -> None:
+    """Check the file of a frame against what was asked of it."""
+    path.write_bytes(b"".join(SKY[128].file(frame, came)))
+    check_image(
+        path,
+        Asked(
+            **{
+                "record": frame.series,
+                "t_rec": frame.t_rec,
+                "wavelength": frame.wavelength,
+                "segment": frame.segment,
+                "time": frame.time,
+                **over,
+            }
+        ),
+    )
+
+
+@pytest.mark.parametrize("series", ["aia.lev1", "aia.lev1_euv_12s", "hmi.M_45s"])
+def test_a_file_must_show_its_processing(series: str, tmp_path: Path) -> None:
+    frame = frame_of(series, 1)
+    steps = tuple(steps_of(box(size=[800, 400]), series=series))
+    checked(tmp_path / "x", frame, list(steps), steps=steps)
+    with pytest.raises(VerificationError, match="it is not processed"):
+        checked(tmp_path / "x", frame, [], steps=steps)
+    tall = steps_of(box(size=[400, 800]), series=series)
+    with pytest.raises(VerificationError, match="asked was a cut-out of 800 x 400 arcsec"):
+        checked(tmp_path / "x", frame, tall, steps=steps)
+
+
+def test_prime_keys_tell_records_of_one_time_apart(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    lev1, sharp = (
+        frame_of("aia.lev1", 0),
+        Frame.of("hmi.sharp_cea_720s.377.20140205_120000_TAI.Br.fits"),
+    )
+    assert sharp is not None
+    for frame, number in ((lev1, lev1.fsn), (sharp, 377)):
+        keys = SERIES[frame.series].keys
+        times = {"keys": keys}
+        for value, right in ((number, True), (number + 1, False)):
+            at = {"T_REC": f"{frame.t_rec:%Y-%m-%dT%H:%M:%SZ}"}
+            record = frame.series + "".join(f"[{at.get(key, value)}]" for key in keys)
+            if right:
+                checked(path, frame, [], record=record, **times)
+                continue
+            with pytest.raises(VerificationError, match=rf"another record.*(FSN|HARPNUM) {number}"):
+                checked(path, frame, [], record=record, **times)
+
+
+def test_a_file_as_stored_may_lack_keywords_but_not_contradict(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    frame = frame_of("aia.lev1_euv_12s", 0)
+    wanted = Asked("r", frame.t_rec, 131, "image", frame.time, as_stored=True)
+    path.write_bytes(b"".join(SKY[128].file(frame, as_is=True)))
+    check_image(path, wanted)
+    with pytest.raises(VerificationError, match="WAVELNTH is None"):
+        check_image(path, replace(wanted, as_stored=False))
+    path.write_bytes(b"".join(SKY[128].file(frame)))
+    check_image(path, wanted)
+    with pytest.raises(VerificationError, match="WAVELNTH is 131"):
+        check_image(path, replace(wanted, wavelength=171))
+    with pytest.raises(VerificationError, match="it is another record"):
+        check_image(path, replace(wanted, t_rec=START, time=START))

@@ -12,7 +12,7 @@ from flareset.standin.server import StandIn
 def test_plan_downloads_nothing(project: Project) -> None:
     text = project.run("plan").text
     table = re.search(r"^event_id.*?^TOTAL[^\n]*", text, re.DOTALL | re.MULTILINE)[0]
-    assert re.search(r"2014-01-07T180534 +131 +60 +60 +15 +0 +0\.0", table), table
+    assert re.search(r"2014-01-07T180534 +131 +0 +61 +60 +15 +0 +0\.0", table), table
     assert table.splitlines()[-1].split()[-3:-1] == ["31", "0"]
     assert not project.path("store").exists() or project.stored() == set()
     project.run()
@@ -152,7 +152,7 @@ def test_plan_names_the_exports_to_ask_for(project: Project, serve: Callable[...
     first.rename(first.with_name("2014-01-07T180534.131.html"))
     second.unlink()
     text = project.run("plan").text
-    assert "2014-01-07T180534  aia.lev1_euv_12s[2014-01-07T18:01:00Z/12m][171]{image}" in text
-    assert "2014-02-24T235710  aia.lev1_euv_12s[2014-02-24T23:53:00Z/13m][131,171]{image}" in text
+    assert "2014-01-07T180534  aia.lev1_euv_12s[2014-01-07T18:00:48Z/733s][171]{image}" in text
+    assert "2014-02-24T235710  aia.lev1_euv_12s[2014-02-24T23:52:48Z/793s][131,171]{image}" in text
     assert "export_pages/2014-02-24T235710.html" in text
-    assert re.search(r"2014-01-07T180534 +131 +60", text)
+    assert re.search(r"2014-01-07T180534 +131 +0 +61", text)

@@ -74,6 +74,9 @@ def test_what_a_run_leaves(finished: Project) -> None:
     assert list(ledger[0]) == [
         "time", "record", "filename", "phase", "status", "reason", "tries", "bytes"
     ]  # fmt: skip
+    # The query begins a cadence early, so that one record lies outside the window.
+    assert [row["status"] for row in ledger].count("outside") == 1
+    ledger = [row for row in ledger if row["status"] != "outside"]
     assert {row["status"] for row in ledger} <= {"verified", "not_needed", "no_record", "no_image"}
     slots = [row for row in ledger if not row["reason"].startswith("the draw")]
     assert len(slots) == 12 * 5, "every slot of the window is accounted for"
@@ -163,7 +166,9 @@ def test_with_fetch_all_the_seed_concerns_the_draw_alone(copy: Project) -> None:
     assert copy.planned() == {"sample": 2, "label": 1, "summary": 1}
 
 
-def test_a_change_in_code_runs_what_it_touches(tmp_path: Path) -> None:
+def test_a_change_in_code_runs_what_it_touches(
+    tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
     clone = tmp_path / "clone"
     for name in ("scripts", "workflow", "profiles", "envs"):
         shutil.copytree(ROOT / name, clone / name)
@@ -192,8 +197,13 @@ def test_a_change_in_code_runs_what_it_touches(tmp_path: Path) -> None:
     assert edited("label.py") == {"label": 1, "summary": 1}
     assert edited("sample.py") == {"sample": 2, "label": 1, "summary": 1}
     assert edited("flareset/label.py") == {"label": 1, "summary": 1}
-    assert edited("flareset/fitscheck.py")["download"] == 2
-    assert "list" not in edited("flareset/fitscheck.py")
+    assert edited("flareset/tarball.py")["download"] == 2
+    assert "list" not in edited("flareset/tarball.py")
+    # The stand-in makes what a rehearsal lists; a real campaign has nothing to do with it.
+    assert edited("flareset/standin/sun.py")["list"] == 2
+    project.use(serve())
+    project.run(*ours)
+    assert edited("flareset/standin/sun.py") == {}
 
 
 def test_an_edit_that_needs_no_new_image_downloads_none(
@@ -260,7 +270,7 @@ def test_one_lost_image_changes_its_bin_alone(
     rows = again.table(f"results/ledger/{A}.131.csv")
     assert [r["filename"] for r in rows if r["status"] == "failed"] == [lost]
     other = again.table(f"results/ledger/{B}.131.csv")
-    assert {r["status"] for r in other} <= {"verified", "not_needed", "no_record", "no_image"}
+    assert "failed" not in {r["status"] for r in other}
 
     again.configure(completeness={"allow_missing": 1})
     again.run()

@@ -204,7 +204,7 @@ def processing_of(wish: Wish, recordset: str, jsoc: Jsoc | None) -> tuple[list[S
     def region(number: int, when: datetime) -> Region | None:
         return find_region(jsoc, number, when) if jsoc is not None else None
 
-    around = Surroundings(wish.event, wish.series, times.begin, times.end, region)
+    around = Surroundings(wish.event, wish.series, times.begin, times.end, region, times.cadence)
     return wire_steps(wish.processing, around)
 
 

@@ -132,23 +132,22 @@ class Campaign:
         shown = {key: v for key, v in self.config.items() if key != "clean"}
         return json.dumps({**shown, **left_out}, sort_keys=True)
 
+    def sources(self, script: str) -> list[str]:
+        """A script and every module of the package that it uses, relative to the working directory.
 
-@cache
-def sources(script: str) -> list[str]:
-    """A script and every module of the package that it uses, relative to the working directory.
-
-    Inputs of its rule: Snakemake compares their checksums, so a change in code runs what it
-    touches again.
-    """
-    found: set[Path] = set()
-    waiting = [SCRIPTS / f"{script}.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting.extend(_imports(path))
-    first = SCRIPTS / f"{script}.py"
-    return [os.path.relpath(path) for path in (first, *sorted(found - {first}))]
+        Inputs of its rule: Snakemake compares their checksums, so a change in code runs what it
+        touches again. The stand-in shapes nothing but rehearsals.
+        """
+        rehearsal = self.config["archive"]["kind"] == "rehearsal"
+        found: set[Path] = set()
+        waiting = [SCRIPTS / f"{script}.py"]
+        while waiting:
+            path = waiting.pop()
+            if path not in found and (rehearsal or path.parent.name != "standin"):
+                found.add(path)
+                waiting.extend(_imports(path))
+        first = SCRIPTS / f"{script}.py"
+        return [os.path.relpath(path) for path in (first, *sorted(found - {first}))]
 
 
 @cache

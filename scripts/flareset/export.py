@@ -22,6 +22,7 @@ from flareset.errors import ExportError, StoreError
 from flareset.jsoc import Jsoc
 from flareset.recordset import Recordset, Times, jsoc_time
 from flareset.series import Series
+from flareset.times import from_tai, to_tai
 
 # Below JSOC's own limits (some 15000 records and 100 GB, 10 GB where Rice is undone).
 MOST_RECORDS = 10_000
@@ -98,20 +99,22 @@ def split(text: str, parts: int, series: Series) -> list[str]:
 
 
 def _spans(times: Times, parts: int, series: Series) -> list[str]:
+    """The filters of a span or range cut into equal parts; counted in TAI, as JSOC does."""
     step = times.cadence or series.cadence
-    total = (times.end - times.begin).total_seconds() + (1 if times.inclusive else 0)
+    begin = to_tai(times.begin)
+    total = (to_tai(times.end) - begin).total_seconds() + (1 if times.inclusive else 0)
     size = math.ceil(total / parts / step) * step
-    suffix = f"@{times.cadence:g}s" if times.cadence else ""
+    suffix = f"@{times.cadence:.10g}s" if times.cadence else ""
     cut = []
     offset = 0.0
     while offset < total:
-        begin = times.begin + timedelta(seconds=offset)
         seconds = min(size, total - offset)
+        first = jsoc_time(series, from_tai(begin + timedelta(seconds=offset)))
         if times.inclusive:
-            last = begin + timedelta(seconds=seconds - 1)
-            cut.append(f"{jsoc_time(series, begin)}-{jsoc_time(series, last)}{suffix}")
+            last = from_tai(begin + timedelta(seconds=offset + seconds - 1))
+            cut.append(f"{first}-{jsoc_time(series, last)}{suffix}")
         else:
-            cut.append(f"{jsoc_time(series, begin)}/{seconds:g}s{suffix}")
+            cut.append(f"{first}/{seconds:.10g}s{suffix}")
         offset += size
     return cut
 

@@ -84,7 +84,8 @@ class Region:
 class Surroundings:
     """What an event gives to the processing of its export.
 
-    `begin` and `end` are those of its recordset; `region` looks up an active region near a time.
+    `begin`, `end` and `cadence` (seconds, 0 for the series' own) are those of its recordset;
+    `region` looks up an active region near a time.
     """
 
     event: Event
@@ -92,6 +93,7 @@ class Surroundings:
     begin: datetime
     end: datetime
     region: Callable[[int, datetime], Region | None]
+    cadence: float = 0.0
 
 
 def check_steps(steps: list[dict[str, Any]], series: Series) -> list[str]:
@@ -222,14 +224,16 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
             f"event {around.event.event_id}: the cut-out's center {x}, {y} arcsec is off the disk,"
             " where nothing can be tracked: set track: false in export.processing"
         )
-    cadence = parse_duration(given["cadence"]).total_seconds() if given["cadence"] else 0
+    cadence = around.cadence or around.series.cadence
+    if given["cadence"]:
+        cadence = parse_duration(given["cadence"]).total_seconds()
     args = {
         "t_start": t_start,
         "t_stop": t_stop,
         "t": "0" if given["track"] else "1",
         "r": str(int(given["register"])),
         "c": str(int(given["crop"])),
-        "cadence": f"{_number(cadence or around.series.cadence)}s",
+        "cadence": f"{_number(cadence)}s",
         "locunits": _CENTER_UNITS[units],
         "boxunits": given["size_units"],
     }

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-
 # What lies beside a file of the store: what is known of it, and what is under way.
 _OF_A_FILE = re.compile(r"(\.part)?(\.json|\.whole)?(\.new)?$")
 
@@ -43,10 +42,7 @@ def unused_files(
     of another campaign.
     """
     ours = Counter(
-        file.stat().st_ino
-        for folder in our_folders
-        for file in folder.rglob("*")
-        if file.is_file()
+        file.stat().st_ino for folder in our_folders for file in folder.rglob("*") if file.is_file()
     )
     unused, shared = [], []
     for path in sorted(path for path in store.rglob("*") if path.is_file()):

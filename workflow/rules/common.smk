@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
-from flareset.campaign import Campaign, sources
+from flareset.campaign import Campaign
 from flareset.errors import FlaresetError
 
 try:
@@ -16,6 +16,7 @@ try:
 except FlaresetError as error:
     raise WorkflowError(str(error)) from None
 
+sources = CAMPAIGN.sources
 RESULTS = CAMPAIGN.config["results"]
 STORE = CAMPAIGN.config["store"]
 PAGES = CAMPAIGN.config["export_pages"]
