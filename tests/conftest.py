@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flareset.campaign import Campaign
 from flareset.events import Event, read_events
 from flareset.recordset import window_recordset
 from flareset.series import SERIES
@@ -173,3 +175,60 @@ class Project:
     def stored(self) -> set[str]:
         """The names of the images in the store."""
         return {path.name for path in self.path("store").rglob("*.fits")}
+
+
+def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every stage of a campaign in this process, as its rules do but without Snakemake.
+
+    Raises AssertionError where a script fails.
+    """
+    monkeypatch.chdir(project.folder)
+    campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
+    for name, value in campaign.environment().items():
+        monkeypatch.setenv(name, value)
+    reach = ["--archive", os.environ["FLARESET_ARCHIVE"]]
+    store, samples, accounts = campaign.config["store"], [], []
+    for event, wavelength in campaign.jobs:
+        folder = Path("results/events") / event / str(wavelength)
+        folder.mkdir(parents=True)
+        (folder.parent / "event.json").write_text(campaign.events[event].to_json())
+
+        def paths(*names: str, folder: Path = folder) -> list[str]:
+            return [text for n in names for text in (f"--{n.split('.')[0]}", str(folder / n))]
+
+        def stage(name: str, *args: str, event: str = event) -> None:
+            script(name, "--settings", campaign.settings(name, event), *args)
+
+        listed = ["--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)]
+        outputs = [*paths("listing.csv", "records.csv"), "--facts", str(folder / "page.json")]
+        stage("list", *listed, "--store", store, *reach, *outputs)
+        ledger = f"results/ledger/{event}.{wavelength}.csv"
+        manifest = paths("manifest.csv")
+        job = ["--job", str(folder)]
+        stage("download", *job, "--store", store, *reach, *manifest, "--ledger", ledger)
+        linked = ["--store", store, "--folder", f"results/final_fits/{event}/{wavelength}"]
+        segment = ["--segment", campaign.config["segment"]]
+        split = [*paths("listing.csv", "partition.csv"), *manifest, *listed[:2]]
+        script("partition", *segment, *linked, *split)
+        Path(ledger).parent.mkdir(exist_ok=True)
+        left = [*paths("sample.csv", "account.json"), "--log", str(folder / "sampling_log.csv")]
+        stage("sample", *job, *manifest, *left, "--ledger", ledger)
+        samples.append(str(folder / "sample.csv"))
+        accounts.append(str(folder / "account.json"))
+    data = Path("results/data_selection")
+    data.mkdir(exist_ok=True)
+    script("label", "--samples", *samples, "--store", store, "--folder", str(data))
+
+
+def script(name: str, *args: str) -> None:
+    """Run a script of the workflow in this process."""
+    path = ROOT / "scripts" / f"{name}.py"
+    module = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location(f"script_{name}", path)
+    )
+    spec.loader.exec_module(module)
+    before, sys.argv = sys.argv, [str(path), *args]
+    try:
+        module.main()
+    finally:
+        sys.argv = before
