@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from flareset.download import COLUMNS
 from flareset.events import Event
+from flareset.job import Job
 from flareset.label import label_images, read_samples, write_labels
 from flareset.ledger import ledger, write_ledger
 from flareset.listing import PageFacts, read_listing, write_listing
 from flareset.partition import partition
+from flareset.records import no_records
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
 from flareset.series import SERIES
 
@@ -71,9 +73,8 @@ def main() -> None:
     lap("sampling log")
     short = shortages(chosen, event, quota)
     facts = PageFacts("", number, number, "", "url", "fits")
-    booked = ledger(
-        listing, images, manifest, event, 131, series=series, facts=facts, shortages=short
-    )
+    job = Job(event, 131, series, "image", listing, facts, no_records())
+    booked = ledger(job, manifest, short)
     lap("ledger")
     sample = sample_table(chosen, manifest, "e", 131).assign(bytes=1)
     sample.to_csv(folder / "sample.csv", index=False)

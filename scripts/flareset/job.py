@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Job:
             read_records(folder / "records.csv"),
         )
 
-    @property
+    @cached_property
     def images(self) -> pd.DataFrame:
         """The listed images, partitioned."""
         return partition(images_of(self.listing, self.segment), self.event)
