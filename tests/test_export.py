@@ -6,7 +6,10 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 import requests
@@ -405,3 +408,41 @@ def test_one_request_at_a_time_over_processes(world: Callable[..., World]) -> No
     started = time.monotonic()
     here.run().bring()
     assert time.monotonic() - started < 20
+
+
+class Moved(BaseHTTPRequestHandler):
+    """A server that has moved to `goal`; what it was sent is in `seen`."""
+
+    goal = ""
+    seen: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.seen.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(301)
+        self.send_header("Location", self.goal + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_request_is_sent_again_where_the_same_host_wants_it(
+    world: Callable[..., World], host: str
+) -> None:
+    here = world()
+    old = ThreadingHTTPServer(("127.0.0.1", 0), Moved)
+    Moved.goal = f"http://{host}:{here.server.server_port}"
+    Thread(target=old.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{old.server_port}/cgi-bin/ajax/"
+        client = Jsoc(url, EMAIL, patience=Patience(1), log=print)
+        if host == "127.0.0.1":
+            assert client.submit(ORDER.form(0)).status == 2
+            assert len(here.created) == 1
+        else:
+            with pytest.raises(ExportError, match="redirects to localhost"):
+                client.submit(ORDER.form(0))
+    finally:
+        old.shutdown()
+        old.server_close()

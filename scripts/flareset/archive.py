@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -21,7 +19,7 @@ import urllib3
 
 from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
 from flareset.jsoc import LOCAL, USER_AGENT
-from flareset.patience import Patience
+from flareset.patience import Patience, retry_after
 
 _CHUNK = 1 << 18
 _TIMEOUT = (10.0, 60.0)
@@ -218,7 +216,7 @@ class Archive:
             f"HTTP {status} {response.reason}",
             permanent=status in _PERMANENT,
             gone=status in (404, 410),
-            retry_after=_retry_after(response.headers.get("Retry-After", "")),
+            retry_after=retry_after(response.headers.get("Retry-After", "")),
         )
 
 
@@ -284,16 +282,6 @@ def _storing(path: Path, write: Callable[[], object]) -> None:
         raise StoreError(
             f"{path.parent}: cannot write: {error.strerror}; make room or choose another store"
         ) from error
-
-
-def _retry_after(text: str) -> float:
-    """Seconds of a Retry-After header, in either of its forms; 0 where there is none."""
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return 0.0
 
 
 def _root_cause(error: BaseException) -> str:

@@ -18,10 +18,12 @@ import urllib3
 from flareset import __version__
 from flareset.answers import Answer, read_answer, whole
 from flareset.errors import ExportError
-from flareset.patience import Patience
+from flareset.patience import Patience, retry_after
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
-_TIMEOUT = (10.0, 120.0)
+# The keywords of some thousand records take JSOC a while.
+_TIMEOUT = (10.0, 300.0)
+_MOST_REDIRECTS = 5
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -66,7 +68,8 @@ class Jsoc:
                 "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
                 " environment (register once on JSOC's export page)"
             )
-        form = {"address": self.email, "checkonly": "1"}
+        # This endpoint decodes once more than others, so that a plus sign needs it twice.
+        form = {"address": quote_plus(self.email), "checkonly": "1"}
         found = self._json("checkAddress.sh", form)
         status, message = whole(found.get("status")), self.masked(str(found.get("msg", "")))
         if status == 2:
@@ -124,22 +127,24 @@ class Jsoc:
         return found
 
     def _fetch(self, form: dict[str, str]) -> Answer:
-        answer = self._call("jsoc_fetch", form, read_answer)
+        # A query may be longer than what a URL holds.
+        method = "POST" if form["op"] == "exp_request" else "GET"
+        answer = self._call(method, "jsoc_fetch", form, read_answer)
         return Answer(**{**vars(answer), "error": self.masked(answer.error)})
 
     def _json(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
-        return self._call(endpoint, form, _read_object)
+        return self._call("GET", endpoint, form, _read_object)
 
-    def _call(self, endpoint: str, form: dict[str, str], read: Callable[[str], Any]) -> Any:
-        """What an endpoint answers; JSOC reads a form that is posted like one in the URL."""
+    def _call(
+        self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
+    ) -> Any:
+        """What an endpoint answers, after as many tries as patience allows."""
         tries = 0
         while True:
             tries += 1
-            retry_after = 0.0
+            wait = 0.0
             try:
-                response = self._session.post(
-                    urljoin(self._base, endpoint), data=form, timeout=_TIMEOUT
-                )
+                response = self._send(method, urljoin(self._base, endpoint), form)
                 # JSOC's texts are not always UTF-8.
                 text = response.content.decode("latin-1")
                 if response.status_code == 200:
@@ -147,15 +152,14 @@ class Jsoc:
                     self.patience.succeeded()
                     return answer
                 problem = f"HTTP {response.status_code} {response.reason}"
-                wait = response.headers.get("Retry-After", "").strip()
-                retry_after = float(wait) if wait.isdigit() else 0.0
+                wait = retry_after(response.headers.get("Retry-After", ""))
                 if response.status_code not in _RETRIED:
                     raise ExportError(f"{endpoint} of {self._base}: {problem}")
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 problem = f"no connection: {type(error).__name__}"
             except (ValueError, KeyError, TypeError):
                 problem = f"it answers no JSON: {' '.join(self.masked(text).split())[:80]!r}"
-            pause = self.patience.pause(tries, retry_after)
+            pause = self.patience.pause(tries, wait)
             if pause is None:
                 raise ExportError(
                     f"{endpoint} of {self._base} failed {tries} times, for longer than"
@@ -164,6 +168,24 @@ class Jsoc:
                 )
             self._log(f"{endpoint}: {problem}; again in {pause:.0f} s")
             self.patience.sleep(pause)
+
+    def _send(self, method: str, url: str, form: dict[str, str]) -> requests.Response:
+        """The answer to a form, sent again to where the same host redirects it."""
+        place = "data" if method == "POST" else "params"
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._session.request(
+                method, url, **{place: form}, timeout=_TIMEOUT, allow_redirects=False
+            )
+            if not response.is_redirect:
+                return response
+            target = urljoin(url, response.headers["Location"])
+            if urlsplit(target).hostname != urlsplit(url).hostname:
+                raise ExportError(
+                    f"{url} redirects to {urlsplit(target).hostname}: set archive.cgi_url if that"
+                    " is where JSOC is now"
+                )
+            url = target.partition("?")[0]
+        raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
 
 def _read_object(text: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 _FIRST, _LONGEST = 0.5, 60.0
 
@@ -41,3 +43,13 @@ class Patience:
         if self._failing_since is None:
             self._failing_since = now
         return None if now - self._failing_since + pause > self.limit else pause
+
+
+def retry_after(text: str) -> float:
+    """Seconds of a Retry-After header, in either of its forms; 0 where there is none."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
