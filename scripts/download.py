@@ -68,6 +68,9 @@ def main() -> None:
         # No later stage will run, so the ledger that names what is missing is written here.
         args.ledger.parent.mkdir(parents=True, exist_ok=True)
         write_ledger(ledger(job, manifest), args.ledger)
+        if lacking:
+            # The next run lists anew, and so asks JSOC for these again.
+            (args.job / "listing.csv").unlink()
         raise
     write_manifest(manifest, args.manifest)
 

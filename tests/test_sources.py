@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from astropy.io import fits
-from conftest import EUV, Project, in_process
+from conftest import EUV, ROOT, Project, in_process
 
 from flareset.recordset import window_recordset
 from flareset.standin.server import Fault, StandIn
@@ -272,10 +273,13 @@ def test_what_an_export_leaves_out(site: Callable[..., tuple[Project, StandIn]])
     assert len(server.created) == 2
     asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
     assert asked[1].count("2014-01-07T18:") == 3, "what is missing, and no more"
+    # The next run asks again, for what is missing alone.
     server.faults.clear()
-    project.configure(completeness={"allow_missing": 1})
     project.run()
-    assert len(server.created) == 2
+    assert len(server.created) == 3
+    assert {row["status"] for row in ledger(project)} <= {
+        "verified", "not_needed", "outside", "no_image", "no_record"
+    }  # fmt: skip
 
 
 def test_no_record_and_no_image_are_what_jsoc_says(
@@ -408,3 +412,71 @@ def test_names_with_fields_that_the_series_lacks(
     project, server = site(export={"filename_format": "x.{T_REC:A}.{WAVELENGTH}.{segment}"})
     assert "has no keyword WAVELENGTH" in project.run(fails=True).text
     assert server.created == []
+
+
+def test_a_tar_is_resumed_and_a_bad_member_fetched_once_more(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(
+        Fault("cut", r"\.tar$", times=3), Fault("flip", r"\.tar$", times=1, skip=3),
+        export={"method": "url-tar"}, fetch="all",
+    )  # fmt: skip
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    in_process(project, monkeypatch)
+    begins = [int(text[6:-1]) for text in server.ranges if text]
+    assert len(begins) >= 3
+    assert begins == sorted(begins)
+    assert begins[0] > 0
+    rows = project.table(f"results/events/{A}/131/manifest.csv")
+    assert {row["status"] for row in rows} == {"verified"}
+    assert not list(project.path("store").rglob("*.tar*"))
+
+
+def test_offline_records_are_told_one_by_one(
+    site: Callable[..., tuple[Project, StandIn]],
+) -> None:
+    text = "One or more data files are offline; please send a request for help"
+    project, server = site(
+        Fault("jsoc", "exp_request", code=25, text=text), export={"method": "url"}
+    )
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    said = project.run(fails=True).text
+    assert "60 of 60 images could not be had" in said
+    rows = [row for row in ledger(project) if row["status"] == "failed"]
+    assert len(rows) >= 60
+    assert all(row["record"] and f"status 25: {text}" in row["reason"] for row in rows)
+    server.faults.clear()
+    project.run()
+    assert len(project.table("results/data_selection/images.csv")) == 15
+
+
+def test_names_without_wavelength_are_kept_apart(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = "{seriesname}.{T_REC:A}.{CAMERA}.{segment}"
+    project, _ = site(
+        wavelengths=[131, 335], fetch="all", sample={"pre": 30, "post": 30, "per_minute": 6},
+        export={"filename_format": names, "processing": [CUT_OUT]},
+    )  # fmt: skip
+    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    in_process(project, monkeypatch)
+    rows = project.table("results/data_selection/images.csv")
+    assert len({row["filename"] for row in rows}) == len(rows) > 100
+    for row in rows:
+        path = project.path(f"results/data_selection/fits/raw/{row['filename']}")
+        header = fits.getheader(path, 1)
+        assert header["WAVELNTH"] == int(row["wavelength"])
+        assert header["T_REC"][:19] in row["record"]
+
+
+def test_the_shipped_campaign_for_the_real_archive(
+    tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    shipped = yaml.safe_load((ROOT / "config/jsoc.yaml").read_text())
+    assert shipped["archive"]["kind"] == "jsoc"
+    server = serve()
+    project = Project(tmp_path / "jsoc", shipped)
+    project.configure(archive={"data_url": server.url, "cgi_url": server.cgi_url})
+    project.run()
+    assert len(server.created) == 2
+    assert project.path("results-jsoc/data_selection/image_labels.csv").exists()

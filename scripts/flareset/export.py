@@ -182,8 +182,10 @@ class Exporter:
         return [_answer(note)]
 
     def forget(self, order: Order) -> None:
-        """Ask for an order anew the next time."""
-        self._path(order).unlink(missing_ok=True)
+        """Ask for an order anew the next time: what it brought is not all of it."""
+        note = self._read(order)
+        if note.get("requestid"):
+            self._write(order, _failed(note))
 
     def wait_for(self, requestid: str) -> Answer:
         """The finished export of a RequestID; ExportError where it failed or has expired."""
@@ -228,8 +230,7 @@ class Exporter:
             if answer.status == 3:
                 raise _TooLarge(answer.error or "status 3")
             failed = note.get("requestid", "")
-            known = [*note.get("failed", []), *([failed] if failed else [])]
-            note = {"again": note.get("again", 0), "failed": known}
+            note = _failed(note)
             self._write(order, note)
             raise ExportError(
                 f"JSOC failed the export {failed or 'request'} of {order.recordset}"
@@ -346,6 +347,12 @@ class Exporter:
             os.replace(new, path)
         except OSError as error:
             raise StoreError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def _failed(note: dict[str, Any]) -> dict[str, Any]:
+    """The note of an order whose request is of no use."""
+    failed = [*note.get("failed", []), *filter(None, [note.get("requestid")])]
+    return {"again": note.get("again", 0), "failed": failed}
 
 
 def _answer(note: dict[str, Any]) -> Answer:
