@@ -17,12 +17,12 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from flareset.download import COLUMNS
 from flareset.events import Event
 from flareset.job import Job
 from flareset.label import label_images, read_samples, write_labels
 from flareset.ledger import ledger, write_ledger
 from flareset.listing import PageFacts, read_listing, write_listing
+from flareset.manifest import COLUMNS
 from flareset.partition import partition
 from flareset.records import no_records
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages

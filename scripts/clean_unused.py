@@ -6,8 +6,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from flareset.download import read_manifest
 from flareset.errors import StoreError, exit_status
+from flareset.manifest import read_manifest
 from flareset.store import Store
 from flareset.unused import remove, size_of, unused_files, unused_results
 

@@ -6,17 +6,12 @@ import sys
 from pathlib import Path
 
 from flareset.asking import lacking_records
-from flareset.download import (
-    check_complete,
-    download_all,
-    download_sampled,
-    with_products,
-    write_manifest,
-)
+from flareset.download import check_complete, download_all, download_sampled, with_products
 from flareset.errors import IncompleteError, exit_status
 from flareset.fetching import open_downloader
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
+from flareset.manifest import write_manifest
 from flareset.progress import Progress, said_on, terminal_at
 from flareset.sample import Quota
 

@@ -104,7 +104,7 @@ def from_jsoc(wish: Wish, settings: dict[str, Any], args: argparse.Namespace) ->
             return list_request(wish, wish.event.request_ids, exporter)
         jsoc.check_address()
         plan = make_plan(wish, jsoc)
-        say(f"{plan.recordset}: {len(plan.records)} records, {plan.megabytes / 1000:.1f} GB")
+        say(f"{plan.recordset}: {len(plan.records)} records, {plan.megabytes:.0f} MB")
         return list_export(plan, exporter)
 
 

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from flareset.download import read_manifest
 from flareset.errors import exit_status
 from flareset.events import read_event
 from flareset.links import sync_folder
 from flareset.listing import images_of, read_listing, write_listing
+from flareset.manifest import read_manifest
 from flareset.partition import partition, phase_links, product_links
 
 

@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-from flareset.download import read_manifest
 from flareset.errors import exit_status
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
+from flareset.manifest import read_manifest
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
 from flareset.summary import account
 

@@ -3,10 +3,10 @@ from datetime import timedelta
 import pandas as pd
 from test_listing import EUV, SHORT, read
 
-from flareset.download import COLUMNS
 from flareset.job import Job
 from flareset.ledger import ledger
 from flareset.listing import images_of
+from flareset.manifest import COLUMNS
 from flareset.partition import partition
 from flareset.records import no_records
 from flareset.recordset import window_recordset

@@ -17,6 +17,7 @@ from flareset.archive import Archive, Fetched
 from flareset.errors import IncompleteError, TransferError
 from flareset.fitscheck import Asked, check_image
 from flareset.listing import MOVIE, PICTURE, PageFacts
+from flareset.manifest import COLUMNS, KEYWORDS
 from flareset.partition import OUTSIDE
 from flareset.picturecheck import check_picture
 from flareset.processing import parse_process
@@ -31,10 +32,6 @@ from flareset.times import iso
 
 Check = Callable[[Path], dict[str, Any]]
 Source = Callable[[Any, Path, Check], Fetched]
-KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
-COLUMNS = [
-    "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", *KEYWORDS
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -352,21 +349,4 @@ def check_complete(
         f" (completeness.allow_missing is {allow_missing}):\n"
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
-    )
-
-
-def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
-    """Write a manifest as CSV."""
-    manifest.to_csv(path, index=False, lineterminator="\n")
-
-
-def read_manifest(path: str | Path) -> pd.DataFrame:
-    """The manifest that `write_manifest` wrote; keywords as text, as the header had them."""
-    keywords = dict.fromkeys(KEYWORDS, "str")
-    texts = dict.fromkeys(["record", "filename", "path", "status", "reason", "sha256"], "str")
-    return pd.read_csv(
-        path,
-        dtype={**texts, **keywords, "tries": "int64", "bytes": "Int64"},
-        keep_default_na=False,
-        na_values={"bytes": [""]},
     )

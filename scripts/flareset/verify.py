@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from flareset.download import Downloader, read_manifest
+from flareset.download import Downloader
 from flareset.label import image_links, read_samples
 from flareset.links import is_copy, link_files
 from flareset.listing import read_listing
+from flareset.manifest import read_manifest
 from flareset.partition import phase_links, product_links
 from flareset.store import sha256_of
 
