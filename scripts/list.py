@@ -11,7 +11,8 @@ import pandas as pd
 from flareset.asking import Wish, list_export, list_request, make_plan, processing_of
 from flareset.errors import ListingError, exit_status
 from flareset.events import read_event
-from flareset.listing import PageFacts, read_page, write_facts, write_listing
+from flareset.listing import PageFacts, write_facts, write_listing
+from flareset.listing_page import read_page
 from flareset.pages import missing_page, page_text
 from flareset.processing import process_text
 from flareset.progress import said_on

@@ -14,7 +14,8 @@ from flareset.archive import Archive
 from flareset.download import Delivered, Downloader, check_complete, download_all, download_sampled
 from flareset.errors import IncompleteError, StoreError
 from flareset.fitscheck import BLOCK
-from flareset.listing import images_of, read_page
+from flareset.listing import images_of
+from flareset.listing_page import read_page
 from flareset.partition import partition
 from flareset.progress import Progress
 from flareset.recordset import window_recordset

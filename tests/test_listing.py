@@ -11,9 +11,9 @@ from flareset.listing import (
     empty_slots,
     images_of,
     read_listing,
-    read_page,
     write_listing,
 )
+from flareset.listing_page import read_page
 from flareset.pages import page_text
 from flareset.recordset import window_recordset
 from flareset.series import SERIES

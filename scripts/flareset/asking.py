@@ -16,7 +16,8 @@ from flareset.errors import ExportError, ListingError
 from flareset.events import Event
 from flareset.export import MOST_RECORDS, Exporter, Order, parts_needed, split
 from flareset.jsoc import Jsoc
-from flareset.listing import PageFacts, read_export
+from flareset.listing import PageFacts
+from flareset.listing_export import read_export
 from flareset.processing import (
     Region,
     Step,
