@@ -90,14 +90,15 @@ class Archive:
     ) -> Fetched[T]:
         """Bring a listed file into `part` and `check` it, trying again while that can help.
 
-        `largest` (bytes) stands in for the archive's cap. A try that brought more than any before
-        it is not counted. Raises TransferError with the last reason and the number of tries.
+        `largest` (bytes) stands in for the archive's cap. A try that got further than any before it
+        does not count as failed. Raises TransferError with the last reason and the number of tries.
         """
         url = self.url_of(link)
         largest = largest or self.max_file_size
-        tries = bad = reached = 0
+        tries = failed = bad = reached = 0
         while True:
             tries += 1
+            failed += 1
             try:
                 digest, size = self._transfer(url, part, largest)
                 found = check(part)
@@ -110,14 +111,14 @@ class Archive:
             except TransferError as error:
                 problem = error
                 if _resumable(part, _note_of(part), url)[0] > reached:
-                    reached, tries = part.stat().st_size, 1
+                    reached, failed = part.stat().st_size, 1
                     self._patience.succeeded()
             else:
                 _note_of(part).unlink(missing_ok=True)
                 self._patience.succeeded()
                 return Fetched(found, digest, size, tries)
-            pause = self._patience.pause(tries, problem.retry_after)
-            if problem.permanent or tries >= _MOST_TRIES or pause is None:
+            pause = self._patience.pause(failed, problem.retry_after)
+            if problem.permanent or failed >= _MOST_TRIES or pause is None:
                 times = f"{tries} {'tries' if tries > 1 else 'try'}"
                 raise TransferError(f"{problem} ({times}, {url})", gone=problem.gone, tries=tries)
             self._patience.sleep(pause)
