@@ -40,7 +40,7 @@ def main() -> None:
     sampling_log(images, chosen).to_csv(args.log, index=False, lineterminator="\n")
     table = sample_table(chosen, manifest, event.event_id, job.wavelength)
     table.to_csv(args.sample, index=False, lineterminator="\n")
-    entry = account(job, chosen, booked["status"][booked["record"] != ""])
+    entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
     Path(args.account).write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
     lacking = 0 if short is None else len(short)
     print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")

@@ -76,8 +76,7 @@ def repair(
         with open_downloader(
             listed, args.settings, args.archive, store, progress, print
         ) as downloader:
-            images = listed.images
-            failed, other = repair_files(downloader, images, manifest, paths)
+            failed, other = repair_files(downloader, listed.listing, manifest, paths)
             downloader.progress.close()
         paths -= set(manifest["path"])
         left += failed

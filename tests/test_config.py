@@ -55,6 +55,9 @@ def test_contradictions() -> None:
     assert "wavelengths: [1600] not in aia.lev1_euv_12s" in refused(wavelengths=[131, 1600])
 
 
+BOX = {"center": [10, 20], "center_units": "arcsec", "size": [400, 300], "size_units": "arcsec"}
+
+
 @pytest.mark.parametrize(
     ("export", "sentence"),
     [
@@ -81,7 +84,10 @@ def test_contradictions() -> None:
         ({"processing": {"rebin": {}}}, "export.processing: {'rebin': {}} is not of type array"),
         ({"processing": [{}]}, "export.processing.0: {} should be non-empty"),
         ({"processing": [{"rebin": {}, "resize": {}}]}, "export.processing.0"),
-        ({"processing": ["rebin"]}, "export.processing.0: 'rebin' is not of type object"),
+        (
+            {"processing": ["rebin"]},
+            "export.processing.0: 'rebin' is no step",
+        ),
     ],
 )
 def test_exports_that_cannot_be(export: dict[str, object], sentence: str) -> None:
@@ -128,3 +134,23 @@ def test_every_key_is_in_the_manual() -> None:
         names = [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
         for name in names:
             assert f"`{name}`" in manual, name
+
+
+@pytest.mark.parametrize(
+    ("export", "message"),
+    [
+        ({"filename_format": "x.{segment}"}, "all files would have one name"),
+        ({"protocol": "JPEG,scaling=MINMAXGIVEN"}, "needs ,min= and ,max="),
+        ({"processing": ["im_patch"]}, "is no step; write its settings behind it"),
+        ({"processing": [{"no_op": {}, "rebin": {}}]}, "no_op, rebin are steps of their own"),
+        ({"processing": [{"maproj": {}}, {"im_patch": {**BOX}}]}, "put maproj last"),
+        ({"processing": [{"im_patch": {**BOX, "size": 400}}]}, "400 is not two positive numbers"),
+        ({"processing": [{"im_patch": {**BOX, "center": "flare"}}]}, "not two numbers, [x, y], or"),
+        ({"processing": [{"im_patch": {**BOX, "cadence": "0s"}}]}, "must be longer than 0"),
+        ({"processing": [{"im_patch": {**BOX, "size": [float("nan"), 1]}}]}, "must be numbers"),
+    ],
+)
+def test_what_an_export_cannot_be(export: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_config({"export": export})
+    assert message in str(error.value)

@@ -243,6 +243,19 @@ def test_patience_ends(world: Callable[..., World]) -> None:
     assert here.created == [answer.requestid]
 
 
+@pytest.mark.parametrize("call", ["exp_request", "exp_status"])
+def test_patience_ends_with_refusals_too(world: Callable[..., World], call: str) -> None:
+    here = world(jsoc(4, "SUMS is down.", op=call, times=10**6))
+    run = here.run()
+    assert "'SUMS is down.' for longer than archive.patience" in run.refused()
+    assert 500 < sum(run.slept) <= 660
+
+
+def test_an_outage_of_a_day_is_borne() -> None:
+    patience = Patience(30 * 3600.0, clock=lambda: 0.0, jitter=lambda: 0.5)
+    assert [patience.pause(tries) for tries in (1, 5, 5000)] == [0.5, 8.0, 60.0]
+
+
 def test_another_request_of_the_address_is_waited_for(world: Callable[..., World]) -> None:
     here = world()
     other = Client(here).jsoc.submit(OTHER.form(0))
@@ -360,7 +373,7 @@ def test_waiting_has_an_end_and_goes_on_later(world: Callable[..., World]) -> No
         ("", "set JSOC_EMAIL"),
         ("unregistered@example.org", "is not registered with JSOC"),
         ("pending@example.org", "waits for its registration"),
-        ("no address", "is not registered with JSOC (Not a valid email address.)"),
+        ("no address", "takes the address in JSOC_EMAIL for none: Not a valid email address."),
     ],
 )
 def test_addresses(world: Callable[..., World], email: str, message: str) -> None:

@@ -57,6 +57,7 @@ def test_a_record() -> None:
         "FSN": "70000001",
         "recnum": "123",
         "online": "Y",
+        "path": "",
         "bytes": 8478870,
         "status": "",
         "reason": "",

@@ -264,7 +264,7 @@ def test_exp_status_of_what_is_not_there(client: Any) -> None:
     assert texts == [
         "RequestID must be provided",
         "Bad RequestID 'x' provided.",
-        "invalid export DRMS record for ID `JSOC_20260101_123`",
+        "invalid export DRMS record for ID `JSOC_20260101_123` JSOC_20260101_123",
     ]
 
 

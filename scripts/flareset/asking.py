@@ -31,6 +31,7 @@ from flareset.recordset import Recordset, jsoc_time, window_recordset
 from flareset.series import Series, find_series
 from flareset.times import parse_jsoc_time
 
+Renew = Callable[[pd.DataFrame], dict[str, tuple[str, str]]]
 _FIELD = re.compile(r"\{([\w#]+)(?::[^{}]*)?\}")
 # Fields of a file name that are no keywords.
 _OWN_FIELDS = {"SERIESNAME", "SEGMENT", "RECNUM", "#"}
@@ -100,6 +101,9 @@ class Wish:
             else text
             for text in given.filters
         ]
+        if self.series.keys[-1] == "WAVELNTH" and str(self.wavelength) not in filters:
+            # Without it, JSOC would export all the channels of the series.
+            filters[1:2] = [str(self.wavelength), *(t for t in filters[1:2] if t)]
         segments = given.segments or (self.segment,)
         if self.segment not in segments:
             raise ExportError(
@@ -159,9 +163,14 @@ def make_plan(wish: Wish, jsoc: Jsoc) -> Plan:
             f"none of the {len(records)} records of {recordset} has an image:"
             f" {records['reason'].iloc[0]}"
         )
-    parts = parts_needed(with_image, plan.megabytes, wish.protocol)
-    texts = split(recordset, parts, wish.series)
-    return replace(plan, orders=[_order(plan, text) for text in texts])
+    return replace(plan, orders=_orders(plan))
+
+
+def _orders(plan: Plan) -> list[Order]:
+    """The orders for all that a plan's recordset holds, each within JSOC's limits."""
+    with_image = int((plan.records["status"] == "").sum())
+    parts = parts_needed(with_image, plan.megabytes, plan.wish.protocol)
+    return [_order(plan, text) for text in split(plan.recordset, parts, plan.wish.series)]
 
 
 def _order(plan: Plan, recordset: str) -> Order:
@@ -233,6 +242,16 @@ def find_region(jsoc: Jsoc, number: int, when: datetime) -> Region | None:
     return min(near, key=lambda region: abs(region.longitude)) if near else None
 
 
+def known_listing(
+    plan: Plan, exporter: Exporter
+) -> tuple[pd.DataFrame, pd.DataFrame, PageFacts] | None:
+    """What `list_export` would give without asking for anything; None where it would ask."""
+    answers = [exporter.remembered(order) for order in plan.orders]
+    if None in answers:
+        return None
+    return _read(plan, [answer for part in answers for answer in part or []])
+
+
 def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFrame, PageFacts]:
     """The listing, records and facts of a plan, after asking for it and waiting.
 
@@ -278,12 +297,11 @@ def _one_by_one(plan: Plan, records: pd.DataFrame) -> list[str]:
     return [str(whole.at(",".join(part))) for part in cut]
 
 
-def renewer(
-    wish: Wish, records: pd.DataFrame, facts: PageFacts, exporter: Exporter
-) -> Callable[[pd.DataFrame], dict[str, str]]:
-    """A function that asks for listed images again, those alone, and says where each is now."""
+def renewer(wish: Wish, records: pd.DataFrame, facts: PageFacts, exporter: Exporter) -> Renew:
+    """A function that asks for listed files again, those alone, and says where each is now: its
+    link and RequestID by file name."""
 
-    def renew(rows: pd.DataFrame) -> dict[str, str]:
+    def renew(rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
         steps = processing_of(wish, facts.recordset, exporter.jsoc)[0]
         wanted = records[records["record"].isin(rows["record"])].assign(status="", reason="")
         plan = Plan(wish, facts.recordset, wanted, steps, [], [])
@@ -292,10 +310,19 @@ def renewer(
                 f"the processing is now {plan.process!r}, the listing's was {facts.process!r}: run"
                 " `snakemake --forcerun list` for this event"
             )
-        orders = [_order(plan, text) for text in _one_by_one(plan, wanted)]
-        answers = [answer for order in orders for answer in exporter.bring(order, anew=True)]
-        listing, _, _ = _read(plan, [answer for answer in answers if answer.status == 0])
-        return dict(zip(listing["record"], listing["url"], strict=True))
+        if wanted.empty:  # a movie is of all records
+            whole = replace(plan, records=records)
+            orders = [_order(whole, order.recordset) for order in _orders(whole)]
+        else:
+            orders = [_order(plan, text) for text in _one_by_one(plan, wanted)]
+        found = {}
+        for order in orders:
+            for answer in exporter.bring(order, anew=True):
+                if answer.status == 0:
+                    listing, _, _ = _read(plan, [answer])
+                    links = zip(listing["filename"], listing["url"], strict=True)
+                    found.update({name: (url, answer.requestid) for name, url in links})
+        return found
 
     return renew
 

@@ -57,16 +57,15 @@ class Campaign:
     def jobs_in(self, states: Iterable[str]) -> list[tuple[str, int]]:
         """The jobs in these states.
 
-        `listed` already; `listable` without asking JSOC for anything to be made (a rehearsal makes
-        the pages that it does not find); `export`, to be asked for; `missing`, without a page.
+        `listable` without asking JSOC for anything to be made (a rehearsal makes the pages that it
+        does not find); `export`, which is asked for; `missing`, without a page.
         """
         return [job for job in self.jobs if self._state(*job) in states]
 
     def _state(self, event_id: str, wavelength: int) -> str:
         source = self.events[event_id].source
-        folder = Path(self.config["results"], "events", event_id, str(wavelength))
         if source == "export":
-            return "listed" if (folder / "listing.csv").exists() else "export"
+            return "export"
         rehearsal = self.config["archive"]["kind"] == "rehearsal"
         if source == "request_id" or rehearsal or self.page(event_id, wavelength):
             return "listable"

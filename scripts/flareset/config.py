@@ -23,6 +23,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB)")
 _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 # What JSOC's buffer for a file name holds.
 _LONGEST_NAME_FORMAT = 127
+# Keywords that differ from record to record.
+_TELLING = {"T_REC", "T_OBS", "DATE__OBS", "FSN", "RECNUM", "#"}
 _FORMATS = FormatChecker(formats=())
 
 
@@ -120,6 +122,13 @@ def _sentence(error: Any) -> str:
         return f"{keys}: unknown key{hint} Known here: {', '.join(known)}"
     if error.validator == "format":
         return f"{where}: {error.instance!r} is not {_HINTS[error.validator_value]}"
+    if error.validator == "anyOf" and "description" in error.schema:
+        return f"{where}: {error.instance!r} is not {error.schema['description']}"
+    if error.validator == "maxProperties":
+        steps = ", ".join(map(str, error.instance))
+        return f"{where}: {steps} are steps of their own; begin each with a dash"
+    if error.validator == "type" and re.fullmatch(r"export\.processing\.\d+", where):
+        return f"{where}: {error.instance!r} is no step; write its settings behind it, name: {{}}"
     if error.validator == "type":
         kind = error.validator_value
         kinds = " or ".join(kind) if isinstance(kind, list) else kind
@@ -174,4 +183,14 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         problems.append(
             "export.method: url_quick gives files as they are stored: add export.protocol: as-is"
         )
+    fields = {field.upper() for field in re.findall(r"\{([\w#]+)", export["filename_format"])}
+    if export["filename_format"] and not fields & _TELLING and kind not in ("mpg", "mp4"):
+        problems.append(
+            "export.filename_format: all files would have one name; add a field that tells them"
+            " apart, like {T_REC:A}"
+        )
+    if "minmaxgiven" in export["protocol"].lower() and not re.search(
+        r"(?=.*,min=)(?=.*,max=)", export["protocol"], re.IGNORECASE
+    ):
+        problems.append("export.protocol: scaling=MINMAXGIVEN needs ,min= and ,max=")
     return problems + check_steps(export["processing"], series)

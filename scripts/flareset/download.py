@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from flareset.archive import Archive, Fetched
+from flareset.asking import Renew
 from flareset.errors import IncompleteError, TransferError
 from flareset.fitscheck import Asked, check_image
 from flareset.listing import MOVIE, PICTURE, PageFacts
@@ -50,30 +51,34 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Delivered:
-    """How an export delivered its images: what was done to them, as on the wire; with `as_stored`,
-    their headers say little, and `keywords` of each record are those that JSOC has."""
+    """How an export delivered its images: what was done to them, as on the wire, and how many
+    `files` it has; with `as_stored`, their headers say little, and `keywords` of each record are
+    those that JSOC has."""
 
     series: Series
     segment: str
     process: str = ""
     as_stored: bool = False
+    requestid: str = ""
+    files: int = 0
     keywords: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, series: Series, segment: str, facts: PageFacts, records: pd.DataFrame) -> Delivered:
         """How the export of a listing's facts did; `records` are those that JSOC has."""
         if not facts.as_stored:
-            return cls(series, segment, facts.process)
+            return cls(series, segment, facts.process, False, facts.requestid, facts.count)
         known = records.assign(T_OBS=[iso(t) if t is not pd.NaT else "" for t in records["t_obs"]])
         rows = known.set_index("record")[list(KEYWORDS)].to_dict("index")
-        return cls(series, segment, facts.process, True, rows)
+        count = facts.count
+        return cls(series, segment, facts.process, True, facts.requestid, count, rows)
 
 
 class Downloader:
     """Fetches images into a store over a few connections; a failed one never stops the others.
 
     `renew` is given the listed images that the archive has no more (an export expires) and returns
-    where each record is now; without it, or where it gives none, they fail.
+    the link and RequestID of each file's name; without it, or where it gives none, they fail.
     """
 
     def __init__(
@@ -86,13 +91,15 @@ class Downloader:
         connections: int,
         progress: Progress,
         log: Callable[[str], object],
-        renew: Callable[[pd.DataFrame], dict[str, str]] | None = None,
+        renew: Renew | None = None,
     ) -> None:
         self.archive = archive
         self.store = store
         self.delivered = delivered
         self.steps = tuple(parse_process(delivered.process)[1])
         self.renew = renew
+        self._tars: dict[str, Path] = {}
+        self._claims = ExitStack()
         self.reject = reject
         self.connections = connections
         self.progress = progress
@@ -112,8 +119,10 @@ class Downloader:
         assert self.renew is not None
         again = images.loc[gone]
         self.log(f"{len(gone)} images are no longer there; asking for them again")
-        urls = again["record"].map(self.renew(again)).fillna(again["url"])
-        for outcome in self._fetch(again.assign(url=urls)):
+        found = self.renew(again)
+        places = [found.get(row.filename, (row.url, "")) for row in again.itertuples()]
+        urls, ids = zip(*places, strict=True)
+        for outcome in self._fetch(again.assign(url=urls, requestid=ids)):
             yield self._told(outcome)
 
     def _told(self, outcome: Outcome) -> Outcome:
@@ -122,7 +131,22 @@ class Downloader:
             self.log(f"{outcome.row.filename}: {outcome.reason}")
         return outcome
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let go of the tars; what was fetched whole and unpacked is removed."""
+        for part in self._tars.values() if kind is None else ():
+            os.truncate(part, 0)
+            _whole_mark(part).unlink(missing_ok=True)
+        self._claims.close()
+        for folder in {part.parent for part in self._tars.values()}:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
     def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
+        if images.empty:
+            return
         links = images["url"].str.partition("#")
         single = images[links[1] == ""]
         if len(single):
@@ -149,49 +173,49 @@ class Downloader:
         missing = images[[not known for known in there]]
         if len(missing) < len(images):
             yield from self._pool(images[there], self._from_archive)
-        if missing.empty:
-            return
-        name = PurePosixPath(urlsplit(link).path).name
-        with ExitStack() as stack:
-            part = stack.enter_context(self.store.claim(f"{self.store.folder}/tars/{name}"))
-            for last in (False, True):
-                bad = []
-                try:
-                    tarball = self._tar(link, part, len(images))
-                except TransferError as error:
-                    for row in missing.itertuples():
-                        reason = f"its tar: {error}"
-                        path = self._path(row)
-                        yield Outcome(row, path, "failed", reason, error.tries, gone=error.gone)
-                    return
+        for last in (False, True):
+            if missing.empty:
+                return
+            try:
+                tarball = self._tar(link)
+            except TransferError as error:
+                for row in missing.itertuples():
+                    reason = f"its tar: {error}"
+                    path = self._path(row)
+                    yield Outcome(row, path, "failed", reason, error.tries, gone=error.gone)
+                return
 
-                def source(row: Any, into: Path, check: Check, tar: Tarball = tarball) -> Fetched:
-                    return tar.take(urlsplit(row.url).fragment, into, check)
+            def source(row: Any, into: Path, check: Check, tar: Tarball = tarball) -> Fetched:
+                return tar.take(urlsplit(row.url).fragment, into, check)
 
-                for outcome in self._pool(missing, source):
-                    if outcome.status == "failed" and not last:
-                        bad.append(outcome.row.Index)
-                    else:
-                        yield outcome
-                os.truncate(part, 0)
-                part.with_name(f"{part.name}.whole").unlink(missing_ok=True)
-                if not bad:
-                    return
-                missing = missing.loc[bad]
-                self.log(f"{name}: {len(bad)} members are bad; fetching it once more")
+            bad = []
+            for outcome in self._pool(missing, source):
+                if outcome.status == "failed" and not last:
+                    bad.append(outcome.row.Index)
+                else:
+                    yield outcome
+            missing = missing.loc[bad]
+            if bad:
+                self.log(f"{link}: {len(bad)} members are bad; fetching it once more")
+                os.truncate(self._tars[link], 0)
+                _whole_mark(self._tars[link]).unlink(missing_ok=True)
 
-    def _tar(self, link: str, part: Path, members: int) -> Tarball:
+    def _tar(self, link: str) -> Tarball:
         """The whole tar, gone on with where an earlier run ended."""
-        cap = self.archive.max_file_size
-        whole = part.with_name(f"{part.name}.whole")
+        if link not in self._tars:
+            name = PurePosixPath(urlsplit(link).path).name
+            claim = self.store.claim(f"{self.store.folder}/tars/{name}")
+            self._tars[link] = self._claims.enter_context(claim)
+        part, cap = self._tars[link], self.archive.max_file_size
 
         def check(path: Path) -> None:
             check_tar(path)
-            whole.touch()
+            _whole_mark(part).touch()
 
-        if not whole.exists():
+        if not _whole_mark(part).exists():
             self.log(f"fetching {link}")
-            self.archive.fetch(link, part, check, largest=cap * (members + 10))
+            # Beside the files there are the export's own lists and scripts.
+            self.archive.fetch(link, part, check, largest=cap * (self.delivered.files + 10))
         return Tarball(part, cap)
 
     def _from_archive(self, row: Any, part: Path, check: Check) -> Fetched:
@@ -215,7 +239,7 @@ class Downloader:
                             row, path, "failed", str(error), error.tries, gone=error.gone
                         )
                     fetched = facts["bytes"]
-        status, reason = self._judge(facts)
+        status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
     def _bring(self, row: Any, path: str, part: Path, source: Source) -> dict[str, Any]:
@@ -227,6 +251,8 @@ class Downloader:
             "tries": got.tries,
             "keywords": {**got.found, **self._known(row.record)},
         }
+        if requestid := getattr(row, "requestid", "") or self.delivered.requestid:
+            facts["requestid"] = requestid
         if self.delivered.process:
             facts["process"] = self.delivered.process
         self.store.commit(path, part, facts)
@@ -267,6 +293,8 @@ class Downloader:
             return "verified", f"the header has no QUALITY ({quality})"
         if bits := rejected_by(quality, self.reject):
             return "rejected", f"QUALITY {quality & 0xFFFFFFFF:#010x}: {', '.join(bits)}"
+        if self.delivered.as_stored and not facts["keywords"].get("T_REC"):
+            return "verified", "as stored: that it is this record, its link alone says"
         return "verified", ""
 
 
@@ -316,6 +344,7 @@ def _manifest(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "tries": outcome.tries,
             "bytes": outcome.facts.get("bytes"),
             "sha256": outcome.facts.get("sha256", ""),
+            "requestid": outcome.facts.get("requestid", ""),
             **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORDS},
         }
         for outcome in outcomes
@@ -350,3 +379,8 @@ def check_complete(
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
     )
+
+
+def _whole_mark(part: Path) -> Path:
+    """Stands beside a part that has arrived whole."""
+    return part.with_name(f"{part.name}.whole")

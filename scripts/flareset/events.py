@@ -59,7 +59,8 @@ class Event:
     @property
     def request_ids(self) -> list[str]:
         """The RequestIDs in the event's row."""
-        return [part for part in re.split(r"[\s;,]+", self.row.get("request_id", "")) if part]
+        parts = re.split(r"[\s;,]+", self.row.get("request_id", ""))
+        return list(dict.fromkeys(filter(None, parts)))
 
     @property
     def flare(self) -> Flare:

@@ -20,6 +20,7 @@ from typing import Any
 from flareset.answers import Answer, again, request_ids
 from flareset.errors import ExportError, StoreError
 from flareset.jsoc import Jsoc
+from flareset.patience import Patience
 from flareset.recordset import Recordset, Times, jsoc_time
 from flareset.series import Series
 from flareset.times import from_tai, to_tai
@@ -153,6 +154,8 @@ class Exporter:
         self.clock = clock
         self.sleep = sleep
         self.poll = poll
+        # JSOC's temporary refusals are answers, which end no patience with its server.
+        self._refusals = Patience(jsoc.patience.limit, clock=clock, sleep=sleep)
 
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
         """The answers that list an order's files, one for each request that it took.
@@ -180,6 +183,14 @@ class Exporter:
         if "parts" in note:
             return self._bring_parts(note["parts"], anew)
         return [_answer(note)]
+
+    def remembered(self, order: Order) -> list[Answer] | None:
+        """What an order brought before; None where it would have to be asked for."""
+        note = self._read(order)
+        if "parts" in note:
+            parts = [self.remembered(Order(**part)) for part in note["parts"]]
+            return None if None in parts else [a for part in parts for a in part or []]
+        return [_answer(note)] if "answer" in note else None
 
     def forget(self, order: Order) -> None:
         """Ask for an order anew the next time: what it brought is not all of it."""
@@ -254,18 +265,24 @@ class Exporter:
                 # JSOC gives the failed request back for a day: ask in other words.
                 note["again"] = note.get("again", 0) + 1
             else:
+                self._refusals.succeeded()
                 return answer
 
     def _wait_for(self, requestid: str, deadline: float) -> Answer:
         """The first answer that is not one of waiting."""
         begun = said = self.clock()
-        poll, tries, state = self.poll, 0, ""
+        poll, tries, refused, state = self.poll, 0, 0, ""
         while True:
             answer = self.jsoc.status(requestid)
             now = self.clock()
-            doubtful = answer.status in (5, 6) or (answer.status == 4 and _temporary(answer.error))
+            if answer.status == 4 and _temporary(answer.error):
+                refused += 1
+                self._pause(answer.error, refused)
+                continue
+            doubtful = answer.status in (5, 6)
             tries = tries + 1 if doubtful else 0
             if answer.status not in PENDING and not (doubtful and tries < _BELIEVED_AFTER):
+                self._refusals.succeeded()
                 return answer
             if answer.status == 6 and tries >= 4 * _BELIEVED_AFTER:
                 raise ExportError(f"JSOC does not know the request {requestid}: {answer.error}")
@@ -299,9 +316,12 @@ class Exporter:
         self.sleep(self.poll if named else _LONGEST_POLL * self.poll / _FIRST_POLL)
 
     def _pause(self, problem: str, tries: int) -> None:
-        pause = self.jsoc.patience.pause(tries)
+        """Wait for what passes by itself."""
+        pause = self._refusals.pause(tries)
         if pause is None:
-            raise ExportError(f"JSOC has failed for longer than archive.patience: {problem}")
+            raise ExportError(
+                f"JSOC has said {problem!r} for longer than archive.patience; run again later"
+            )
         self.say(f"JSOC: {problem}; again in {pause:.0f} s")
         self.sleep(pause)
 

@@ -37,7 +37,7 @@ def open_downloader(
             wish = Wish.of(job.event, job.wavelength, settings, archive["wavelengths"])
             exporter = site.exporter(site.jsoc(say), store.root, store.archive, job.series, say)
             renew = renewer(wish, job.records, job.facts, exporter)
-        yield Downloader(
+        with Downloader(
             site.archive(),
             store,
             delivered=Delivered.of(job.series, job.segment, job.facts, job.records),
@@ -46,4 +46,5 @@ def open_downloader(
             progress=progress,
             log=say,
             renew=renew,
-        )
+        ) as downloader:
+            yield downloader

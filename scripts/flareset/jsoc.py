@@ -79,6 +79,10 @@ class Jsoc:
                 f"the address in JSOC_EMAIL waits for its registration ({message}): answer the"
                 " mail that JSOC sent, then run again"
             )
+        if status == -2:
+            raise ExportError(f"JSOC takes the address in JSOC_EMAIL for none: {message}")
+        if status < 0:
+            raise ExportError(f"JSOC cannot look up the address now ({message}); run again later")
         raise ExportError(
             f"the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once"
             " on JSOC's export page (http://jsoc.stanford.edu/ajax/register_email.html), answer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from flareset.events import Event
 from flareset.job import Job
 from flareset.listing import empty_slots
 from flareset.partition import OUTSIDE, phases_of
-from flareset.recordset import jsoc_time
+from flareset.recordset import Recordset, jsoc_time
 from flareset.times import iso_column
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
@@ -109,8 +110,11 @@ def _without_record(job: Job) -> pd.DataFrame:
         empty_slots(known, event.window_start, event.window_end, series.cadence),
         dtype="datetime64[s, UTC]",
     )
+    status: Any = "no_record"
     if len(job.records):
-        reason = np.full(len(times), "JSOC has no record here", dtype=object)
+        asked = [_asked_for(job, time) for time in times]
+        status = ["no_record" if text == "" else "not_needed" for text in asked]
+        reason = [text or "JSOC has no record here" for text in asked]
     else:
         first, last = known["t_rec"].min(), known["t_rec"].max()
         beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
@@ -121,10 +125,25 @@ def _without_record(job: Job) -> pd.DataFrame:
             "record": [_slot_record(job, time) for time in times],
             "filename": "",
             "phase": phases_of(times, event) if len(times) else [],
-            "status": "no_record",
+            "status": status,
             "reason": reason,
         }
     )
+
+
+def _asked_for(job: Job, time: pd.Timestamp) -> str:
+    """Why a slot was not asked for, where the row's own recordset leaves it out; else empty."""
+    text = job.event.row.get("recordset", "")
+    found = Recordset.parse(text).times if text else None
+    if found is None:
+        return ""
+    _, times = found
+    step = pd.Timedelta(seconds=times.cadence or job.series.cadence)
+    if not times.begin <= time <= times.end:
+        return "not asked for: beyond the row's recordset"
+    if times.cadence and (abs(job.records["t_rec"] - time) < step).any():
+        return "not asked for: between the steps of the row's recordset"
+    return ""
 
 
 def _slot_record(job: Job, time: pd.Timestamp) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,9 @@ from flareset.errors import ListingError
 from flareset.events import Event
 from flareset.listing import MOVIE, PageFacts
 from flareset.listing_rows import Asked, edges_of, in_time_order, refuse_doubles, rows_to_listing
-from flareset.processing import fingerprint
+from flareset.processing import fingerprint, parse_process
 from flareset.records import matched, observed_second
-from flareset.recordset import Recordset
+from flareset.recordset import Recordset, parse_time
 from flareset.series import Series
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
@@ -43,7 +44,7 @@ def read_export(
     a record of theirs, or of one outside of the window. Raises ListingError with the reason.
     """
     processed = bool(fingerprint(process))
-    asked = Asked(event, wavelength, series, segment, wavelengths, [], "fits", processed)
+    asked = Asked(event, wavelength, series, segment, wavelengths, [], "fits", processed, True)
     gone: dict[int, tuple[str, str]] = {}
     parts = []
     for answer in answers:
@@ -58,15 +59,16 @@ def read_export(
         place = np.full(len(listing), -1)
         place[known] = matched(listing[known], records, series)
         listing = listing.assign(place=place)
-        if processed:
-            # The export may hold other wavelengths too: what matches no record of ours is theirs.
+        # The export may hold other wavelengths: what matches no record of ours is theirs.
+        if processed or (series.keys[-1] != "WAVELNTH" and len(series.wavelengths) > 1):
             strange = listing[(place < 0) & known & (listing["wavelength"] == wavelength)]
-            if len(strange) and len(wavelengths) == 1:
+            if processed and len(strange) and len(wavelengths) == 1:
                 raise ListingError(
                     f"{answer.requestid}: {strange['record'].iloc[0]} matches no record that was"
                     " asked for"
                 )
             listing = listing[(place >= 0) | ~known]
+        _compare_paths(listing, records, answer)
         listing = _named(_known_by(listing, records), records, series, event, kind, processed)
         parts.append(listing)
         bare_rows = pd.DataFrame(bare, columns=["record", "reason", "status"])
@@ -76,18 +78,26 @@ def read_export(
             gone[int(n)] = (row.status, f"{row.reason} ({answer.requestid})")
     nothing = rows_to_listing([], asked).assign(place=pd.Series(dtype="int64"))
     listing = pd.concat([p for p in parts if len(p)] or [nothing], ignore_index=True)
+    # Two exports of one event may share records at their edges.
+    listing = listing[listing["wavelength"] == wavelength].drop_duplicates("filename")
     refuse_doubles(listing)
-    listing = listing[listing["wavelength"] == wavelength]
     facts = _facts_of(answers, listing, process if processed else "", recordset, remarks or [])
     if len(listing) and not _is_movie(listing) and not recordset:
         facts = replace(facts, edges=edges_of(listing, event, series))
     there = set(listing["place"])
     ids = " ".join(answer.requestid for answer in answers if answer.requestid) or "the export"
     missing = f"asked for, but not in {ids}"
+    if not recordset:
+        missing = (
+            f"not in {ids}; if that was made of other times than the window's, say which in the"
+            " row's recordset"
+        )
+    spared = _spared(records, there, process)
     status, reason = records["status"].tolist(), records["reason"].tolist()
     for n in range(len(records)):
         if n not in there and not status[n] and not _is_movie(listing):
-            status[n], reason[n] = gone.get(n, ("failed", missing))
+            lost = ("not_needed", spared[n]) if n in spared else ("failed", missing)
+            status[n], reason[n] = gone.get(n, lost)
     records = records.assign(status=status, reason=reason)
     return in_time_order(listing.drop(columns="place")), records, facts
 
@@ -116,6 +126,38 @@ def _answer_rows(
             link = f"{answer.folder.rstrip('/')}/{name}"
         rows.append((record, f"{_LINK_BASE}{link}", name))
     return rows, bare
+
+
+def _spared(records: pd.DataFrame, there: set[int], process: str) -> dict[int, str]:
+    """The records that the processing was told to leave out, each with the reason."""
+    boxes = [step.args for step in parse_process(process)[1] if step.name == "im_patch"]
+    if not boxes or not there:
+        return {}
+    (args,) = boxes
+    times = records["t_rec"]
+    delivered = times.iloc[sorted(n for n in there if n >= 0)]
+    first, last = (
+        limit if args[key] == "NotSpecified" else pd.Timestamp(parse_time(args[key]))
+        for key, limit in (("t_start", delivered.min()), ("t_stop", delivered.max()))
+    )
+    step = pd.Timedelta(seconds=float(args["cadence"].rstrip("s")))
+    spared = {}
+    for n, time in enumerate(times):
+        if not first <= time <= last:
+            spared[n] = "not asked for: beyond im_patch's t_start and t_stop"
+        elif n not in there and (abs(delivered - time) < step).any():
+            spared[n] = f"not asked for: im_patch's cadence is {args['cadence']}"
+    return spared
+
+
+def _compare_paths(listing: pd.DataFrame, records: pd.DataFrame, answer: Answer) -> None:
+    """ListingError where files as stored are not those that JSOC has for their records."""
+    for row in listing[listing["place"] >= 0].itertuples():
+        path, known = urlsplit(row.url).path, records["path"].iloc[row.place]
+        if path.startswith(answer.folder or "\0") or not known.startswith("/"):
+            continue
+        if path != known:
+            raise ListingError(f"JSOC gives {path} for {row.record}, but keeps {known} for it")
 
 
 def _with_times(rows: pd.DataFrame) -> pd.DataFrame:

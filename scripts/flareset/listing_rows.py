@@ -27,7 +27,7 @@ _NAME_TOLERANCE = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Asked:
-    """What rows are read for."""
+    """What rows are read for; `known` where they are matched with JSOC's records afterwards."""
 
     event: Event
     wavelength: int
@@ -37,6 +37,7 @@ class Asked:
     hosts: list[str]
     kind: str
     processed: bool
+    known: bool = False
 
 
 def rows_to_listing(rows: list[tuple[str, str, str]], asked: Asked) -> pd.DataFrame:
@@ -99,11 +100,13 @@ def _wavelength_of(record: str, parsed: Recordset, name: str, asked: Asked, *, o
         if not parsed.filters[-1].isdigit() or len(parsed.filters) != 2:
             raise ListingError(f"{record!r} is not a record of {asked.series.name}")
         wavelength = int(parsed.filters[-1])
-        if wavelength not in asked.wavelengths:
+        if wavelength not in asked.wavelengths and not asked.known:
             raise ListingError(f"record {record} is of another wavelength than asked ({known})")
         return wavelength
     if len(asked.wavelengths) == 1:
         return asked.wavelengths[0]
+    if asked.known and own:
+        return asked.wavelength  # if it is one of the job's records
     named = {int(part) for part in name.split(".") if part.isdigit()} & {*asked.wavelengths}
     if len(named) == 1:
         return named.pop()

@@ -8,7 +8,8 @@ import pandas as pd
 
 KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
 COLUMNS = [
-    "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", *KEYWORDS
+    "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", "requestid",
+    *KEYWORDS,
 ]  # fmt: skip
 
 
@@ -19,11 +20,10 @@ def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
     """The manifest that `write_manifest` wrote; keywords as text, as the header had them."""
-    keywords = dict.fromkeys(KEYWORDS, "str")
-    texts = dict.fromkeys(["record", "filename", "path", "status", "reason", "sha256"], "str")
+    texts = dict.fromkeys([name for name in COLUMNS if name not in ("tries", "bytes")], "str")
     return pd.read_csv(
         path,
-        dtype={**texts, **keywords, "tries": "int64", "bytes": "Int64"},
+        dtype={**texts, "tries": "int64", "bytes": "Int64"},
         keep_default_na=False,
         na_values={"bytes": [""]},
     )

@@ -37,7 +37,7 @@ class Patience:
 
     def pause(self, tries: int, at_least: float = 0.0) -> float | None:
         """Seconds to wait after this many failed tries; None where patience is at its end."""
-        backoff = min(_FIRST * 2 ** (tries - 1), _LONGEST)
+        backoff = min(_FIRST * 2 ** min(tries - 1, 20), _LONGEST)
         pause = max(backoff * (0.5 + self._jitter()), at_least)
         now = self.clock()
         if self._failing_since is None:

@@ -45,8 +45,8 @@ def listed_row(
     }
 
 
-def export_row(plan: Plan, settings: dict[str, Any]) -> dict[str, Any]:
-    """A row of the plan for a job whose export is still to be asked for."""
+def export_row(plan: Plan, requests: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """A row of the plan for a job whose export takes so many requests still."""
     wish = plan.wish
     records = plan.records[plan.records["status"] == ""]
     times = records["t_obs"].fillna(records["t_rec"]).map(observed_second)
@@ -58,7 +58,7 @@ def export_row(plan: Plan, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "event_id": wish.event.event_id,
         "wavelength": wish.wavelength,
-        "requests": len(plan.orders),
+        "requests": requests,
         "records": len(plan.records),
         "images": len(inside),
         "needed": len(needed),

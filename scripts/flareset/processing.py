@@ -112,6 +112,8 @@ def check_steps(steps: list[dict[str, Any]], series: Series) -> list[str]:
             )
         if name == "im_patch":
             problems += [f"{where}: {problem}" for problem in _box_problems(given, series)]
+            if "maproj" in names[:number]:
+                problems.append(f"{where}: a map has no place in the sky: put maproj last")
     for name in dict.fromkeys(names):
         if names.count(name) > 1 and name != "no_op":
             problems.append(f"export.processing: {name} stands there {names.count(name)} times")
@@ -122,6 +124,11 @@ def _box_problems(box: dict[str, Any], series: Series) -> list[str]:
     """What is wrong with a cut-out, whatever the event."""
     problems = []
     center, units = box["center"], box["center_units"]
+    numbers = [*(center if isinstance(center, list) else ()), *(box["size"] or ())]
+    if not all(math.isfinite(number) for number in numbers):
+        return ["center and size must be numbers"]
+    if box["cadence"] and not parse_duration(box["cadence"]):
+        problems.append("cadence: must be longer than 0; leave it out for the series' own")
     if series.keys[0] != "T_REC":
         problems.append(f"a record of {series.name} is a patch already: leave im_patch out")
     if center is None and box["noaa_ar"] is None:
@@ -207,6 +214,11 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
         {"window": iso(edge), "limb": "NotSpecified"}.get(given[key]) or iso(moment(given[key]))
         for key, edge in (("t_start", around.begin), ("t_stop", around.end))
     )
+    if "NotSpecified" not in (t_start, t_stop) and parse_time(t_start) >= parse_time(t_stop):
+        raise ExportError(
+            f"event {around.event.event_id}: im_patch's t_start {t_start} is not before its t_stop"
+            f" {t_stop}"
+        )
     when = _reference(given["t_ref"], around.event)
     units, remark = given["center_units"] or "arcsec", ""
     if given["noaa_ar"] is not None:

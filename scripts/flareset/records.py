@@ -24,7 +24,7 @@ _TYPICAL_BYTES = 12e6
 _NO_IMAGE = 0x80000000
 COLUMNS = [
     "record", "t_rec", "t_obs", "wavelength", *(key for key in KEYS[3:]), "recnum", "online",
-    "bytes", "status", "reason",
+    "path", "bytes", "status", "reason",
 ]  # fmt: skip
 
 
@@ -90,9 +90,15 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
     size = values["*size*"]
     return [
         record, t_rec, t_obs, wavelength, *(values[key] for key in KEYS[3:]), values["*recnum*"],
-        values["*online*"], int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES),
-        status, reason,
+        values["*online*"], _path(row),
+        int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES), status, reason,
     ]  # fmt: skip
+
+
+def _path(row: dict[str, str]) -> str:
+    """Where JSOC keeps the segment's file; empty where it does not say."""
+    found = [value for key, value in row.items() if key.startswith("segment:")]
+    return found[0] if found and found[0].startswith("/") else ""
 
 
 def _known(text: str) -> str:

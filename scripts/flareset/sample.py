@@ -85,7 +85,7 @@ def sample_table(
     chosen: pd.DataFrame, manifest: pd.DataFrame, event_id: str, wavelength: int
 ) -> pd.DataFrame:
     """The sample of an event and wavelength: the drawn images with what the manifest knows."""
-    known = manifest.drop(columns=["record", "status", "reason", "tries"])
+    known = manifest.drop(columns=["record", "status", "reason", "tries", "requestid"])
     table = chosen[["phase", "filename", "record", "time"]].merge(
         known, on="filename", how="left", validate="one_to_one"
     )

@@ -44,7 +44,7 @@ class Site:
 
     def jsoc(self, say: Callable[[str], object]) -> Jsoc:
         """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
-        email = os.environ.get("JSOC_EMAIL", "")
+        email = os.environ.get("JSOC_EMAIL", "").strip()
         if self.settings["kind"] == "rehearsal":
             email = "rehearsal@example.org"
         return Jsoc(

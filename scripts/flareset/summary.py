@@ -29,10 +29,13 @@ _COUNTS = [
 ]  # fmt: skip
 
 
-def account(job: Job, chosen: pd.DataFrame, statuses: pd.Series) -> dict[str, Any]:
+def account(
+    job: Job, chosen: pd.DataFrame, statuses: pd.Series, manifest: pd.DataFrame
+) -> dict[str, Any]:
     """The account of one event and wavelength: its times, counts and where its list came from.
 
-    `chosen` are the drawn images, `statuses` the ledger's.
+    `chosen` are the drawn images, `statuses` the ledger's; the RequestIDs are those of the listing
+    and of what was asked for again.
     """
     event, images = job.event, job.images
     window = event.window_start, event.window_end
@@ -52,6 +55,9 @@ def account(job: Job, chosen: pd.DataFrame, statuses: pd.Series) -> dict[str, An
         "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
         "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
         "recordset": recordset,
+        "request_ids": sorted(
+            {*job.facts.requestid.split(), *" ".join(manifest["requestid"]).split()}
+        ),
         "page": asdict(job.facts),
     }
 
@@ -109,7 +115,7 @@ def provenance(
         "seed": config["sample"]["seed"],
         "counts": dict(sorted(totals.items())),
         "recordsets": sorted({entry["recordset"] for entry in accounts}),
-        "request_ids": sorted({entry["page"]["requestid"] for entry in accounts}),
+        "request_ids": sorted({each for entry in accounts for each in entry["request_ids"]}),
         "events": accounts,
         "outputs": {
             path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

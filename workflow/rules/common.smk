@@ -90,7 +90,7 @@ def listable(pattern):
     """A file of every job that can be listed without asking JSOC for an export."""
 
     def of_target(wildcards):
-        jobs = of_state("listable", "listed")(wildcards)
+        jobs = of_state("listable")(wildcards)
         return [f"{RESULTS}/events/{job}/{pattern}" for job in jobs]
 
     return of_target

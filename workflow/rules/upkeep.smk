@@ -16,7 +16,7 @@ rule plan:
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
-        listed=of_state("listable", "listed"),
+        listed=of_state("listable"),
         exports=of_state("export"),
         missing=of_state("missing"),
         settings=settings("plan"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from flareset.processing import Step
 from flareset.standin import catalogue
 from flareset.standin.catalogue import BadQuery
 from flareset.standin.faults import EXPORT_FAULTS, Fault
@@ -130,7 +131,7 @@ class Exports:
             entry = state["requests"].get(requestid)
             now = self._clock()
         if entry is None:
-            return error_text(4, f"invalid export DRMS record for ID `{requestid}`")
+            return error_text(4, f"invalid export DRMS record for ID `{requestid}` {requestid}")
         status, error = self._standing(entry, now)
         if status == 0:
             if self._noindex(requestid):
@@ -399,13 +400,23 @@ def _form(args: dict[str, str]) -> tuple[Form, float]:
         ds=args["ds"].strip(),
         method=method,
         protocol=args.get("protocol") or "as-is",
-        process=args.get("process", ""),
+        process=_process(args),
         filenamefmt=args.get("filenamefmt", ""),
         seg=args.get("seg", ""),
         max_recs=_number(int, args.get("max_recs"), 0),
         everything=args.get("q", "0") not in ("", "0"),
     )
     return form, _number(float, args.get("sizeratio"), 1.0)
+
+
+def _process(args: dict[str, str]) -> str:
+    """The `process` argument; `processing`, an object of steps in JSON, goes before it."""
+    try:
+        steps = json.loads(args.get("processing") or "{}")
+        chain = [str(Step(name, dict(given or {}))) for name, given in steps.items()]
+    except (ValueError, AttributeError, TypeError):
+        raise Refused(4, "Invalid processing argument.") from None
+    return "|".join(["n=0", *chain]) if chain else args.get("process", "")
 
 
 def _number(kind: Callable[[str], Any], text: str | None, default: Any) -> Any:

@@ -65,7 +65,10 @@ class Info:
 
     def series(self, args: dict[str, str]) -> str:
         """The answer to show_series, or to showextseries, whose `names` are plain names."""
-        wanted = re.compile(args.get("filter", ""), re.IGNORECASE)
+        try:
+            wanted = re.compile(args.get("filter", ""), re.IGNORECASE)
+        except re.error as error:
+            return json.dumps({"status": 1, "errMsg": f"invalid regular expression: {error}"})
         found = [name for name in (*SERIES, _REGIONS_SERIES) if wanted.search(name)]
         if "dbhost" in args:
             names: list[Any] = [*found]
