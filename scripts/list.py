@@ -48,8 +48,9 @@ def main() -> None:
     write_records(records, args.records)
     write_facts(facts, Path(args.facts))
     print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
-    for remark in facts.remarks:
-        print(f"note: {remark}")
+    with said_on(f"{event.event_id} {args.wavelength}", args.terminal) as say:
+        for remark in facts.remarks:
+            say(f"note: {remark}")
     if facts.accepted:
         print(f"taken as it is (accept_pages): {facts.accepted}")
     if facts.edges:

@@ -65,10 +65,10 @@ def export(name: str, args: argparse.Namespace) -> dict[str, Any]:
             listing, records, facts = known
             job = Job(event, wish.wavelength, wish.series, wish.segment, listing, facts, records)
             return listed_row(job, args.store, settings, args.archive)
-        asked = [order for order in plan.orders if exporter.remembered(order) is None]
-    print(f"{event_id} {wavelength}: JSOC will be asked for")
-    for order in asked:
-        print(f"  {order.recordset}  {order.process}")
+        asked = [order for order in plan.orders if not exporter.is_asked(order)]
+    print(f"{event_id} {wavelength}: {'JSOC will be asked for' if asked else 'JSOC is at it'}")
+    for order in plan.orders:
+        print(f"  {order.recordset}  {order.process}  ({order.method}, {order.protocol})")
     for remark in plan.remarks:
         print(f"  note: {remark}")
     return export_row(plan, len(asked), settings)

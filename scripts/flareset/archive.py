@@ -17,8 +17,15 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from flareset.errors import FlaresetError, StoreError, TransferError, VerificationError
-from flareset.jsoc import LOCAL, USER_AGENT
+from flareset.errors import (
+    FlaresetError,
+    ProcessingError,
+    StoreError,
+    TransferError,
+    VerificationError,
+)
+from flareset.hosts import is_local
+from flareset.jsoc import USER_AGENT
 from flareset.patience import Patience, retry_after
 
 _CHUNK = 1 << 18
@@ -79,7 +86,7 @@ class Archive:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = urlsplit(data_url).hostname not in LOCAL
+        self._session.trust_env = not is_local(data_url)
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
@@ -107,7 +114,8 @@ class Archive:
                 os.truncate(part, 0)
                 _note_of(part).unlink(missing_ok=True)
                 bad += 1
-                problem = TransferError(str(error), permanent=bad >= _MOST_BAD_CONTENT)
+                useless = bad >= _MOST_BAD_CONTENT or isinstance(error, ProcessingError)
+                problem = TransferError(str(error), permanent=useless)
             except TransferError as error:
                 problem = error
                 if _resumable(part, _note_of(part), url)[0] > reached:

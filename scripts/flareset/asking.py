@@ -336,20 +336,23 @@ def list_request(
     recordset = wish.recordset
     records = _records(wish, recordset, jsoc)
     steps, remarks = processing_of(wish, recordset, jsoc)
-    listing, records, facts = read_export(
-        answers,
-        records,
-        wish.event,
-        wish.wavelength,
-        series=wish.series,
-        wavelengths=wish.wavelengths,
-        segment=wish.segment,
-        process=process_text(steps),
-        recordset="",
-        remarks=remarks,
-    )
-    if listing.empty:
-        raise ListingError(f"{', '.join(request_ids)}: lists no record at {wish.wavelength}")
+    try:
+        listing, records, facts = read_export(
+            answers,
+            records,
+            wish.event,
+            wish.wavelength,
+            series=wish.series,
+            wavelengths=wish.wavelengths,
+            segment=wish.segment,
+            process=process_text(steps),
+            remarks=remarks,
+        )
+        if listing.empty:
+            raise ListingError(f"it lists no record at {wish.wavelength}")
+    except ListingError as error:
+        ids = ", ".join(request_ids)
+        raise ListingError(f"{ids}: {error}; look at request_id in the row") from None
     return listing, records, facts
 
 

@@ -119,7 +119,10 @@ def _sentence(error: Any) -> str:
         keys = ", ".join(f"{prefix}{key}" for key in unknown)
         near = get_close_matches(str(unknown[0]), known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{keys}: unknown key{hint} Known here: {', '.join(known)}"
+        return f"{keys}: unknown key{hint or '.'} Known here: {', '.join(known)}"
+    if error.validator == "enum":
+        choices = ", ".join(str(choice) for choice in error.validator_value if choice != "")
+        return f"{where}: {error.instance!r} is not one of {choices}"
     if error.validator == "format":
         return f"{where}: {error.instance!r} is not {_HINTS[error.validator_value]}"
     if error.validator == "anyOf" and "description" in error.schema:

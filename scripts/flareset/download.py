@@ -314,7 +314,9 @@ def download_sampled(
     while True:
         chosen = choose(candidates, usable, quota)
         needed = chosen[~tried[chosen.index]]
-        if needed.empty:
+        # Where a whole round brought nothing, the next would be impolite and bring nothing either.
+        nothing = bool(outcomes) and all(outcome.status == "failed" for outcome in outcomes)
+        if needed.empty or nothing:
             return _manifest(outcomes)
         for outcome in downloader.fetch(needed):
             outcomes.append(outcome)

@@ -7,6 +7,7 @@ FlaresetError
 ├── ExportError         an export that cannot be asked for, or that JSOC refused or failed
 ├── TransferError       a file that the archive did not deliver
 ├── VerificationError   bytes that are not the FITS image asked for
+│   └── ProcessingError a sound image to which something else was done than asked
 ├── StoreError          a store that cannot be used
 └── IncompleteError     an event with more images missing than allowed
 """
@@ -61,6 +62,10 @@ class TransferError(FlaresetError):
 
 class VerificationError(FlaresetError):
     """Bytes that are not the FITS image asked for."""
+
+
+class ProcessingError(VerificationError):
+    """A sound image to which something else was done than asked; another try does not help."""
 
 
 class StoreError(FlaresetError):

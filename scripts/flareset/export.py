@@ -192,6 +192,13 @@ class Exporter:
             return None if None in parts else [a for part in parts for a in part or []]
         return [_answer(note)] if "answer" in note else None
 
+    def is_asked(self, order: Order) -> bool:
+        """Whether an order needs no new request: it was made before."""
+        note = self._read(order)
+        if "parts" in note:
+            return all(self.is_asked(Order(**part)) for part in note["parts"])
+        return "answer" in note or bool(note.get("requestid"))
+
     def forget(self, order: Order) -> None:
         """Ask for an order anew the next time: what it brought is not all of it."""
         note = self._read(order)

@@ -18,6 +18,7 @@ import urllib3
 from flareset import __version__
 from flareset.answers import Answer, read_answer, whole
 from flareset.errors import ExportError
+from flareset.hosts import is_local
 from flareset.patience import Patience, retry_after
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
@@ -25,7 +26,6 @@ USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
 _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
-LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class Jsoc:
@@ -51,7 +51,7 @@ class Jsoc:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = USER_AGENT
         # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = urlsplit(cgi_url).hostname not in LOCAL
+        self._session.trust_env = not is_local(cgi_url)
 
     def masked(self, text: str) -> str:
         """A text without the address, in whatever spelling."""

@@ -171,7 +171,7 @@ def edges_of(listing: pd.DataFrame, event: Event, series: Series) -> str:
     # A window that begins late and ends late, or early and early, is that of another flare.
     if last < begin or first > end or ((late or early) and sticks_out):
         raise ListingError(
-            f"the page belongs to another event: its records span {iso(first)} to {iso(last)},"
+            f"it belongs to another event: its records span {iso(first)} to {iso(last)},"
             f" the window of event {event.event_id} is {iso(begin)} to {iso(end)}"
         )
     if late or early:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from flareset.answers import kind_of_protocol
 from flareset.asking import Plan
 from flareset.events import read_event
 from flareset.job import Job
@@ -55,6 +56,11 @@ def export_row(plan: Plan, requests: int, settings: dict[str, Any]) -> dict[str,
     )
     images = partition(images.reset_index(drop=True), wish.event)
     inside, needed = _needed(images, wish.event.event_id, wish.wavelength, settings)
+    kind = kind_of_protocol(wish.protocol)
+    if kind == "jpg":
+        needed = records
+    elif kind in ("mpg", "mp4"):
+        needed = records.head(1)
     return {
         "event_id": wish.event.event_id,
         "wavelength": wish.wavelength,

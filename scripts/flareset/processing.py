@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from flareset import geometry
-from flareset.errors import ExportError, VerificationError
+from flareset.errors import ExportError, ProcessingError
 from flareset.events import Event
 from flareset.recordset import parse_time
 from flareset.series import Series
@@ -227,6 +227,8 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
         x, y = _position(around.event)
     else:
         x, y = given["center"]
+    if units == "carrington":
+        _refuse_behind(x, y, when, around.event)
     t_ref = iso(when)
     if not given["track"]:
         # Without tracking nothing moves, and the form sends the start as the reference.
@@ -258,6 +260,18 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
     place = {"x": x, "y": y, "width": width, "height": height}
     args.update({key: _number(value) for key, value in place.items()})
     return Step("im_patch", args), remark
+
+
+def _refuse_behind(longitude: float, latitude: float, when: datetime, event: Event) -> None:
+    """ExportError where a Carrington position is on the far side of the Sun at a time."""
+    centre = geometry.carrington(when)[1]
+    try:
+        geometry.stonyhurst_to_arcsec((longitude - centre + 180) % 360 - 180, latitude, when)
+    except ValueError:
+        raise ExportError(
+            f"event {event.event_id}: Carrington {longitude:g}, {latitude:g} is behind the limb at"
+            f" {iso(when)}, when the disk's centre has longitude {centre:.1f}"
+        ) from None
 
 
 def _reference(text: str, event: Event) -> datetime:
@@ -292,6 +306,11 @@ def _region(
     # Numbers began anew at 10000 in 2002.
     number = number + 10000 if number < 7000 else number
     found = around.region(number, when)
+    if found is None and given["noaa_ar"] != "event":
+        raise ExportError(
+            f"event {event.event_id}: JSOC knows no NOAA AR {number} within a rotation of"
+            f" {iso(when)}; look at im_patch's noaa_ar"
+        )
     if found is None:
         position = _position_or_refuse(event, f"JSOC knows no NOAA AR {number} then")
         return when, "arcsec", position, f"JSOC knows no NOAA AR {number}; used {position} arcsec"
@@ -401,7 +420,7 @@ def size_ratio(steps: list[Step], series: Series) -> float:
 def check_processed(
     header: Mapping[str, Any], shape: tuple[int, int], steps: list[Step], time: datetime
 ) -> None:
-    """VerificationError where an image does not show what was asked to be done to it.
+    """ProcessingError where an image does not show what was asked to be done to it.
 
     `shape` is (rows, columns), `time` when it was observed. JSOC answers a `process` that it does
     not understand with unprocessed frames.
@@ -419,13 +438,13 @@ def check_processed(
         elif step.name == "Maproj" and not names:
             asked = int(float(step.args["rows"])), int(float(step.args["cols"]))
             if (rows, columns) != asked:
-                raise VerificationError(
+                raise ProcessingError(
                     f"it has {columns} x {rows} pixels, the map asked for {asked[1]} x {asked[0]}"
                 )
         elif step.name == "resize" and "scale_to" in step.args:
             scale, asked_scale = _float(header, "CDELT1"), float(step.args["scale_to"]) / binned
             if not math.isclose(scale, asked_scale, rel_tol=1e-3):
-                raise VerificationError(f"CDELT1 is {scale}, asked was {asked_scale:g}")
+                raise ProcessingError(f"CDELT1 is {scale}, asked was {asked_scale:g}")
         elif step.name == "im_patch":
             # How many pixels a box in pixels has after a new scale, only the frame's own tells.
             rescaled = any("scale_to" in other.args for other in later)
@@ -433,10 +452,10 @@ def check_processed(
 
 
 def _check_series(header: Mapping[str, Any]) -> None:
-    """VerificationError where a file says that it is of a series of unprocessed images."""
+    """ProcessingError where a file says that it is of a series of unprocessed images."""
     drms_id = str(header.get("DRMS_ID") or "")
     if drms_id and not drms_id.partition(":")[0].lower().endswith(("_mod", ".lev1p5")):
-        raise VerificationError(f"it is not processed: its DRMS_ID is {drms_id}")
+        raise ProcessingError(f"it is not processed: its DRMS_ID is {drms_id}")
 
 
 def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
@@ -446,7 +465,7 @@ def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
     # Level 1.5 is 0.6 arcsec per pixel; a rehearsal's smaller frames are that times a power of 2.
     octave = math.log2(scale / 0.6) if scale > 0 else 0.5
     if level < 1.5 or (not resized and abs(octave - round(octave)) > 1e-4):
-        raise VerificationError(
+        raise ProcessingError(
             f"it is not scaled to level 1.5: LVL_NUM is {level}, CDELT1 is {scale}"
         )
 
@@ -465,7 +484,7 @@ def _check_box(
     """
     scale = abs(_float(header, "CDELT1"))
     if not scale:
-        raise VerificationError("its CDELT1 is 0")
+        raise ProcessingError("its CDELT1 is 0")
     for pixels, side in ((shape[1], float(args["width"])), (shape[0], float(args["height"]))):
         near = max(2.0, 0.02 * pixels) if binned is not None else max(4.0, 0.2 * pixels)
         if args["boxunits"] == "degrees":
@@ -477,7 +496,7 @@ def _check_box(
         else:
             wrong = binned is not None and abs(pixels - side * binned) > near
         if wrong:
-            raise VerificationError(
+            raise ProcessingError(
                 f"it has {shape[1]} x {shape[0]} pixels of {scale:g} arcsec, asked was a cut-out"
                 f" of {args['width']} x {args['height']} {args['boxunits']}"
             )
@@ -492,7 +511,7 @@ def _check_box(
     y = _float(header, "CRVAL2") + dx * math.sin(turn) + dy * math.cos(turn)
     near = max(_NEAR_ARCSEC, _NEAR_PART * max(shape) * scale, 3 * scale)
     if math.hypot(x - wanted[0], y - wanted[1]) > near:
-        raise VerificationError(
+        raise ProcessingError(
             f"it shows {x:.0f}, {y:.0f} arcsec, asked was {wanted[0]:.0f}, {wanted[1]:.0f}"
         )
 
@@ -523,5 +542,5 @@ def _float(header: Mapping[str, Any], key: str) -> float:
     except (KeyError, TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise VerificationError(f"its header has no {key}, which the processing sets")
+        raise ProcessingError(f"its header has no {key}, which the processing sets")
     return value

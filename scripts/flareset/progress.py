@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
 
@@ -86,13 +86,17 @@ def terminal_at(path: str) -> Iterator[list[TextIO]]:
 
 @contextmanager
 def said_on(name: str, path: str) -> Iterator[Callable[[str], None]]:
-    """A function that writes a line to standard output and, with `name`, to the terminal."""
-    with terminal_at(path) as terminal:
+    """A function that writes a line to standard output and, with `name`, to what is at `path`."""
+    with ExitStack() as stack:
+        shown = None
+        if not sys.stdout.isatty():
+            with suppress(OSError):
+                shown = stack.enter_context(open(path, "a"))
 
         def say(line: str) -> None:
             print(line, flush=True)
-            for stream in terminal:
-                stream.write(f"{name}: {line}\n")
-                stream.flush()
+            if shown is not None:
+                shown.write(f"{name}: {line}\n")
+                shown.flush()
 
         yield say

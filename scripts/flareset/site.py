@@ -15,7 +15,8 @@ from flareset.archive import Archive
 from flareset.config import parse_size
 from flareset.events import Flare
 from flareset.export import Exporter
-from flareset.jsoc import LOCAL, Jsoc
+from flareset.hosts import is_local
+from flareset.jsoc import Jsoc
 from flareset.patience import Patience
 from flareset.series import Series
 from flareset.times import parse_duration
@@ -42,6 +43,13 @@ class Site:
             max_file_size=parse_size(self.settings["max_file_size"]),
         )
 
+    @property
+    def _server(self) -> str:
+        """The server of exports; a rehearsal's has one name, whatever its port."""
+        if self.settings["kind"] == "rehearsal":
+            return "rehearsal"
+        return urlsplit(self.cgi_url).netloc.replace(":", "_")
+
     def jsoc(self, say: Callable[[str], object]) -> Jsoc:
         """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
         email = os.environ.get("JSOC_EMAIL", "").strip()
@@ -60,10 +68,11 @@ class Site:
     ) -> Exporter:
         """What asks `jsoc` for exports, and remembers them in the store, under the archive's
         `name`."""
-        local = urlsplit(self.cgi_url).hostname in LOCAL
+        local = is_local(self.cgi_url)
         return Exporter(
             jsoc,
-            store / name / "requests",
+            # A RequestID means something to the server that gave it, and to no other.
+            store / name / "requests" / self._server,
             store / ".export.lock",
             series=series,
             wait=parse_duration(self.settings["wait"]).total_seconds(),

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from flareset.errors import StoreError
 from flareset.events import Event
+from flareset.hosts import is_local
 from flareset.processing import fingerprint
 
 
@@ -122,13 +123,13 @@ class Store:
 
 def archive_name(archive: dict[str, Any], event: Event) -> str:
     """What an event's files come from, by the archive's settings: rehearsals never mix with
-    observations.
+    observations, nor does what a server on this machine gives.
 
     A rehearsal's frames show the flares of the event's window, so those are in the name: the same
     name and record always mean the same bytes.
     """
     if archive["kind"] != "rehearsal":
-        return str(archive["kind"])
+        return "local" if is_local(archive["data_url"]) else str(archive["kind"])
     sky = hashlib.sha256(event.sky.encode()).hexdigest()[:12]
     return f"rehearsal-{archive['frame_size']}-{sky}"
 

@@ -25,6 +25,8 @@ _NO_RECORD, _NO_IMAGE = 0.0015, 0.001
 _OFFSETS = {
     94: 2, 131: 9, 171: 11, 193: 7, 211: 1, 304: 8, 335: 4, 1600: 16, 1700: 6, 4500: 7
 }  # fmt: skip
+# SDO's instruments opened their doors in the spring of 2010.
+_FIRST_LIGHT = datetime(2010, 5, 1, tzinfo=UTC)
 # A HARP begins every 6 days and lasts 12: that of AR 11158, and 177 of them later that of 11944.
 _HARP_EPOCH = datetime(2011, 2, 10, tzinfo=UTC)
 _HARP_EVERY = timedelta(days=6)
@@ -363,6 +365,7 @@ def _exposures(
 def _slots(
     series: Series, begin: datetime, end: datetime, inclusive: bool = False
 ) -> Iterator[datetime]:
+    begin = max(begin, _FIRST_LIGHT)
     slot = series.slot(begin)
     while slot < end or (inclusive and slot == end):
         if slot >= begin:
