@@ -45,7 +45,7 @@ def test_all_problems_are_named_at_once() -> None:
         "sample.per_minute: 'one' is not of type integer",
         "sample.pre: -1 is less than the minimum of 0",
         "quality.reject.0: 'bad' is not one of no_flat",
-        "fetch: 'some' is not one of ['all', 'sampled']",
+        "fetch: 'some' is not one of all, sampled",
     ):
         assert expected in message
 
@@ -73,7 +73,7 @@ BOX = {"center": [10, 20], "center_units": "arcsec", "size": [400, 300], "size_u
             {"method": "url_quick", "processing": [{"rebin": {}}]},
             "export.method: url_quick gives files as they are stored: take export.processing out",
         ),
-        ({"method": "ftp"}, "export.method: 'ftp' is not one of ['url', 'url-tar', 'url_quick']"),
+        ({"method": "ftp"}, "export.method: 'ftp' is not one of url, url-tar, url_quick"),
         ({"protocol": "FITS,gzip"}, "export.protocol: 'FITS,gzip' is not FITS, 'FITS,compress"),
         ({"protocol": "jpg,size=3"}, "export.protocol: 'jpg,size=3' is not"),
         ({"filename_format": "../{T_REC:A}.{segment}"}, "is not a name with {KEYWORD} fields"),

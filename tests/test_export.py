@@ -142,6 +142,8 @@ def test_a_run_killed_at_any_moment_asks_no_second_time(world: Callable[..., Wor
         except Killed:
             kills += 1
             assert here.note()["requestid"] == here.created[0], "on disk before the first poll"
+            assert run.exporter.is_asked(ORDER)
+            assert run.exporter.remembered(ORDER) is None
     assert kills >= 3
     assert len(here.created) == 1
     assert answer.count == 61

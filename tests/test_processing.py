@@ -445,7 +445,7 @@ RIGHT = {
     "stonyhurst": [box(center=[40, 20], center_units="stonyhurst")],
     "stonyhurst, not tracked": [box(center=[40, 20], center_units="stonyhurst", track=False)],
     "carrington": [box(center=[90, -20], center_units="carrington")],
-    "behind the limb": [box(center=[250, -20], center_units="carrington")],
+    "behind the limb": [box(center=[166, -20], center_units="carrington")],
     "beyond the frame": [box(center=[1150, 1150], track=False)],
     "off the disk": [box(center=[1000, 0], track=False)],
     "over the west limb": [box(center=[930, 100])],
@@ -526,7 +526,7 @@ def test_no_box_that_was_asked_for_is_refused(
             *([{"rebin": {"scale": factor}}] if factor != 1 else []),
             series=series,
         )
-    except ConfigError:
+    except (ConfigError, ExportError):
         return
     when = PEAK + timedelta(hours=hours)
     header, shape = planned(WHOLE[view], steps, when)
@@ -700,3 +700,19 @@ def test_a_file_as_stored_may_lack_keywords_but_not_contradict(tmp_path: Path) -
         check_image(path, replace(wanted, wavelength=171))
     with pytest.raises(VerificationError, match="it is another record"):
         check_image(path, replace(wanted, t_rec=START, time=START))
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (box(center=None, center_units="", noaa_ar=99999), "JSOC knows no NOAA AR 99999 within"),
+        (
+            box(center=[250, -20], center_units="carrington"),
+            "Carrington 250, -20 is behind the limb all the time",
+        ),
+    ],
+)
+def test_places_that_are_nowhere(cut: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExportError) as error:
+        wired(cut)
+    assert message in str(error.value)

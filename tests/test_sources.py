@@ -185,9 +185,12 @@ def test_cut_outs_of_two_events_from_one_record(
 def test_full_frames_in_place_of_cut_outs_are_refused(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
-    project, _ = site(Fault("unprocessed"), export={"processing": [CUT_OUT]})
+    project, server = site(Fault("unprocessed"), export={"processing": [CUT_OUT]})
     project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
     text = project.run(fails=True).text
+    # Sound files of another making: no second try, and no next in the draw.
+    asked = [count for path, count in server.log.items() if path.endswith(".fits")]
+    assert asked == [1] * 15
     assert "it is not processed: its DRMS_ID is aia.lev1_euv_12s:" in text
     assert not project.stored()
 
@@ -607,3 +610,18 @@ def test_lev1_of_two_wavelengths_in_one_recordset(
         assert {row["status"] for row in ledger(project, A, wavelength)} <= {
             "verified", "not_needed", "no_record", "no_image"
         }  # fmt: skip
+
+
+def test_what_one_server_gave_is_nothing_to_another(
+    site: Callable[..., tuple[Project, StandIn]],
+    serve: Callable[..., StandIn],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project, server = site()
+    in_process(project, monkeypatch)
+    other = serve()
+    project.configure(archive={"data_url": other.url, "cgi_url": other.cgi_url}, results="other")
+    project.run()
+    assert (len(server.created), len(other.created)) == (2, 2)
+    # Made-up images never stand among those of the real archive.
+    assert {path.name for path in project.path("store").iterdir() if path.is_dir()} == {"local"}

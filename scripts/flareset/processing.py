@@ -228,7 +228,7 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
     else:
         x, y = given["center"]
     if units == "carrington":
-        _refuse_behind(x, y, when, around.event)
+        _refuse_behind(x, y, (around.begin, when, around.end), around.event)
     t_ref = iso(when)
     if not given["track"]:
         # Without tracking nothing moves, and the form sends the start as the reference.
@@ -262,16 +262,21 @@ def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
     return Step("im_patch", args), remark
 
 
-def _refuse_behind(longitude: float, latitude: float, when: datetime, event: Event) -> None:
-    """ExportError where a Carrington position is on the far side of the Sun at a time."""
-    centre = geometry.carrington(when)[1]
-    try:
-        geometry.stonyhurst_to_arcsec((longitude - centre + 180) % 360 - 180, latitude, when)
-    except ValueError:
-        raise ExportError(
-            f"event {event.event_id}: Carrington {longitude:g}, {latitude:g} is behind the limb at"
-            f" {iso(when)}, when the disk's centre has longitude {centre:.1f}"
-        ) from None
+def _refuse_behind(
+    longitude: float, latitude: float, times: tuple[datetime, ...], event: Event
+) -> None:
+    """ExportError where a Carrington position is on the far side of the Sun at all the times."""
+    for when in times:
+        centre = geometry.carrington(when)[1]
+        try:
+            geometry.stonyhurst_to_arcsec((longitude - centre + 180) % 360 - 180, latitude, when)
+        except ValueError:
+            continue
+        return
+    raise ExportError(
+        f"event {event.event_id}: Carrington {longitude:g}, {latitude:g} is behind the limb all the"
+        f" time: at {iso(when)} the disk's centre has longitude {centre:.1f}"
+    )
 
 
 def _reference(text: str, event: Event) -> datetime:
