@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from flareset.asking import Wish, known_listing, make_plan
-from flareset.errors import ExportError, exit_status
+from flareset.errors import ExportError, ListingError, exit_status
 from flareset.events import read_event
 from flareset.job import Job
 from flareset.plan import export_row, listed_row, pages_wanted, plan_table
@@ -43,7 +43,7 @@ def main() -> None:
     for job in args.exports:
         try:
             rows.append(export(job, args))
-        except ExportError as error:
+        except (ExportError, ListingError) as error:
             refused.append(f"{job.replace('/', ' ')}: {error}")
     print(tabulate(plan_table(rows), headers="keys", showindex=False, floatfmt=".3f"))
     print("\nGB are estimated from the sizes that JSOC gives. Nothing was asked for.")

@@ -114,8 +114,9 @@ class Archive:
                 os.truncate(part, 0)
                 _note_of(part).unlink(missing_ok=True)
                 bad += 1
-                useless = bad >= _MOST_BAD_CONTENT or isinstance(error, ProcessingError)
-                problem = TransferError(str(error), permanent=useless)
+                mismatch = isinstance(error, ProcessingError)
+                useless = bad >= _MOST_BAD_CONTENT or mismatch
+                problem = TransferError(str(error), permanent=useless, mismatch=mismatch)
             except TransferError as error:
                 problem = error
                 if _resumable(part, _note_of(part), url)[0] > reached:
@@ -128,7 +129,13 @@ class Archive:
             pause = self._patience.pause(failed, problem.retry_after)
             if problem.permanent or failed >= _MOST_TRIES or pause is None:
                 times = f"{tries} {'tries' if tries > 1 else 'try'}"
-                raise TransferError(f"{problem} ({times}, {url})", gone=problem.gone, tries=tries)
+                raise TransferError(
+                    f"{problem} ({times}, {url})",
+                    permanent=problem.permanent,
+                    gone=problem.gone,
+                    mismatch=problem.mismatch,
+                    tries=tries,
+                )
             self._patience.sleep(pause)
             self._stop_here()
 

@@ -16,7 +16,7 @@ from flareset.errors import ExportError, ListingError
 from flareset.events import Event
 from flareset.export import MOST_RECORDS, Exporter, Order, parts_needed, split
 from flareset.jsoc import Jsoc
-from flareset.listing import PageFacts
+from flareset.listing import PageFacts, key_of
 from flareset.listing_export import read_export
 from flareset.processing import (
     Region,
@@ -31,7 +31,7 @@ from flareset.recordset import Recordset, jsoc_time, window_recordset
 from flareset.series import Series, find_series
 from flareset.times import parse_jsoc_time
 
-Renew = Callable[[pd.DataFrame], dict[str, tuple[str, str]]]
+Renew = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, str]]]
 _FIELD = re.compile(r"\{([\w#]+)(?::[^{}]*)?\}")
 # Fields of a file name that are no keywords.
 _OWN_FIELDS = {"SERIESNAME", "SEGMENT", "RECNUM", "#"}
@@ -102,8 +102,14 @@ class Wish:
             for text in given.filters
         ]
         if self.series.keys[-1] == "WAVELNTH" and str(self.wavelength) not in filters:
+            second = filters[1] if len(filters) > 1 else ""
+            if second and second[0] not in "?!":
+                raise ExportError(
+                    f"event {event_id}: its recordset asks for [{second}], not for"
+                    f" {self.wavelength}"
+                )
             # Without it, JSOC would export all the channels of the series.
-            filters[1:2] = [str(self.wavelength), *(t for t in filters[1:2] if t)]
+            filters[1:2] = [str(self.wavelength), *([second] if second else [])]
         segments = given.segments or (self.segment,)
         if self.segment not in segments:
             raise ExportError(
@@ -249,7 +255,12 @@ def known_listing(
     answers = [exporter.remembered(order) for order in plan.orders]
     if None in answers:
         return None
-    return _read(plan, [answer for part in answers for answer in part or []])
+    first = [answer for part in answers for answer in part or []]
+    found = _read(plan, first)
+    more = [exporter.remembered(order) for order in _missed(plan, found[1])]
+    if None in more:
+        return None
+    return _read(plan, [*first, *(a for part in more for a in part or [])]) if more else found
 
 
 def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFrame, PageFacts]:
@@ -259,17 +270,25 @@ def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFr
     """
     answers = [answer for order in plan.orders for answer in exporter.bring(order)]
     listing, records, facts = _read(plan, answers)
-    lacking = records[(records["status"] == "failed") & ~records["reason"].str.startswith("status")]
-    if lacking.empty:
+    orders = _missed(plan, records)
+    if not orders:
         return listing, records, facts
-    exporter.say(f"{len(lacking)} records are not in the export; asking for them once more")
-    orders = [_order(plan, text) for text in _one_by_one(plan, lacking)]
+    exporter.say("not all records are in the export; asking for the rest once more")
     more = [answer for order in orders for answer in exporter.bring(order)]
     listing, records, facts = _read(plan, [*answers, *(a for a in more if a.status == 0)])
     if (records["status"] == "failed").any():
         for order in orders:
             exporter.forget(order)
     return listing, records, facts
+
+
+def _missed(plan: Plan, records: pd.DataFrame) -> list[Order]:
+    """Orders for the records that an export should have and has not; none for those offline."""
+    failed = records["status"] == "failed"
+    lacking = records[failed & ~records["reason"].str.startswith("status")]
+    if lacking.empty:
+        return []
+    return [_order(plan, text) for text in _one_by_one(plan, lacking)]
 
 
 def _read(plan: Plan, answers: list[Answer]) -> tuple[pd.DataFrame, pd.DataFrame, PageFacts]:
@@ -299,9 +318,9 @@ def _one_by_one(plan: Plan, records: pd.DataFrame) -> list[str]:
 
 def renewer(wish: Wish, records: pd.DataFrame, facts: PageFacts, exporter: Exporter) -> Renew:
     """A function that asks for listed files again, those alone, and says where each is now: its
-    link and RequestID by file name."""
+    link and RequestID by `key_of` its row."""
 
-    def renew(rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    def renew(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[str, str]]:
         steps = processing_of(wish, facts.recordset, exporter.jsoc)[0]
         wanted = records[records["record"].isin(rows["record"])].assign(status="", reason="")
         plan = Plan(wish, facts.recordset, wanted, steps, [], [])
@@ -320,8 +339,8 @@ def renewer(wish: Wish, records: pd.DataFrame, facts: PageFacts, exporter: Expor
             for answer in exporter.bring(order, anew=True):
                 if answer.status == 0:
                     listing, _, _ = _read(plan, [answer])
-                    links = zip(listing["filename"], listing["url"], strict=True)
-                    found.update({name: (url, answer.requestid) for name, url in links})
+                    for row in listing.itertuples():
+                        found[key_of(row)] = (row.url, answer.requestid)
         return found
 
     return renew

@@ -24,7 +24,7 @@ _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 # What JSOC's buffer for a file name holds.
 _LONGEST_NAME_FORMAT = 127
 # Keywords that differ from record to record.
-_TELLING = {"T_REC", "T_OBS", "DATE__OBS", "FSN", "RECNUM", "#"}
+_TELLING = {"T_REC", "T_OBS", "DATE__OBS", "FSN", "RECNUM"}
 _FORMATS = FormatChecker(formats=())
 
 
@@ -191,6 +191,11 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         problems.append(
             "export.filename_format: all files would have one name; add a field that tells them"
             " apart, like {T_REC:A}"
+        )
+    if "#" in fields:
+        problems.append(
+            "export.filename_format: {#} counts anew in each export, so that a name means another"
+            " record when some are asked for again; use {T_REC:A}"
         )
     if "minmaxgiven" in export["protocol"].lower() and not re.search(
         r"(?=.*,min=)(?=.*,max=)", export["protocol"], re.IGNORECASE

@@ -17,7 +17,7 @@ from flareset.archive import Archive, Fetched
 from flareset.asking import Renew
 from flareset.errors import IncompleteError, TransferError
 from flareset.fitscheck import Asked, check_image
-from flareset.listing import MOVIE, PICTURE, PageFacts
+from flareset.listing import MOVIE, PICTURE, PageFacts, key_of
 from flareset.manifest import COLUMNS, KEYWORDS
 from flareset.partition import OUTSIDE
 from flareset.picturecheck import check_picture
@@ -46,7 +46,7 @@ class Outcome:
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
     fetched: int = 0
-    gone: bool = False
+    problem: TransferError | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Downloader:
     """Fetches images into a store over a few connections; a failed one never stops the others.
 
     `renew` is given the listed images that the archive has no more (an export expires) and returns
-    the link and RequestID of each file's name; without it, or where it gives none, they fail.
+    the link and RequestID of each, by `key_of` its row; where it gives none, they fail.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class Downloader:
         self.progress.total += len(images)
         gone: list[int] = []
         for outcome in self._fetch(images):
-            if outcome.gone and self.renew is not None:
+            gone_now = outcome.problem is not None and outcome.problem.gone
+            if gone_now and self.renew is not None:
                 gone.append(outcome.row.Index)
             else:
                 yield self._told(outcome)
@@ -120,7 +121,7 @@ class Downloader:
         again = images.loc[gone]
         self.log(f"{len(gone)} images are no longer there; asking for them again")
         found = self.renew(again)
-        places = [found.get(row.filename, (row.url, "")) for row in again.itertuples()]
+        places = [found.get(key_of(row), (row.url, "")) for row in again.itertuples()]
         urls, ids = zip(*places, strict=True)
         for outcome in self._fetch(again.assign(url=urls, requestid=ids)):
             yield self._told(outcome)
@@ -135,10 +136,11 @@ class Downloader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let go of the tars; what was fetched whole and unpacked is removed."""
+        """Let go of the tars. One that arrived whole is removed, since all that was wanted of it
+        is unpacked; the others are gone on with by the next run."""
         for part in self._tars.values() if kind is None else ():
-            os.truncate(part, 0)
-            _whole_mark(part).unlink(missing_ok=True)
+            if _whole_mark(part).exists():
+                _empty(part)
         self._claims.close()
         for folder in {part.parent for part in self._tars.values()}:
             if not any(folder.iterdir()):
@@ -182,7 +184,7 @@ class Downloader:
                 for row in missing.itertuples():
                     reason = f"its tar: {error}"
                     path = self._path(row)
-                    yield Outcome(row, path, "failed", reason, error.tries, gone=error.gone)
+                    yield Outcome(row, path, "failed", reason, error.tries, problem=error)
                 return
 
             def source(row: Any, into: Path, check: Check, tar: Tarball = tarball) -> Fetched:
@@ -190,29 +192,28 @@ class Downloader:
 
             bad = []
             for outcome in self._pool(missing, source):
-                if outcome.status == "failed" and not last:
+                if outcome.problem is not None and not outcome.problem.permanent and not last:
                     bad.append(outcome.row.Index)
                 else:
                     yield outcome
             missing = missing.loc[bad]
             if bad:
                 self.log(f"{link}: {len(bad)} members are bad; fetching it once more")
-                os.truncate(self._tars[link], 0)
-                _whole_mark(self._tars[link]).unlink(missing_ok=True)
+                _empty(tarball.path)
 
     def _tar(self, link: str) -> Tarball:
         """The whole tar, gone on with where an earlier run ended."""
-        if link not in self._tars:
-            name = PurePosixPath(urlsplit(link).path).name
+        name = PurePosixPath(urlsplit(link).path).name
+        if name not in self._tars:
             claim = self.store.claim(f"{self.store.folder}/tars/{name}")
-            self._tars[link] = self._claims.enter_context(claim)
-        part, cap = self._tars[link], self.archive.max_file_size
+            self._tars[name] = self._claims.enter_context(claim)
+        part, cap = self._tars[name], self.archive.max_file_size
 
         def check(path: Path) -> None:
             check_tar(path)
-            _whole_mark(part).touch()
+            _whole_mark(part).write_text(link)
 
-        if not _whole_mark(part).exists():
+        if not _whole_mark(part).exists() or _whole_mark(part).read_text() != link:
             self.log(f"fetching {link}")
             # Beside the files there are the export's own lists and scripts.
             self.archive.fetch(link, part, check, largest=cap * (self.delivered.files + 10))
@@ -235,9 +236,7 @@ class Downloader:
                     try:
                         facts = self._bring(row, path, part, source)
                     except TransferError as error:
-                        return Outcome(
-                            row, path, "failed", str(error), error.tries, gone=error.gone
-                        )
+                        return Outcome(row, path, "failed", str(error), error.tries, problem=error)
                     fetched = facts["bytes"]
         status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
@@ -311,15 +310,17 @@ def download_sampled(
     usable = pd.Series(True, index=candidates.index)
     tried = pd.Series(False, index=candidates.index)
     outcomes: list[Outcome] = []
+    last: list[Outcome] = []
     while True:
         chosen = choose(candidates, usable, quota)
         needed = chosen[~tried[chosen.index]]
-        # Where a whole round brought nothing, the next would be impolite and bring nothing either.
-        nothing = bool(outcomes) and all(outcome.status == "failed" for outcome in outcomes)
-        if needed.empty or nothing:
+        # Where all that came was made otherwise than asked, so is the rest.
+        strange = bool(last) and all(o.problem is not None and o.problem.mismatch for o in last)
+        if needed.empty or strange:
             return _manifest(outcomes)
-        for outcome in downloader.fetch(needed):
-            outcomes.append(outcome)
+        last = list(downloader.fetch(needed))
+        outcomes += last
+        for outcome in last:
             tried[outcome.row.Index] = True
             usable[outcome.row.Index] = outcome.status == "verified"
 
@@ -384,5 +385,11 @@ def check_complete(
 
 
 def _whole_mark(part: Path) -> Path:
-    """Stands beside a part that has arrived whole."""
+    """Stands beside a part that has arrived whole, and says from where."""
     return part.with_name(f"{part.name}.whole")
+
+
+def _empty(part: Path) -> None:
+    """Throw away what arrived; not the file itself, which is a lock."""
+    os.truncate(part, 0)
+    _whole_mark(part).unlink(missing_ok=True)

@@ -41,7 +41,8 @@ class ExportError(FlaresetError):
 class TransferError(FlaresetError):
     """A file that the archive did not deliver.
 
-    `permanent` where trying again is useless, `gone` where the archive has it no more (404, 410).
+    `permanent` where trying again is useless, `gone` where the archive has it no more (404, 410),
+    `mismatch` where it was made otherwise than asked (ProcessingError).
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class TransferError(FlaresetError):
         *,
         permanent: bool = False,
         gone: bool = False,
+        mismatch: bool = False,
         retry_after: float = 0.0,
         tries: int = 0,
     ) -> None:
         super().__init__(message)
         self.gone = gone
+        self.mismatch = mismatch
         self.permanent = permanent
         self.retry_after = retry_after
         self.tries = tries

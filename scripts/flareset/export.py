@@ -263,6 +263,9 @@ class Exporter:
         while True:
             self._write(order, {**note, "requestid": ""})
             answer = self.jsoc.submit(order.form(note.get("again", 0)))
+            if not (answer.status == 4 and _temporary(answer.error)):
+                self._refusals.succeeded()
+                tries = 0
             if answer.status == 7:
                 self._let_pass(answer, blocked, deadline)
             elif answer.status == 4 and _temporary(answer.error):
@@ -272,7 +275,6 @@ class Exporter:
                 # JSOC gives the failed request back for a day: ask in other words.
                 note["again"] = note.get("again", 0) + 1
             else:
-                self._refusals.succeeded()
                 return answer
 
     def _wait_for(self, requestid: str, deadline: float) -> Answer:
@@ -286,10 +288,11 @@ class Exporter:
                 refused += 1
                 self._pause(answer.error, refused)
                 continue
+            self._refusals.succeeded()
+            refused = 0
             doubtful = answer.status in (5, 6)
             tries = tries + 1 if doubtful else 0
             if answer.status not in PENDING and not (doubtful and tries < _BELIEVED_AFTER):
-                self._refusals.succeeded()
                 return answer
             if answer.status == 6 and tries >= 4 * _BELIEVED_AFTER:
                 raise ExportError(f"JSOC does not know the request {requestid}: {answer.error}")

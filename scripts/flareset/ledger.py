@@ -139,7 +139,7 @@ def _asked_for(job: Job, time: pd.Timestamp) -> str:
         return ""
     _, times = found
     step = pd.Timedelta(seconds=times.cadence or job.series.cadence)
-    if not times.begin <= time <= times.end:
+    if not times.hold(time):
         return "not asked for: beyond the row's recordset"
     if times.cadence and (abs(job.records["t_rec"] - time) < step).any():
         return "not asked for: between the steps of the row's recordset"

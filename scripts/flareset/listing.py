@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,11 @@ def write_facts(facts: PageFacts, path: str | Path) -> None:
 def read_facts(path: str | Path) -> PageFacts:
     """The facts that `write_facts` wrote."""
     return PageFacts(**json.loads(Path(path).read_text()))
+
+
+def key_of(row: Any) -> tuple[str, str]:
+    """What a listed file is, whatever its name: record and segment; a movie has but its name."""
+    return (row.filename, MOVIE) if row.segment == MOVIE else (row.record, row.segment)
 
 
 def images_of(listing: pd.DataFrame, segment: str) -> pd.DataFrame:

@@ -21,9 +21,11 @@ def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
 def read_manifest(path: str | Path) -> pd.DataFrame:
     """The manifest that `write_manifest` wrote; keywords as text, as the header had them."""
     texts = dict.fromkeys([name for name in COLUMNS if name not in ("tries", "bytes")], "str")
-    return pd.read_csv(
+    table = pd.read_csv(
         path,
         dtype={**texts, "tries": "int64", "bytes": "Int64"},
         keep_default_na=False,
         na_values={"bytes": [""]},
     )
+    # A table of an earlier version may lack a column.
+    return table.reindex(columns=COLUMNS, fill_value="")

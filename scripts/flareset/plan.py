@@ -29,7 +29,7 @@ def listed_row(
     inside, needed = _needed(job.images, job.event.event_id, job.wavelength, settings)
     have = sum(
         shelf.facts(shelf.path_of(row.wavelength, row.filename, row.t_rec), row.record) is not None
-        for row in needed.itertuples()
+        for row in pd.concat([needed, job.products]).itertuples()
     )
     facts = job.facts
     # The export's size is that of all its files; spikes weigh next to nothing.
@@ -40,9 +40,9 @@ def listed_row(
         "requests": 0,
         "records": len(job.records) or job.listing["record"].nunique(),
         "images": len(inside),
-        "needed": len(needed),
+        "needed": len(needed) + len(job.products),
         "in_store": have,
-        "GB": (len(needed) - have) * facts.megabytes / files / 1000,
+        "GB": (len(needed) + len(job.products) - have) * facts.megabytes / files / 1000,
     }
 
 
@@ -91,8 +91,9 @@ def plan_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     `requests` to be made, `records` in the export, `images` in the window, `needed` for the data
     set, `in_store` of those, and `GB` to download (10^9 bytes).
     """
-    table = pd.DataFrame(rows, columns=["event_id", "wavelength", *_COUNTS])
-    table.loc[len(table)] = {"event_id": "TOTAL", "wavelength": "", **table[_COUNTS].sum()}
+    counts = {name: sum(row[name] for row in rows) for name in _COUNTS}
+    total = {"event_id": "TOTAL", "wavelength": "", **counts}
+    table = pd.DataFrame([*rows, total], columns=["event_id", "wavelength", *_COUNTS])
     return table.astype(dict.fromkeys(_COUNTS[:-1], int))
 
 

@@ -176,4 +176,6 @@ def read_records(path: str | Path) -> pd.DataFrame:
         table[column] = pd.to_datetime(
             table[column].where(table[column] != ""), utc=True, format="ISO8601"
         )
+    # A table of an earlier version may lack a column.
+    table = table.reindex(columns=COLUMNS, fill_value="")
     return table.astype({"wavelength": "int64", "bytes": "int64"})

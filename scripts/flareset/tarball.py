@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flareset.archive import Fetched
-from flareset.errors import TransferError, VerificationError
+from flareset.errors import ProcessingError, TransferError, VerificationError
 
 _BLOCK = 512
 T = TypeVar("T")
@@ -70,7 +70,10 @@ class Tarball:
             found_there = check(part)
         except VerificationError as error:
             part.write_bytes(b"")
-            raise TransferError(f"{error} ({where})", tries=1) from None
+            other = isinstance(error, ProcessingError)
+            raise TransferError(
+                f"{error} ({where})", permanent=other, mismatch=other, tries=1
+            ) from None
         with open(part, "rb+") as file:
             digest = file_digest(file, "sha256").hexdigest()
         return Fetched(found_there, digest, member.size, 1)

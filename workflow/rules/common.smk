@@ -77,8 +77,7 @@ def every_job(pattern):
 
 
 def of_state(*states):
-    """The jobs in one of the states of `CAMPAIGN.states`, found when a job asks: it looks for
-    saved pages and listings."""
+    """The jobs in one of these states, found when a job asks: it looks for saved pages."""
 
     def of_target(wildcards):
         return [f"{event}/{wave}" for event, wave in CAMPAIGN.jobs_in(states)]
