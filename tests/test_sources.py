@@ -17,6 +17,7 @@ import yaml
 from astropy.io import fits
 from conftest import EUV, ROOT, Project, in_process
 
+from flareset.errors import ExportError, IncompleteError
 from flareset.recordset import window_recordset
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn
@@ -625,3 +626,69 @@ def test_what_one_server_gave_is_nothing_to_another(
     assert (len(server.created), len(other.created)) == (2, 2)
     # Made-up images never stand among those of the real archive.
     assert {path.name for path in project.path("store").iterdir() if path.is_dir()} == {"local"}
+
+
+ONE = "\n".join(PLACED.splitlines()[:2]) + "\n"
+
+
+def test_the_next_in_the_draw_is_taken_where_all_of_a_round_are_gone(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(
+        sample={"per_minute": 1, "pre": 1, "post": 1}, completeness={"allow_missing": 99}
+    )
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    drawn = {row["filename"] for row in project.table("results/data_selection/images.csv")}
+    gone = "|".join(re.escape(name) for name in drawn)
+    for fetch in ("sampled", "all"):
+        other = Project(project.folder / fetch)
+        other.config = {**project.config, "fetch": fetch}
+        other.configure()
+        other.events(ONE)
+        server.faults[:] = [Fault("status", gone, code=403)]
+        in_process(other, monkeypatch)
+        names = {row["filename"] for row in other.table("results/data_selection/images.csv")}
+        assert len(names) == len(drawn) == 7
+        assert not names & drawn
+
+
+def test_a_part_of_a_tar_is_kept_for_the_next_run(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(
+        Fault("cut", r"\.tar$", times=2), Fault("status", r"\.tar$", skip=2),
+        export={"method": "url-tar"}, fetch="all", archive={"patience": "2s"},
+    )  # fmt: skip
+    project.events(ONE)
+    with pytest.raises(IncompleteError, match="its tar: HTTP 503"):
+        in_process(project, monkeypatch)
+    (part,) = project.path("store").rglob("*.tar.part")
+    arrived = part.stat().st_size
+    assert arrived > 100_000
+    server.faults.clear()
+    project.run()
+    assert [text for text in server.ranges if text][-1] == f"bytes={arrived}-"
+
+
+def test_a_row_that_asks_for_another_channel_is_refused(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site()
+    head, row, _ = PLACED.splitlines()
+    wanted = "aia.lev1_euv_12s[2014-01-07T18:00:48Z/733s][193]"
+    project.events(f'{head},recordset\n{row},"{wanted}"\n')
+    with pytest.raises(ExportError, match=r"its recordset asks for \[193\], not for 131"):
+        in_process(project, monkeypatch)
+    assert server.created == []
+
+
+def test_spikes_beside_the_images_as_stored(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = site(export={"method": "url_quick", "protocol": "as-is"})
+    head, row, _ = PLACED.splitlines()
+    wanted = "aia.lev1_euv_12s[2014-01-07T18:00:48Z/733s][131]{image,spikes}"
+    project.events(f'{head},recordset\n{row},"{wanted}"\n')
+    in_process(project, monkeypatch)
+    assert len(project.table("results/data_selection/images.csv")) == 15
