@@ -101,7 +101,7 @@ def test_exports_that_cannot_be(export: dict[str, object], sentence: str) -> Non
         {"method": "url_quick", "protocol": "AS-IS", "processing": [{"no_op": None}]},
         {"method": "url-tar", "protocol": "FITS,**NONE**", "processing": [{"rebin": {}}]},
         {"protocol": "mp4,CT=aia_131.lut,scaling=LOG,size=2"},
-        {"filename_format": "aia.{T_REC:A1,TAI}.{WAVELNTH}.{#:%05d}.noproj.{segment}"},
+        {"filename_format": "aia.{T_REC:A1,TAI}.{WAVELNTH}.noproj.{segment}"},
         {"filename_format": "{seriesname}.{recnum:%lld}.{segment}"},
     ],
 )
@@ -140,6 +140,7 @@ def test_every_key_is_in_the_manual() -> None:
     ("export", "message"),
     [
         ({"filename_format": "x.{segment}"}, "all files would have one name"),
+        ({"filename_format": "{T_REC:A}.{#:%05d}.{segment}"}, "{#} counts anew in each export"),
         ({"protocol": "JPEG,scaling=MINMAXGIVEN"}, "needs ,min= and ,max="),
         ({"processing": ["im_patch"]}, "is no step; write its settings behind it"),
         ({"processing": [{"no_op": {}, "rebin": {}}]}, "no_op, rebin are steps of their own"),
