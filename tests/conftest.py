@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -20,7 +21,9 @@ import pytest
 import yaml
 
 from flareset.campaign import Campaign
+from flareset.connections import Connections
 from flareset.events import Event, read_events
+from flareset.fitscheck import Asked, ImageCheck
 from flareset.recordset import window_recordset
 from flareset.series import SERIES
 from flareset.standin.server import StandIn, running
@@ -53,6 +56,13 @@ def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets another where processes share their connections."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real artefacts; the test is skipped where it is missing, but never in CI."""
@@ -76,6 +86,17 @@ def serve() -> Iterator[Callable[..., StandIn]]:
 def project(tmp_path: Path) -> Project:
     """A small campaign of two flares against the stand-in."""
     return Project(tmp_path)
+
+
+def check_image(path: Path, asked: Asked) -> dict[str, Any]:
+    """The keywords of an image file that is there; VerificationError as ImageCheck raises it."""
+    return ImageCheck(asked, path).finish(path).keywords
+
+
+def connected(url: str, folder: Path, **options: Any) -> Connections:
+    """Two connections to a server; those who share `folder` share them."""
+    usual = {"most": 2, "patience": 1.0, "say": print, "folder": folder}
+    return Connections(url, **{**usual, **options})
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 import requests
+from conftest import connected
 
 from flareset.answers import Answer
 from flareset.errors import ExportError
@@ -48,8 +49,17 @@ class Client:
         self.said: list[str] = []
         self.slept: list[float] = []
         self.kill_at = kill_at
-        patience = Patience(600, clock=world.clock, sleep=self.sleep, jitter=lambda: 0.5)
-        self.jsoc = Jsoc(world.server.cgi_url, EMAIL, patience=patience, log=self.said.append)
+        url = world.server.cgi_url
+        connections = connected(
+            url,
+            world.folder / "meet",
+            patience=600,
+            say=self.said.append,
+            clock=world.clock,
+            sleep=self.sleep,
+            jitter=lambda: 0.5,
+        )
+        self.jsoc = Jsoc(url, EMAIL, connections=connections, log=self.said.append)
         self.exporter = Exporter(
             self.jsoc,
             world.folder / "requests",
@@ -380,8 +390,12 @@ def test_waiting_has_an_end_and_goes_on_later(world: Callable[..., World]) -> No
 )
 def test_addresses(world: Callable[..., World], email: str, message: str) -> None:
     here = world()
-    patience = Patience(1)
-    client = Jsoc(here.server.cgi_url, email, patience=patience, log=print)
+    client = Jsoc(
+        here.server.cgi_url,
+        email,
+        connections=connected(here.server.cgi_url, here.folder),
+        log=print,
+    )
     with pytest.raises(ExportError) as error:
         client.check_address()
     assert message in str(error.value)
@@ -389,17 +403,21 @@ def test_addresses(world: Callable[..., World], email: str, message: str) -> Non
     assert all(form.get("checkonly") == "1" for _, form in here.server.calls)
 
 
-def test_no_server_at_all() -> None:
+def test_no_server_at_all(tmp_path: Path) -> None:
     slept: list[float] = []
-    patience = Patience(20, clock=lambda: sum(slept), sleep=slept.append)
-    client = Jsoc("http://127.0.0.1:9/ajax/", EMAIL, patience=patience, log=print)
+    url = "http://127.0.0.1:9/ajax/"
+    connections = connected(
+        url, tmp_path, patience=20, clock=lambda: 1e9 + sum(slept), sleep=slept.append
+    )
+    client = Jsoc(url, EMAIL, connections=connections, log=print)
     with pytest.raises(ExportError, match="no connection"):
         client.status("JSOC_20140107_123")
     assert 5 < sum(slept) <= 20
 
 
-def test_the_address_is_masked_in_every_spelling() -> None:
-    client = Jsoc("http://127.0.0.1:9/", EMAIL, patience=Patience(1), log=print)
+def test_the_address_is_masked_in_every_spelling(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/"
+    client = Jsoc(url, EMAIL, connections=connected(url, tmp_path), log=print)
     once = requests.utils.quote(EMAIL, safe="")
     twice = requests.utils.quote(once, safe="")
     text = f"User {EMAIL} and {EMAIL.upper()} at ?notify={once}&again={twice}"
@@ -451,7 +469,7 @@ def test_a_request_is_sent_again_where_the_same_host_wants_it(
     Thread(target=old.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{old.server_port}/cgi-bin/ajax/"
-        client = Jsoc(url, EMAIL, patience=Patience(1), log=print)
+        client = Jsoc(url, EMAIL, connections=connected(url, here.folder), log=print)
         if host == "127.0.0.1":
             assert client.submit(ORDER.form(0)).status == 2
             assert len(here.created) == 1

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from conftest import check_image
 
 from flareset import geometry
-from flareset.fitscheck import Asked, check_image
+from flareset.fitscheck import Asked
 from flareset.processing import Step, check_processed, parse_process
 from flareset.standin.frames import Frame, Frames
 

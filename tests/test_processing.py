@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
+from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from flareset import geometry
 from flareset.config import check_config
 from flareset.errors import ConfigError, ExportError, VerificationError
 from flareset.events import Event
-from flareset.fitscheck import Asked, check_image
+from flareset.fitscheck import Asked
 from flareset.processing import (
     Region,
     Step,

@@ -6,9 +6,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import connected
 
 from flareset.archive import Archive
 from flareset.errors import TransferError
+from flareset.proof import AtEnd
+
+
+def CONTENT(_: Path) -> AtEnd[bytes]:
+    return AtEnd(Path.read_bytes)
+
+
+def content(_: Path) -> AtEnd[bytes]:
+    return AtEnd(Path.read_bytes)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -36,17 +46,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def archive() -> Iterator[Archive]:
+def archive(tmp_path: Path) -> Iterator[Archive]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield Archive(
-        f"http://127.0.0.1:{server.server_port}",
-        ["jsoc1.stanford.edu"],
-        connections=1,
-        patience=9,
-        max_file_size=100,
-    )
+    url = f"http://127.0.0.1:{server.server_port}"
+    connections = connected(url, tmp_path / "meet")
+    yield Archive(url, ["jsoc1.stanford.edu"], connections=connections, max_file_size=100)
+    connections.rest()
     server.shutdown()
     server.server_close()
 
@@ -62,10 +69,10 @@ def archive() -> Iterator[Archive]:
 )
 def test_refused(archive: Archive, tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(TransferError, match=message):
-        archive.fetch(f"https://jsoc1.stanford.edu{path}", tmp_path / "part", lambda p: p)
+        archive.fetch(f"https://jsoc1.stanford.edu{path}", tmp_path / "part", content)
 
 
 def test_followed_on_the_same_server(archive: Archive, tmp_path: Path) -> None:
-    got = archive.fetch("https://jsoc1.stanford.edu/here", tmp_path / "part", Path.read_bytes)
+    got = archive.fetch("https://jsoc1.stanford.edu/here", tmp_path / "part", content)
     assert got.found == b"hello"
     assert got.tries == 1

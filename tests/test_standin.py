@@ -1,7 +1,11 @@
+import gzip
 import io
+import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+import urllib3
 from astropy.io import fits
-from conftest import ROOT
+from conftest import ROOT, check_image
 from PIL import Image
 
-from flareset.errors import ListingError
+from flareset.errors import ListingError, VerificationError
 from flareset.events import Flare
-from flareset.fitscheck import Asked, check_image
+from flareset.fitscheck import Asked
 from flareset.series import SERIES
 from flareset.standin import catalogue, pictures
 from flareset.standin.frames import Frame, Frames
@@ -298,6 +303,171 @@ def test_over_http(serve: Callable[..., StandIn]) -> None:
     session.close()
 
 
+FOLDER = "/SUM1/D1/S00000"
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as made:
+        made.trust_env = False
+        made.headers["Accept-Encoding"] = "identity"
+        yield made
+
+
+def exported_tar(session: requests.Session, server: StandIn) -> str:
+    """The URL of the tar of an export of three images."""
+    asked = {
+        "op": "exp_request", "ds": "aia.lev1_euv_12s[2014-01-07T15:00:00Z/36s][131]{image}",
+        "method": "url-tar", "protocol": "fits", "notify": "jane.doe@example.org",
+        "filenamefmt": "{seriesname}.{T_REC:A}.{WAVELNTH}.{segment}",
+    }  # fmt: skip
+    requestid = session.post(server.cgi_url + "jsoc_fetch", data=asked).json()["requestid"]
+    status = {"op": "exp_status", "requestid": requestid}
+    return server.url + session.get(server.cgi_url + "jsoc_fetch", params=status).json()["tarfile"]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["single", "tar"])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("padded", lambda whole: b"<!DOCTYPE" + bytes(len(whole) - 9)),
+        ("trailing", lambda whole: whole + b"?" * 5000),
+        ("longer", lambda whole: whole),
+        ("empty", lambda _: b""),
+    ],
+)
+def test_faulty_bodies(
+    serve: Callable[..., StandIn],
+    session: requests.Session,
+    packed: bool,
+    kind: str,
+    expected: Callable[[bytes], bytes],
+) -> None:
+    server = serve(delay=0)
+    url = exported_tar(session, server) if packed else f"{server.url}{FOLDER}/{NAME}"
+    wanted = expected(session.get(url).content)
+    server.faults.append(Fault(kind))
+    answer = session.get(url)
+    assert answer.status_code == 200
+    assert int(answer.headers["Content-Length"]) == len(answer.content) == len(wanted)
+    assert (answer.content[:9], answer.content[-500:]) == (wanted[:9], wanted[-500:])
+
+
+@pytest.mark.parametrize("kind", ["flip", "card", "other", "spikes", "changed", "changed_silent"])
+def test_faulty_files(
+    serve: Callable[..., StandIn], session: requests.Session, tmp_path: Path, kind: str
+) -> None:
+    server = serve(delay=0)
+    url = f"{server.url}{FOLDER}/{NAME}"
+    whole = session.get(url)
+    server.faults.append(Fault(kind))
+    faulty = session.get(url)
+    assert faulty.content != whole.content
+    path = tmp_path / "x.fits"
+    path.write_bytes(faulty.content)
+    wrong = {
+        "flip": "DATASUM of HDU 1",
+        "card": "CHECKSUM of HDU 1",
+        "other": "it is another record",
+        "spikes": "it holds no image",
+    }
+    fits_checks(path, wrong.get(kind, ""))
+    validators = [(r.headers["ETag"], r.headers["Last-Modified"]) for r in (whole, faulty)]
+    assert (validators[0] == validators[1]) == (kind != "changed")
+    if kind.startswith("changed"):
+        part = {"Range": "bytes=5000-", "If-Range": whole.headers["ETag"]}
+        answer = session.get(url, headers=part)
+        rest = (200, faulty.content) if kind == "changed" else (206, faulty.content[5000:])
+        assert (answer.status_code, answer.content) == rest
+
+
+def members(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar if m.name.endswith(".fits")}
+
+
+@pytest.mark.parametrize("kind", ["flip", "card", "other", "spikes", "changed", "changed_silent"])
+def test_faulty_members(
+    serve: Callable[..., StandIn], session: requests.Session, kind: str
+) -> None:
+    server = serve(delay=0)
+    url = exported_tar(session, server)
+    whole = members(session.get(url).content)
+    names = [*whole]
+    assert len(names) == 3
+    for pattern, struck in ((r"\.tar$", names[1]), (names[2][2:], names[2])):
+        server.faults[:] = [Fault(kind, pattern)]
+        faulty = members(session.get(url).content)
+        assert [*faulty] == names
+        different = [name for name in names if faulty[name] != whole[name]]
+        assert different == (names if kind.startswith("changed") else [struck])
+    server.faults.clear()
+    assert members(session.get(url).content) == whole
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["single", "tar"])
+def test_endless_and_slow_bodies(
+    serve: Callable[..., StandIn], session: requests.Session, packed: bool
+) -> None:
+    server = serve(delay=0)
+    url = exported_tar(session, server) if packed else f"{server.url}{FOLDER}/{NAME}"
+    whole = session.get(url).content
+    server.faults.append(Fault("big"))
+    with session.get(url, stream=True) as answer:
+        assert answer.headers["Content-Length"] == str(2**40)
+        assert answer.raw.read(len(whole) + 10**7) == whole + bytes(10**7)
+    server.faults[:] = [Fault("big_unannounced")]
+    with session.get(url, stream=True) as answer:
+        assert "Content-Length" not in answer.headers
+        assert answer.raw.read(len(whole) + 10**7) == whole + bytes(10**7)
+    server.faults[:] = [Fault("stall_body", seconds=60)]
+    with session.get(url, stream=True, timeout=0.5) as answer:
+        assert answer.headers["Content-Length"] == str(len(whole))
+        half = len(whole) // 2
+        assert answer.raw.read(half) == whole[:half]
+        with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+            answer.raw.read(1)
+    server.faults[:] = [Fault("trickle", seconds=0.02)]
+    with session.get(url, stream=True, timeout=60) as answer:
+        pieces = [answer.raw.read1(1000) for _ in range(3)]
+        assert whole.startswith(b"".join(pieces))
+        assert all(0 < len(piece) < 200 for piece in pieces)
+
+
+def test_more_bytes_than_announced(serve: Callable[..., StandIn]) -> None:
+    server = serve(faults=[Fault("longer")])
+    with socket.create_connection(server.server_address) as connection:
+        connection.sendall(f"GET {FOLDER}/{NAME} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with connection.makefile("rb") as answer:
+            header, _, body = answer.read().partition(b"\r\n\r\n")
+    length = int(re.search(rb"Content-Length: (\d+)", header)[1])
+    assert body[length:] == b"?" * 5000
+
+
+def test_redirects_and_gzip(serve: Callable[..., StandIn], session: requests.Session) -> None:
+    server = serve()
+    url = f"{server.url}{FOLDER}/{NAME}"
+    whole = session.get(url).content
+    for text, location in (("file:///etc/passwd", "file:///etc/passwd"), ("", f"{FOLDER}/{NAME}")):
+        server.faults[:] = [Fault("redirect", text=text)]
+        answer = session.get(url, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (302, location)
+    server.faults[:] = [Fault("gzip")]
+    with session.get(url, stream=True) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(answer.raw.read(decode_content=False)) == whole
+
+
+def fits_checks(path: Path, wrong: str) -> None:
+    """A file of NAME is the image, or is refused for a reason."""
+    asked = Asked("r", Frame.of(NAME).t_rec, 131, "image", Frame.of(NAME).time)
+    if not wrong:
+        check_image(path, asked)
+        return
+    with pytest.raises(VerificationError, match=wrong):
+        check_image(path, asked)
+
+
 def by_hand(*args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts/standin.py"), *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -310,3 +480,12 @@ def test_by_hand() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: --fault nonsense:x: write KIND:PATTERN")
     assert "must be from 128 to 4096" in by_hand("--frame-size", "5000").stderr
+
+
+def test_a_reset_is_one(serve: Callable[..., StandIn]) -> None:
+    server = serve(faults=[Fault("reset")])
+    name = "aia.lev1_euv_12s.2014-01-07T180112Z.131.image_lev1.fits"
+    with socket.create_connection(("127.0.0.1", server.server_port)) as client:
+        client.sendall(f"GET /SUM1/D1/S00000/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            client.recv(1 << 24, socket.MSG_WAITALL)

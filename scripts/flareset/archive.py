@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import random
 from typing import Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
+from flareset.connections import Connections
+from flareset.durable import boot_id, storing, sync, write_all, write_json
 from flareset.errors import (
     FlaresetError,
     ProcessingError,
-    StoreError,
     TransferError,
     VerificationError,
 )
-from flareset.hosts import is_local
-from flareset.jsoc import USER_AGENT
-from flareset.patience import Patience, retry_after
+from flareset.patience import backoff, retry_after
+from flareset.proof import Begin, Check
 
-_CHUNK = 1 << 18
-_TIMEOUT = (10.0, 60.0)
+_CHUNK = 1 << 20
+_CONNECT = 10.0
+# A connection that gives less (bytes/s) is as good as one that stands still.
+_SLOWEST = 1000
+# What a power loss may cost of a file that is under way (bytes).
+_SYNCED_EVERY = 64 << 20
 _MOST_REDIRECTS = 5
 _MOST_BAD_CONTENT = 3
 _MOST_TRIES = 8
@@ -46,10 +50,9 @@ class Stopped(FlaresetError):
 
 @dataclass(frozen=True)
 class Fetched(Generic[T]):
-    """A file that arrived: what its check found, its sha256, bytes and the number of tries."""
+    """A file that arrived: what its check found, its bytes and the number of tries."""
 
     found: T
-    sha256: str
     bytes: int
     tries: int
 
@@ -57,8 +60,9 @@ class Fetched(Generic[T]):
 class Archive:
     """GET with allowed hosts, a size cap, resume, and retries with back-off.
 
-    `patience` (seconds) is how long the archive may fail at everything before a file is given up;
-    `clock`, `sleep` and `jitter` are passed in by tests.
+    `stall` (seconds) is how long a connection may give nothing, or next to nothing; `arrived` is
+    told of bytes as they come. `connections` bear the failures of the archive as a whole. `sleep`
+    and `jitter` (0 to 1) are passed in by tests.
     """
 
     def __init__(
@@ -66,141 +70,156 @@ class Archive:
         data_url: str,
         hosts: list[str],
         *,
-        connections: int,
-        patience: float,
+        connections: Connections,
         max_file_size: int,
-        clock: Callable[[], float] = time.monotonic,
+        stall: float = 60.0,
+        arrived: Callable[[int], object] = lambda _: None,
         sleep: Callable[[float], object] | None = None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random,
     ) -> None:
         self.data_url = data_url
         self.hosts = [host.lower() for host in hosts]
+        self.connections = connections
         self.max_file_size = max_file_size
         self.stopping = threading.Event()
-        self._patience = Patience(
-            patience, clock=clock, sleep=sleep or self.stopping.wait, jitter=jitter
-        )
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections, max_retries=0)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
-        # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = not is_local(data_url)
+        self._stall = stall
+        self._arrived = arrived
+        self._sleep = sleep or self.stopping.wait
+        self._jitter = jitter
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
         return self.data_url.rstrip("/") + urlsplit(link).path
 
-    def fetch(
-        self, link: str, part: Path, check: Callable[[Path], T], largest: int = 0
-    ) -> Fetched[T]:
-        """Bring a listed file into `part` and `check` it, trying again while that can help.
+    def fetch(self, link: str, part: Path, check: Begin[T], largest: int = 0) -> Fetched[T]:
+        """Bring a listed file into `part`, proven and synced, trying again while that can help.
 
         `largest` (bytes) stands in for the archive's cap. A try that got further than any before it
-        does not count as failed. Raises TransferError with the last reason and the number of tries.
+        does not count as failed, nor does one while the archive is down. Raises TransferError with
+        the last reason and the number of tries.
         """
         url = self.url_of(link)
-        largest = largest or self.max_file_size
+        under_way = _Part(part, url)
         tries = failed = bad = reached = 0
         while True:
             tries += 1
             failed += 1
+            begun = time.monotonic()
             try:
-                digest, size = self._transfer(url, part, largest)
-                found = check(part)
+                # The connection is free for another file before this one is proven and synced.
+                with self.connections.lease() as session:
+                    begun = time.monotonic()
+                    proving, size = self._transfer(
+                        session, under_way, check, largest or self.max_file_size
+                    )
+                found = proving.finish(part)
+                with storing(part):
+                    sync(part)
             except VerificationError as error:
-                # Not removed: the claim of the part is a lock on this very file.
-                os.truncate(part, 0)
-                _note_of(part).unlink(missing_ok=True)
+                under_way.throw_away()
                 bad += 1
                 mismatch = isinstance(error, ProcessingError)
                 useless = bad >= _MOST_BAD_CONTENT or mismatch
                 problem = TransferError(str(error), permanent=useless, mismatch=mismatch)
             except TransferError as error:
                 problem = error
-                if _resumable(part, _note_of(part), url)[0] > reached:
-                    reached, failed = part.stat().st_size, 1
-                    self._patience.succeeded()
+                have = under_way.there()[0]
+                if not have:
+                    under_way.forget()
+                gained, reached = have - reached, max(have, reached)
+                if gained > _SLOWEST * (time.monotonic() - begun):
+                    failed = 1
+                elif error.unavailable and self.connections.down:
+                    failed -= 1
             else:
-                _note_of(part).unlink(missing_ok=True)
-                self._patience.succeeded()
-                return Fetched(found, digest, size, tries)
-            pause = self._patience.pause(failed, problem.retry_after)
-            if problem.permanent or failed >= _MOST_TRIES or pause is None:
-                times = f"{tries} {'tries' if tries > 1 else 'try'}"
-                raise TransferError(
-                    f"{problem} ({times}, {url})",
-                    permanent=problem.permanent,
-                    gone=problem.gone,
-                    mismatch=problem.mismatch,
-                    tries=tries,
-                )
-            self._patience.sleep(pause)
+                under_way.forget()
+                return Fetched(found, size, tries)
+            if problem.permanent or failed >= _MOST_TRIES:
+                raise _final(problem, tries, url)
+            if not problem.unavailable:
+                self._sleep(backoff(failed, self._jitter()))
             self._stop_here()
 
     def _stop_here(self) -> None:
         if self.stopping.is_set():
             raise Stopped("stopped")
 
-    def _transfer(self, url: str, part: Path, largest: int) -> tuple[str, int]:
-        """The sha256 and size of a file brought into `part`, going on where an earlier try ended.
+    def _transfer(
+        self, session: requests.Session, part: _Part, check: Begin[T], largest: int
+    ) -> tuple[Check[T], int]:
+        """The begun check and the size of a file that has come, going on where an earlier try
+        ended.
 
         Only a part that the server can vouch for (ETag or Last-Modified) is gone on with.
         """
-        note = _note_of(part)
-        have, validator = _resumable(part, note, url)
+        self._stop_here()
+        have, validator = part.there()
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
+        size, answered = have, False
         try:
-            with self._get(url, headers) as response:
+            with self._get(session, part.url, headers) as response:
+                answered = True
                 if response.status_code == 416 and have:
                     if response.headers.get("Content-Range", "") == f"bytes */{have}":
-                        return _digest_of(part).hexdigest(), have  # it was whole already
+                        return check(part.path), have  # it was whole already
                     # The file has shrunk: begin again.
-                    note.unlink(missing_ok=True)
+                    part.forget()
                     raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
-                if have and not _continues(response, have):
-                    have = 0
+                if have and response.status_code == 200:
+                    size = have = 0  # it comes whole, from its start
+                elif have and (why := _mismatch(response, have, validator)):
+                    part.forget()
+                    raise TransferError(why)
                 if response.status_code == 206 and not have:
                     raise TransferError("the server sent a part that was not asked for")
                 length = _length(response)
                 if length is not None and have + length > largest:
                     raise _too_large(have + length, largest)
-                digest = _digest_of(part) if have else hashlib.sha256()
-                if not have:
-                    _write_note(note, url, response)
-                size = self._receive(response, part, have, digest, largest)
+                with part.opened(response, have) as write:
+                    proving = check(part.path)
+                    for chunk in self._chunks(response):
+                        size += len(chunk)
+                        if size > largest:
+                            part.throw_away()
+                            raise _too_large(size, largest)
+                        if size == len(chunk):
+                            _no_page(chunk)
+                        write(chunk)
+                        proving.feed(chunk)
                 if length is not None and size - have != length:
                     raise TransferError(f"{size - have} of {length} announced bytes came")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise TransferError(f"the connection failed: {_root_cause(error)}") from None
-        return digest.hexdigest(), size
+            # Where an answer began, the archive works: it is this file, or this connection.
+            raise TransferError(
+                f"the connection failed: {_root_cause(error)}", unavailable=not answered
+            ) from None
+        return proving, size
 
-    def _receive(
-        self,
-        response: requests.Response,
-        part: Path,
-        have: int,
-        digest: hashlib._Hash,
-        largest: int,
-    ) -> int:
-        size = have
-        with open(part, "ab" if have else "wb") as out:
-            for chunk in response.raw.stream(_CHUNK, decode_content=True):
-                size += len(chunk)
-                if size > largest:
-                    raise _too_large(size, largest)
-                _storing(part, lambda chunk=chunk: out.write(chunk))
-                digest.update(chunk)
-                self._stop_here()
-            _storing(part, lambda: (out.flush(), os.fsync(out.fileno())))
-        return size
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """The bytes of an answer's body, as they come; TransferError where they but trickle."""
+        begun, size = time.monotonic(), 0
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            self._stop_here()
+            self._arrived(len(chunk))
+            yield chunk
+            size += len(chunk)
+            passed = time.monotonic() - begun
+            if passed >= self._stall:
+                if size < _SLOWEST * passed:
+                    raise TransferError(f"the connection trickles: {size} bytes in {passed:.0f} s")
+                begun, size = time.monotonic(), 0
 
-    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _get(
+        self, session: requests.Session, url: str, headers: dict[str, str]
+    ) -> requests.Response:
         """The answer to a GET, after redirects within the allowed hosts."""
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self._session.get(
-                url, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False
+            response = session.get(
+                url,
+                headers=headers,
+                stream=True,
+                timeout=(_CONNECT, self._stall),
+                allow_redirects=False,
             )
             if response.status_code not in _REDIRECTS:
                 return self._accepted(response)
@@ -228,12 +247,93 @@ class Archive:
         if status in (200, 206) or (status == 416 and "Range" in response.request.headers):
             return response
         response.close()
+        permanent = status in _PERMANENT
         raise TransferError(
             f"HTTP {status} {response.reason}",
-            permanent=status in _PERMANENT,
+            permanent=permanent,
             gone=status in (404, 410),
+            unavailable=not permanent,
             retry_after=retry_after(response.headers.get("Retry-After", "")),
         )
+
+
+class _Part:
+    """A file under way, and beside it a note: from where it comes, what vouches for it, and how
+    much of it a power loss cannot take."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self.url = url
+        self._note = path.with_name(f"{path.name}.json")
+        self._synced = 0
+
+    def there(self) -> tuple[int, str]:
+        """Bytes that can be gone on with and what vouches for them; (0, "") where there are none.
+
+        What may have been lost with the power is cut off.
+        """
+        try:
+            note = json.loads(self._note.read_text())
+            size = self.path.stat().st_size
+            if note["url"] != self.url:
+                return 0, ""
+            self._synced = note["synced"]
+            kept = size if note["boot"] == boot_id() != "" else min(size, self._synced)
+            if kept < size:
+                os.truncate(self.path, kept)
+            return kept, note["validator"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, ""
+
+    @contextmanager
+    def opened(self, response: requests.Response, have: int) -> Iterator[Callable[[bytes], None]]:
+        """A function that writes the next bytes of an answer, behind the `have` first ones."""
+        validator = _validator(response)
+        if not have:
+            self._synced = 0
+            self.throw_away()
+        if validator:
+            with storing(self._note):
+                self._note.write_text(json.dumps(self._facts(validator)))
+        # Not buffered: nothing is left to be written on the way out of a full disk.
+        with open(self.path, "ab", buffering=0) as out:
+
+            def write(chunk: bytes) -> None:
+                with storing(self.path):
+                    write_all(out, chunk)
+                    if validator and out.tell() - self._synced >= _SYNCED_EVERY:
+                        os.fsync(out.fileno())
+                        self._synced = out.tell()
+                        write_json(self._note, self._facts(validator))
+
+            yield write
+
+    def _facts(self, validator: str) -> dict[str, str | int]:
+        boot = {"boot": boot_id(), "synced": self._synced}
+        return {"url": self.url, "validator": validator, **boot}
+
+    def forget(self) -> None:
+        """Nothing is to be gone on with."""
+        self._note.unlink(missing_ok=True)
+
+    def throw_away(self) -> None:
+        """Begin again; the file itself stays, since its claim is a lock on it."""
+        self.forget()
+        with open(self.path, "wb"):
+            pass
+
+
+def _final(problem: TransferError, tries: int, url: str) -> TransferError:
+    """What is said of a file that is given up."""
+    times = f"{tries} {'tries' if tries > 1 else 'try'}"
+    return TransferError(
+        str(problem) if problem.down else f"{problem} ({times}, {url})",
+        permanent=problem.permanent,
+        gone=problem.gone,
+        mismatch=problem.mismatch,
+        down=problem.down,
+        tries=tries - problem.down,
+    )
 
 
 def _too_large(size: int, largest: int) -> TransferError:
@@ -242,40 +342,32 @@ def _too_large(size: int, largest: int) -> TransferError:
     )
 
 
-def _note_of(part: Path) -> Path:
-    """Where a part's URL and validator are written down."""
-    return part.with_name(part.name + ".json")
+def _no_page(start: bytes) -> None:
+    """TransferError where a page came in place of a file: so speaks a server that is in trouble."""
+    if start.lstrip(b"\0 \r\n\t")[:1] == b"<":
+        raise TransferError(f"it is an HTML page: it begins with {start[:24]!r}", unavailable=True)
 
 
-def _resumable(part: Path, note: Path, url: str) -> tuple[int, str]:
-    """Bytes that can be gone on with and what vouches for them; (0, "") where there are none."""
-    try:
-        begun = json.loads(note.read_text())
-        have = part.stat().st_size
-    except (OSError, ValueError):
-        return 0, ""
-    if begun.get("url") != url or not begun.get("validator"):
-        return 0, ""
-    return have, begun["validator"]
-
-
-def _write_note(note: Path, url: str, response: requests.Response) -> None:
+def _validator(response: requests.Response) -> str:
+    """What tells that a file is still the same; empty where a part cannot be gone on with."""
     etag = response.headers.get("ETag", "")
-    strong = etag if etag and not etag.startswith("W/") else ""
-    validator = strong or response.headers.get("Last-Modified", "")
-    if validator and not response.headers.get("Content-Encoding"):
-        _storing(note, lambda: note.write_text(json.dumps({"url": url, "validator": validator})))
-    else:
-        note.unlink(missing_ok=True)
+    strong = "" if etag.startswith("W/") else etag
+    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+    return "" if encoded else strong or response.headers.get("Last-Modified", "")
 
 
-def _continues(response: requests.Response, have: int) -> bool:
-    """Whether an answer goes on at byte `have`; 200 means the whole file from the start."""
-    if response.status_code == 200:
-        return False
-    if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        return True
-    raise TransferError(f"the server sent {response.headers.get('Content-Range')!r} from {have}")
+def _mismatch(response: requests.Response, have: int, validator: str) -> str:
+    """Why an answer does not go on with the same file at byte `have`; empty where it does.
+
+    A server may send a part of what is now another file, in spite of If-Range.
+    """
+    place = response.headers.get("Content-Range", "")
+    names = {"ETag", "Last-Modified"} & set(response.headers)
+    known = {response.headers[name] for name in names}
+    if place.startswith(f"bytes {have}-") and (validator in known or not known):
+        return ""
+    which = ", ".join(sorted(known))
+    return f"the server sent {place!r} ({which}), asked was from byte {have} of {validator}"
 
 
 def _length(response: requests.Response) -> int | None:
@@ -284,20 +376,6 @@ def _length(response: requests.Response) -> int | None:
     if response.headers.get("Content-Encoding", "identity") != "identity" or not text.isdigit():
         return None
     return int(text)
-
-
-def _digest_of(part: Path) -> hashlib._Hash:
-    with open(part, "rb") as file:
-        return hashlib.file_digest(file, "sha256")
-
-
-def _storing(path: Path, write: Callable[[], object]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise StoreError(
-            f"{path.parent}: cannot write: {error.strerror}; make room or choose another store"
-        ) from error
 
 
 def _root_cause(error: BaseException) -> str:

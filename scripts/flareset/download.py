@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -16,23 +14,25 @@ import pandas as pd
 from flareset.archive import Archive, Fetched
 from flareset.asking import Renew
 from flareset.errors import IncompleteError, TransferError
-from flareset.fitscheck import Asked, check_image
+from flareset.fitscheck import Asked, ImageCheck
 from flareset.listing import MOVIE, PICTURE, PageFacts, key_of
 from flareset.manifest import COLUMNS, KEYWORDS
 from flareset.partition import OUTSIDE
 from flareset.picturecheck import check_picture
 from flareset.processing import parse_process
 from flareset.progress import Progress
+from flareset.proof import AtEnd, Begin, Proof
 from flareset.quality import rejected_by
 from flareset.records import quality_of
 from flareset.sample import Quota, choose, draw
 from flareset.series import Series
-from flareset.store import Store
-from flareset.tarball import Tarball, check_tar
+from flareset.store import Store, sha256_of
+from flareset.tarball import Tarball, Tars
 from flareset.times import iso
 
-Check = Callable[[Path], dict[str, Any]]
-Source = Callable[[Any, Path, Check], Fetched]
+Source = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
+# While some files are proven and synced, others have the connections.
+_WORKERS_MORE = 2
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Outcome:
     reason: str
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
-    fetched: int = 0
+    fetched: bool = False
     problem: TransferError | None = None
 
 
@@ -98,12 +98,12 @@ class Downloader:
         self.delivered = delivered
         self.steps = tuple(parse_process(delivered.process)[1])
         self.renew = renew
-        self._tars: dict[str, Path] = {}
-        self._claims = ExitStack()
+        self._tars = Tars(archive, store)
         self.reject = reject
         self.connections = connections
         self.progress = progress
         self.log = log
+        self._said = ""
 
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
         """Yield the outcome of each image (a row of a listing) as it comes."""
@@ -128,58 +128,60 @@ class Downloader:
 
     def _told(self, outcome: Outcome) -> Outcome:
         self.progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
-        if outcome.status == "failed":
+        if outcome.status == "failed" and outcome.reason != self._said:
+            self._said = outcome.reason
             self.log(f"{outcome.row.filename}: {outcome.reason}")
         return outcome
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let go of the tars. One that arrived whole is removed, since all that was wanted of it
-        is unpacked; the others are gone on with by the next run."""
-        for part in self._tars.values() if kind is None else ():
-            if _whole_mark(part).exists():
-                _empty(part)
-        self._claims.close()
-        for folder in {part.parent for part in self._tars.values()}:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+    def __exit__(self, *error: Any) -> None:
+        self.archive.connections.rest()
+        self._tars.__exit__(*error)
 
     def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
         if images.empty:
             return
+        missing = []
+        for row in images.itertuples():
+            path = self._path(row)
+            if (facts := self.store.facts(path, row.record)) is None:
+                missing.append(row.Index)
+            else:
+                yield self._outcome(row, path, facts)
         links = images["url"].str.partition("#")
-        single = images[links[1] == ""]
-        if len(single):
-            yield from self._pool(single, self._from_archive)
+        wanted = images.index.isin(missing)
+        yield from self._pool(images[wanted & (links[1] == "")], self._from_archive)
         for link, rows in images[links[1] != ""].groupby(links[0], sort=False):
-            yield from self._in_tar(str(link), rows)
+            if not (of_tar := rows[rows.index.isin(missing)]).empty:
+                yield from self._in_tar(str(link), of_tar)
+            else:
+                self._tars.leave(str(link))
 
     def _pool(self, images: pd.DataFrame, source: Source) -> Iterator[Outcome]:
-        with ThreadPoolExecutor(self.connections) as pool:
+        if images.empty:
+            return
+        pool = ThreadPoolExecutor(self.connections + _WORKERS_MORE)
+        try:
             jobs = [pool.submit(self._one, row, source) for row in images.itertuples()]
-            try:
-                for job in as_completed(jobs):
-                    yield job.result()
-            except BaseException:
-                self.archive.stopping.set()
-                pool.shutdown(cancel_futures=True)
-                raise
+            for job in as_completed(jobs):
+                yield job.result()
+        except BaseException as error:
+            self.archive.stopping.set()
+            # Who interrupts does not wait for a connection that stalls.
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
+        self.archive.connections.rest()
 
-    def _in_tar(self, link: str, images: pd.DataFrame) -> Iterator[Outcome]:
+    def _in_tar(self, link: str, missing: pd.DataFrame) -> Iterator[Outcome]:
         """The outcomes of a tar's members; a tar with a bad member is fetched once more."""
-        there = [
-            self.store.facts(self._path(row), row.record) is not None for row in images.itertuples()
-        ]
-        missing = images[[not known for known in there]]
-        if len(missing) < len(images):
-            yield from self._pool(images[there], self._from_archive)
         for last in (False, True):
             if missing.empty:
                 return
             try:
-                tarball = self._tar(link)
+                tarball = self._tars.open(link, self.delivered.files)
             except TransferError as error:
                 for row in missing.itertuples():
                     reason = f"its tar: {error}"
@@ -187,7 +189,9 @@ class Downloader:
                     yield Outcome(row, path, "failed", reason, error.tries, problem=error)
                 return
 
-            def source(row: Any, into: Path, check: Check, tar: Tarball = tarball) -> Fetched:
+            def source(
+                row: Any, into: Path, check: Begin[Proof], tar: Tarball = tarball
+            ) -> Fetched[Proof]:
                 return tar.take(urlsplit(row.url).fragment, into, check)
 
             bad = []
@@ -199,27 +203,9 @@ class Downloader:
             missing = missing.loc[bad]
             if bad:
                 self.log(f"{link}: {len(bad)} members are bad; fetching it once more")
-                _empty(tarball.path)
+                self._tars.spoil(link)
 
-    def _tar(self, link: str) -> Tarball:
-        """The whole tar, gone on with where an earlier run ended."""
-        name = PurePosixPath(urlsplit(link).path).name
-        if name not in self._tars:
-            claim = self.store.claim(f"{self.store.folder}/tars/{name}")
-            self._tars[name] = self._claims.enter_context(claim)
-        part, cap = self._tars[name], self.archive.max_file_size
-
-        def check(path: Path) -> None:
-            check_tar(path)
-            _whole_mark(part).write_text(link)
-
-        if not _whole_mark(part).exists() or _whole_mark(part).read_text() != link:
-            self.log(f"fetching {link}")
-            # Beside the files there are the export's own lists and scripts.
-            self.archive.fetch(link, part, check, largest=cap * (self.delivered.files + 10))
-        return Tarball(part, cap)
-
-    def _from_archive(self, row: Any, part: Path, check: Check) -> Fetched:
+    def _from_archive(self, row: Any, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
         return self.archive.fetch(row.url, part, check)
 
     def _path(self, row: Any) -> str:
@@ -227,17 +213,20 @@ class Downloader:
 
     def _one(self, row: Any, source: Source) -> Outcome:
         path = self._path(row)
-        facts = self.store.facts(path, row.record)
-        fetched = 0
-        if facts is None:
-            with self.store.claim(path) as part:
-                facts = self.store.facts(path, row.record)
-                if facts is None:
-                    try:
-                        facts = self._bring(row, path, part, source)
-                    except TransferError as error:
-                        return Outcome(row, path, "failed", str(error), error.tries, problem=error)
-                    fetched = facts["bytes"]
+        with self.store.claim(path) as part:
+            # Another job may have brought it while this one waited.
+            facts = self.store.facts(path, row.record)
+            if fetched := facts is None:
+                try:
+                    facts = self._bring(row, path, part, source)
+                except TransferError as error:
+                    return Outcome(row, path, "failed", str(error), error.tries, problem=error)
+        return self._outcome(row, path, facts, fetched=fetched)
+
+    def _outcome(
+        self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
+    ) -> Outcome:
+        """What became of an image that is in the store."""
         status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
@@ -245,10 +234,10 @@ class Downloader:
         got = source(row, part, self._check_of(row))
         facts = {
             "record": row.record,
-            "sha256": got.sha256,
+            "sha256": got.found.sha256,
             "bytes": got.bytes,
             "tries": got.tries,
-            "keywords": {**got.found, **self._known(row.record)},
+            "keywords": {**got.found.keywords, **self._known(row.record)},
         }
         if requestid := getattr(row, "requestid", "") or self.delivered.requestid:
             facts["requestid"] = requestid
@@ -257,10 +246,16 @@ class Downloader:
         self.store.commit(path, part, facts)
         return facts
 
-    def _check_of(self, row: Any) -> Check:
+    def _check_of(self, row: Any) -> Begin[Proof]:
         """What proves that a row's file is what was asked for."""
         if row.segment in (PICTURE, MOVIE):
-            return lambda file: check_picture(file, PurePosixPath(row.filename).suffix)
+            suffix = PurePosixPath(row.filename).suffix
+
+            def look(file: Path) -> Proof:
+                check_picture(file, suffix)
+                return Proof(sha256_of(file))
+
+            return lambda _: AtEnd(look)
         as_made = self.delivered
         asked = Asked(
             row.record,
@@ -273,7 +268,7 @@ class Downloader:
             self.steps,
             as_made.as_stored,
         )
-        return lambda file: check_image(file, asked)
+        return lambda there: ImageCheck(asked, there)
 
     def _known(self, record: str) -> dict[str, Any]:
         """What JSOC says of a record whose file does not say it."""
@@ -314,9 +309,11 @@ def download_sampled(
     while True:
         chosen = choose(candidates, usable, quota)
         needed = chosen[~tried[chosen.index]]
-        # Where all that came was made otherwise than asked, so is the rest.
-        strange = bool(last) and all(o.problem is not None and o.problem.mismatch for o in last)
-        if needed.empty or strange:
+        # Where all that came was made otherwise than asked, so is the rest; an archive that is
+        # down is asked for no more.
+        problems = [outcome.problem for outcome in last if outcome.problem is not None]
+        strange = bool(last) and len([p for p in problems if p.mismatch]) == len(last)
+        if needed.empty or strange or any(problem.down for problem in problems):
             return _manifest(outcomes)
         last = list(downloader.fetch(needed))
         outcomes += last
@@ -365,7 +362,7 @@ def _text(value: object) -> str:
 def check_complete(
     manifest: pd.DataFrame, allow_missing: int, where: str, lacking: dict[str, str] | None = None
 ) -> None:
-    """Raise IncompleteError, with every file and reason, where too many images failed.
+    """Raise IncompleteError, with every reason, where too many images failed.
 
     `lacking` has the records of the window that were asked for and not exported, with the reason.
     """
@@ -374,22 +371,16 @@ def check_complete(
     missing = len(failed) + len(lacking)
     if missing <= allow_missing:
         return
-    lines = [f"  {row.filename}: {row.reason}" for row in failed.itertuples()]
-    lines += [f"  {record}: {reason}" for record, reason in lacking.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in [*zip(failed["filename"], failed["reason"], strict=True), *lacking.items()]:
+        reasons.setdefault(reason, []).append(name)
+    lines = [
+        f"  {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
+        for reason, names in reasons.items()
+    ]
     raise IncompleteError(
         f"{where}: {missing} of {len(manifest) + len(lacking)} images could not be had"
         f" (completeness.allow_missing is {allow_missing}):\n"
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
     )
-
-
-def _whole_mark(part: Path) -> Path:
-    """Stands beside a part that has arrived whole, and says from where."""
-    return part.with_name(f"{part.name}.whole")
-
-
-def _empty(part: Path) -> None:
-    """Throw away what arrived; not the file itself, which is a lock."""
-    os.truncate(part, 0)
-    _whole_mark(part).unlink(missing_ok=True)

@@ -14,6 +14,8 @@ FlaresetError
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -42,7 +44,8 @@ class TransferError(FlaresetError):
     """A file that the archive did not deliver.
 
     `permanent` where trying again is useless, `gone` where the archive has it no more (404, 410),
-    `mismatch` where it was made otherwise than asked (ProcessingError).
+    `mismatch` where it was made otherwise than asked (ProcessingError), `unavailable` where not the
+    file but the archive fails, `down` where it has done so for longer than archive.patience.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class TransferError(FlaresetError):
         permanent: bool = False,
         gone: bool = False,
         mismatch: bool = False,
+        unavailable: bool = False,
+        down: bool = False,
         retry_after: float = 0.0,
         tries: int = 0,
     ) -> None:
@@ -59,6 +64,8 @@ class TransferError(FlaresetError):
         self.gone = gone
         self.mismatch = mismatch
         self.permanent = permanent
+        self.unavailable = unavailable
+        self.down = down
         self.retry_after = retry_after
         self.tries = tries
 
@@ -81,6 +88,7 @@ class IncompleteError(FlaresetError):
 
 def exit_status(main: Callable[[], None]) -> int:
     """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
     except FlaresetError as error:
@@ -88,5 +96,12 @@ def exit_status(main: Callable[[], None]) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted; run again to go on from here", file=sys.stderr)
-        return 130
+        # Threads may wait for a connection; what they have can be gone on with.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

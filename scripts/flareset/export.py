@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from flareset.answers import Answer, again, request_ids
-from flareset.errors import ExportError, StoreError
+from flareset.durable import make_folder, storing, sync, write_json
+from flareset.errors import ExportError
 from flareset.jsoc import Jsoc
 from flareset.patience import Patience
 from flareset.recordset import Recordset, Times, jsoc_time
@@ -155,7 +155,7 @@ class Exporter:
         self.sleep = sleep
         self.poll = poll
         # JSOC's temporary refusals are answers, which end no patience with its server.
-        self._refusals = Patience(jsoc.patience.limit, clock=clock, sleep=sleep)
+        self._refusals = Patience(jsoc.connections.patience, clock=clock)
 
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
         """The answers that list an order's files, one for each request that it took.
@@ -338,11 +338,9 @@ class Exporter:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the one request that an address may have pending."""
-        try:
-            self.lock.parent.mkdir(parents=True, exist_ok=True)
+        with storing(self.lock):
+            make_folder(self.lock.parent)
             file = open(self.lock, "a")  # noqa: SIM115
-        except OSError as error:
-            raise StoreError(f"{self.lock}: cannot write: {error.strerror}") from error
         with file:
             waited = False
             while True:
@@ -367,16 +365,10 @@ class Exporter:
 
     def _write(self, order: Order, note: dict[str, Any]) -> None:
         path = self._path(order)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(path.name + ".new")
-            with open(new, "w", encoding="utf-8") as out:
-                json.dump({"order": asdict(order), "note": note}, out, indent=1)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(new, path)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot write: {error.strerror}") from error
+        with storing(path):
+            make_folder(path.parent)
+            write_json(path, {"order": asdict(order), "note": note})
+            sync(path.parent)
 
 
 def _failed(note: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def open_downloader(
             exporter = site.exporter(site.jsoc(say), store.root, store.archive, job.series, say)
             renew = renewer(wish, job.records, job.facts, exporter)
         with Downloader(
-            site.archive(),
+            site.archive(say, progress.receive),
             store,
             delivered=Delivered.of(job.series, job.segment, job.facts, job.records),
             reject=settings["quality"]["reject"],

@@ -6,9 +6,11 @@ Checksums are taken over the bytes as they stand (FITS standard 4.0, appendix J)
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,15 @@ from astropy.io import fits
 
 from flareset.errors import VerificationError
 from flareset.processing import Step, check_processed
+from flareset.proof import Check, Proof, chunks_of
 from flareset.recordset import Recordset
 from flareset.times import parse_jsoc_time
 
 BLOCK = 2880
+# Those of AIA have some 20 kB; without an end, a header would be taken into memory for ever.
+_LONGEST_HEADER = 1000 * BLOCK
+# Four times an image of SDO: what a header may say that decoding it will take.
+_MOST_PIXELS = 8192 * 8192
 _ALL_ONES = 0xFFFFFFFF
 _KEYWORDS = ("T_REC", "T_OBS", "DATE-OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE")
 # T_OBS has milliseconds, the file name whole seconds.
@@ -47,124 +54,173 @@ class Asked:
     as_stored: bool = False
 
 
-@dataclass(frozen=True)
-class Hdu:
-    """One header-data unit: its header and where it lies in the file (bytes)."""
+@dataclass
+class _Hdu:
+    """One header-data unit: its header, where it lies in the file (bytes), and whether a DATASUM
+    proved its data."""
 
     header: fits.Header
-    start: int
-    data_start: int
+    header_sum: int
     end: int
+    left: int
+    data_sum: int = 0
+    proven: bool = False
 
 
-def check_image(path: str | Path, asked: Asked) -> dict[str, str | int | float | None]:
-    """The keywords of an image file; VerificationError says why it is not the image asked for.
+class ImageCheck(Check[Proof]):
+    """The check of an image file, over its bytes as they come; `there` has those that came before.
 
-    Checks structure and length, CHECKSUM and DATASUM where present, decodes all pixels where no
-    DATASUM proves them, then compares T_REC or T_OBS, WAVELNTH and segment with the record.
+    Structure and length, CHECKSUM and DATASUM where present; where no DATASUM proves the pixels,
+    they are decoded. Then T_REC or T_OBS, WAVELNTH and segment are compared with the record.
+    VerificationError says why it is not the image asked for.
     """
-    raw = np.memmap(path, dtype=np.uint8, mode="r") if Path(path).stat().st_size else None
-    if raw is None:
-        raise VerificationError("the file is empty")
-    hdus = _structure(raw)
-    proven = [_checksums(raw, index, hdu) for index, hdu in enumerate(hdus)]
-    index = _image_index(hdus)
-    if not proven[index]:
-        _decode(path, index)
-    header = hdus[index].header
-    _identity(header, asked)
-    if asked.steps:
-        shape = _shape(header)
-        check_processed(header, (shape[1], shape[0]), list(asked.steps), asked.time)
-    return {key: _plain(header.get(key)) for key in _KEYWORDS}
+
+    def __init__(self, asked: Asked, there: Path | None = None) -> None:
+        self._asked = asked
+        self._digest = hashlib.sha256()
+        self._hdus: list[_Hdu] = []
+        self._size = 0
+        # What came of a header that has not ended, and of a word of four bytes.
+        self._cards = bytearray()
+        self._odd = b""
+        for data in chunks_of(there) if there else ():
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; VerificationError where they cannot belong to a FITS file."""
+        self._digest.update(data)
+        rest = memoryview(data)
+        while rest:
+            if self._hdus and self._hdus[-1].left:
+                taken = self._take_data(rest, self._hdus[-1])
+            else:
+                taken = self._take_header(rest)
+            self._size += taken
+            rest = rest[taken:]
+
+    def finish(self, path: Path) -> Proof:
+        """The sha256 and keywords of the whole file."""
+        if not self._size:
+            raise VerificationError("the file is empty")
+        if self._cards:
+            self._begins_well()
+            raise VerificationError(
+                f"it ends inside the header of HDU {len(self._hdus)} at {self._size} bytes"
+            )
+        if self._hdus[-1].left:
+            raise VerificationError(
+                f"it is cut: HDU {len(self._hdus) - 1} ends at byte {self._hdus[-1].end}, the file"
+                f" at {self._size}"
+            )
+        index = _image_index([hdu.header for hdu in self._hdus])
+        header = self._hdus[index].header
+        if not self._hdus[index].proven:
+            _decode(path, index, _shape(header))
+        _identity(header, self._asked)
+        if self._asked.steps:
+            shape = _shape(header)
+            size = (shape[1], shape[0])
+            check_processed(header, size, list(self._asked.steps), self._asked.time)
+        keywords = {key: _plain(header.get(key)) for key in _KEYWORDS}
+        return Proof(self._digest.hexdigest(), keywords)
+
+    def _take_header(self, rest: memoryview) -> int:
+        taken = min(len(rest), BLOCK - len(self._cards) % BLOCK)
+        self._cards += rest[:taken]
+        if len(self._cards) % BLOCK:
+            return taken
+        if len(self._cards) == BLOCK:
+            self._begins_well()
+        block = bytes(self._cards[-BLOCK:])
+        if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
+            hdu = _read_header(bytes(self._cards), self._size + taken, len(self._hdus))
+            self._cards.clear()
+            self._hdus.append(hdu)
+            if not hdu.left:
+                _prove(hdu, len(self._hdus) - 1)
+        elif len(self._cards) >= _LONGEST_HEADER:
+            raise VerificationError(
+                f"the header of HDU {len(self._hdus)} has no end in {len(self._cards)} bytes"
+            )
+        return taken
+
+    def _begins_well(self) -> None:
+        """VerificationError where what begins here is no HDU."""
+        index = len(self._hdus)
+        if index and not self._cards.startswith(b"XTENSION="):
+            where = self._hdus[-1].end
+            raise VerificationError(f"what is behind HDU {index - 1}, from byte {where}, is no HDU")
+        if not index and not self._cards.startswith(b"SIMPLE  ="):
+            start = bytes(self._cards)
+            text = start.lstrip(b"\0 \r\n\t")
+            what = "an HTML page" if text.startswith(b"<") else "no FITS file"
+            raise VerificationError(f"it is {what}: it begins with {start[:24]!r}")
+
+    def _take_data(self, rest: memoryview, hdu: _Hdu) -> int:
+        taken = min(len(rest), hdu.left)
+        piece = rest[:taken] if not self._odd else memoryview(self._odd + bytes(rest[:taken]))
+        words = len(piece) // 4 * 4
+        hdu.data_sum = ones_complement_sum(piece[:words], hdu.data_sum)
+        self._odd = bytes(piece[words:])
+        hdu.left -= taken
+        if not hdu.left:
+            _prove(hdu, len(self._hdus) - 1)
+        return taken
 
 
-def _structure(raw: np.ndarray) -> list[Hdu]:
-    """The HDUs of a file; each must be whole, and the file must end where the last one does."""
-    start = raw[:BLOCK].tobytes()
-    if not start.startswith(b"SIMPLE  ="):
-        text = start.lstrip(b"\0 \r\n\t")[:200].lower()
-        what = "an HTML page" if text.startswith((b"<!doctype", b"<html", b"<")) else "no FITS file"
-        raise VerificationError(f"it is {what}: it begins with {start[:24]!r}")
-    hdus = []
-    position = 0
-    while position < len(raw):
-        hdu = _read_hdu(raw, position, len(hdus))
-        hdus.append(hdu)
-        position = hdu.end
-    return hdus
-
-
-def _read_hdu(raw: np.ndarray, start: int, index: int) -> Hdu:
-    if index and raw[start : start + 9].tobytes() != b"XTENSION=":
-        raise VerificationError(
-            f"there are {len(raw) - start} bytes behind HDU {index - 1} that are no HDU"
-        )
-    header_end = start
-    ended = False
-    while not ended:
-        block = raw[header_end : header_end + BLOCK].tobytes()
-        if len(block) < BLOCK:
-            raise VerificationError(f"it ends inside the header of HDU {index} at {len(raw)} bytes")
-        header_end += BLOCK
-        ended = any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80))
-    text = raw[start:header_end].tobytes()
+def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
+    """An HDU whose data are still to come."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = fits.Header.fromstring(text.decode("ascii"))
+            header = fits.Header.fromstring(cards.decode("ascii"))
             sizes = [int(header[f"NAXIS{n + 1}"]) for n in range(int(header["NAXIS"]))]
             elements = int(np.prod(sizes, dtype=object)) if sizes else 0
             data = elements + int(header.get("PCOUNT", 0))
             size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * data
     except (UnicodeDecodeError, KeyError, ValueError, TypeError, fits.VerifyError) as error:
         raise VerificationError(f"the header of HDU {index} cannot be read: {error}") from None
-    end = header_end + -(-size // BLOCK) * BLOCK
-    if size < 0 or end > len(raw):
-        raise VerificationError(
-            f"it is cut: HDU {index} ends at byte {end}, the file at {len(raw)}"
-        )
-    return Hdu(header, start, header_end, end)
+    if size < 0:
+        raise VerificationError(f"the header of HDU {index} says {size} bytes of data")
+    padded = -(-size // BLOCK) * BLOCK
+    return _Hdu(header, ones_complement_sum(cards), data_start + padded, padded)
 
 
-def ones_complement_sum(data: np.ndarray, start: int = 0) -> int:
+def ones_complement_sum(data: bytes | memoryview, start: int = 0) -> int:
     """The 32-bit ones' complement sum of bytes (a multiple of 4), as FITS checksums use it."""
-    total = int(data.view(">u4").sum(dtype=np.uint64)) + start
+    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64)) + start
     while total > _ALL_ONES:
         total = (total & _ALL_ONES) + (total >> 32)
     return total
 
 
-def _checksums(raw: np.ndarray, index: int, hdu: Hdu) -> bool:
-    """Whether a DATASUM proved the data; VerificationError where a checksum is wrong."""
+def _prove(hdu: _Hdu, index: int) -> None:
+    """Note whether a DATASUM proves the data; VerificationError where a checksum is wrong."""
     datasum, checksum = hdu.header.get("DATASUM"), hdu.header.get("CHECKSUM")
-    if datasum in (None, "") and checksum in (None, ""):
-        return False
-    found = ones_complement_sum(raw[hdu.data_start : hdu.end])
     if datasum not in (None, ""):
         try:
             announced = int(datasum)
         except ValueError:
             raise VerificationError(f"DATASUM of HDU {index} is {datasum!r}") from None
-        if found != announced:
+        if hdu.data_sum != announced:
             raise VerificationError(
-                f"DATASUM of HDU {index} is {announced}, its bytes give {found}"
+                f"DATASUM of HDU {index} is {announced}, its bytes give {hdu.data_sum}"
             )
+        hdu.proven = True
     if checksum not in (None, "", "0" * 16):
-        whole = ones_complement_sum(raw[hdu.start : hdu.data_start], found)
-        if whole not in (0, _ALL_ONES):
+        whole = hdu.header_sum + hdu.data_sum
+        if whole % _ALL_ONES:
             raise VerificationError(f"CHECKSUM of HDU {index} does not agree with its bytes")
-    return datasum not in (None, "")
 
 
-def _image_index(hdus: list[Hdu]) -> int:
-    for index, hdu in enumerate(hdus):
-        shape = _shape(hdu.header)
+def _image_index(headers: list[fits.Header]) -> int:
+    for index, header in enumerate(headers):
+        shape = _shape(header)
         # A spikes table is an image of three rows: address, new and old value, in 32 bits.
-        bits = hdu.header.get("ZBITPIX", hdu.header["BITPIX"])
+        bits = header.get("ZBITPIX", header["BITPIX"])
         if len(shape) == 2 and min(shape) > 1 and not (shape[1] == 3 and bits == 32):
             return index
-    shapes = [_shape(hdu.header) for hdu in hdus]
+    shapes = [_shape(header) for header in headers]
     raise VerificationError(f"it holds no image (a spikes table?): the shapes are {shapes}")
 
 
@@ -181,8 +237,10 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
         raise VerificationError(f"the image's size cannot be read: {error}") from None
 
 
-def _decode(path: str | Path, index: int) -> None:
+def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
     """Decode every tile: the only proof where no DATASUM is given."""
+    if prod(shape) > _MOST_PIXELS:
+        raise VerificationError(f"its header says that the image has {shape} pixels")
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")

@@ -15,13 +15,11 @@ from urllib.parse import quote, quote_plus, urljoin, urlsplit
 import requests
 import urllib3
 
-from flareset import __version__
 from flareset.answers import Answer, read_answer, whole
-from flareset.errors import ExportError
-from flareset.hosts import is_local
-from flareset.patience import Patience, retry_after
+from flareset.connections import Connections
+from flareset.errors import ExportError, TransferError
+from flareset.patience import retry_after
 
-USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
 # The keywords of some thousand records take JSOC a while.
 _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
@@ -31,7 +29,7 @@ _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 class Jsoc:
     """JSOC's CGI for one registered address.
 
-    Raises ExportError where JSOC refuses or `patience` is at its end.
+    Raises ExportError where JSOC refuses, or fails for longer than the patience of `connections`.
     """
 
     def __init__(
@@ -39,19 +37,15 @@ class Jsoc:
         cgi_url: str,
         email: str,
         *,
-        patience: Patience,
+        connections: Connections,
         log: Callable[[str], object],
         requestor: str = "",
     ) -> None:
         self.email = email
         self.requestor = requestor
-        self.patience = patience
+        self.connections = connections
         self._log = log
         self._base = cgi_url.rstrip("/") + "/"
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = USER_AGENT
-        # A proxy is for the archive; this machine is reached without it.
-        self._session.trust_env = not is_local(cgi_url)
 
     def masked(self, text: str) -> str:
         """A text without the address, in whatever spelling."""
@@ -143,41 +137,53 @@ class Jsoc:
         self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
     ) -> Any:
         """What an endpoint answers, after as many tries as patience allows."""
-        tries = 0
         while True:
-            tries += 1
-            wait = 0.0
             try:
-                response = self._send(method, urljoin(self._base, endpoint), form)
-                # JSOC's texts are not always UTF-8.
-                text = response.content.decode("latin-1")
-                if response.status_code == 200:
-                    answer = read(text)
-                    self.patience.succeeded()
-                    return answer
-                problem = f"HTTP {response.status_code} {response.reason}"
-                wait = retry_after(response.headers.get("Retry-After", ""))
-                if response.status_code not in _RETRIED:
-                    raise ExportError(f"{endpoint} of {self._base}: {problem}")
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                problem = f"no connection: {type(error).__name__}"
-            except (ValueError, KeyError, TypeError):
-                problem = f"it answers no JSON: {' '.join(self.masked(text).split())[:80]!r}"
-            pause = self.patience.pause(tries, wait)
-            if pause is None:
-                raise ExportError(
-                    f"{endpoint} of {self._base} failed {tries} times, for longer than"
-                    f" archive.patience; the last time: {problem}. Run again when JSOC is back:"
-                    " what was asked for is remembered"
-                )
-            self._log(f"{endpoint}: {problem}; again in {pause:.0f} s")
-            self.patience.sleep(pause)
+                with self.connections.lease() as session:
+                    return self._answer(session, method, endpoint, form, read)
+            except TransferError as error:
+                if error.down:
+                    raise ExportError(f"{endpoint} of {self._base}: {error}") from None
+                self._log(f"{endpoint}: {error}; again in {self.connections.pause:.0f} s")
+            finally:
+                # Between two questions others may have the connection.
+                self.connections.rest()
 
-    def _send(self, method: str, url: str, form: dict[str, str]) -> requests.Response:
+    def _answer(
+        self,
+        session: requests.Session,
+        method: str,
+        endpoint: str,
+        form: dict[str, str],
+        read: Callable[[str], Any],
+    ) -> Any:
+        """What an endpoint answers; TransferError where another try may help."""
+        try:
+            response = self._send(session, method, urljoin(self._base, endpoint), form)
+            # JSOC's texts are not always UTF-8.
+            text = response.content.decode("latin-1")
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            problem = f"no connection: {type(error).__name__}"
+            raise TransferError(problem, unavailable=True) from None
+        if response.status_code != 200:
+            problem = f"HTTP {response.status_code} {response.reason}"
+            if response.status_code not in _RETRIED:
+                raise ExportError(f"{endpoint} of {self._base}: {problem}")
+            wait = retry_after(response.headers.get("Retry-After", ""))
+            raise TransferError(problem, unavailable=True, retry_after=wait)
+        try:
+            return read(text)
+        except (ValueError, KeyError, TypeError):
+            start = " ".join(self.masked(text).split())[:80]
+            raise TransferError(f"it answers no JSON: {start!r}", unavailable=True) from None
+
+    def _send(
+        self, session: requests.Session, method: str, url: str, form: dict[str, str]
+    ) -> requests.Response:
         """The answer to a form, sent again to where the same host redirects it."""
         place = "data" if method == "POST" else "params"
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self._session.request(
+            response = session.request(
                 method, url, **{place: form}, timeout=_TIMEOUT, allow_redirects=False
             )
             if not response.is_redirect:

@@ -1,9 +1,8 @@
-"""How failures of the archive are borne: growing, jittered pauses, and an end to them."""
+"""How failures are borne: growing, jittered pauses, and an end to them."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,34 +10,36 @@ from email.utils import parsedate_to_datetime
 _FIRST, _LONGEST = 0.5, 60.0
 
 
+def backoff(failures: int, jitter: float, longest: float = _LONGEST) -> float:
+    """Seconds to wait after so many failures in a row; `jitter` from 0 to 1."""
+    return min(_FIRST * 2 ** min(failures - 1, 20), longest) * (0.5 + jitter)
+
+
 class Patience:
     """Pauses between tries, until `limit` seconds have passed with failures alone.
 
-    `clock`, `sleep` and `jitter` (0 to 1) are passed in by tests.
+    `clock` and `jitter` (0 to 1) are passed in by tests.
     """
 
     def __init__(
         self,
         limit: float,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.limit = limit
         self.clock = clock
-        self.sleep = sleep
         self._jitter = jitter
         self._failing_since: float | None = None
 
     def succeeded(self) -> None:
-        """The archive answered: the next failure is the first."""
+        """An answer came: the next failure is the first."""
         self._failing_since = None
 
-    def pause(self, tries: int, at_least: float = 0.0) -> float | None:
+    def pause(self, tries: int) -> float | None:
         """Seconds to wait after this many failed tries; None where patience is at its end."""
-        backoff = min(_FIRST * 2 ** min(tries - 1, 20), _LONGEST)
-        pause = max(backoff * (0.5 + self._jitter()), at_least)
+        pause = backoff(tries, self._jitter())
         now = self.clock()
         if self._failing_since is None:
             self._failing_since = now

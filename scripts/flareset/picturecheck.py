@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from flareset.errors import VerificationError
 
 
-def check_picture(path: Path, suffix: str) -> dict[str, Any]:
-    """No keywords; VerificationError where a `.jpg`, `.mpg` or `.mp4` is cut or something else."""
+def check_picture(path: Path, suffix: str) -> None:
+    """VerificationError where a `.jpg`, `.mpg` or `.mp4` is cut or something else."""
     if not path.stat().st_size:
         raise VerificationError("the file is empty")
     {".jpg": _jpeg, ".mpg": _mpeg, ".mp4": _mp4}[suffix](path)
-    return {}
 
 
 def _jpeg(path: Path) -> None:

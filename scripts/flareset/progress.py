@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,17 +28,27 @@ class Progress:
         self.fetched = 0
         self.failed = 0
         self.bytes = 0
+        self._lock = threading.RLock()
         self._clock = clock
         self._begun = clock()
         self._streams = [(stream, often if stream.isatty() else rarely) for stream in streams]
         self._last = [self._begun] * len(streams)
 
-    def add(self, *, fetched: int, failed: bool) -> None:
-        """Count one file that is done; `fetched` bytes came over the network."""
-        self.done += 1
-        self.fetched += fetched > 0
-        self.failed += failed
-        self.bytes += fetched
+    def add(self, *, fetched: bool, failed: bool) -> None:
+        """Count one file that is done; `fetched` where it was not in the store before."""
+        with self._lock:
+            self.done += 1
+            self.fetched += fetched
+            self.failed += failed
+            self._tell()
+
+    def receive(self, size: int) -> None:
+        """Count bytes that came over the network, from whatever thread."""
+        with self._lock:
+            self.bytes += size
+            self._tell()
+
+    def _tell(self) -> None:
         now = self._clock()
         for index, (stream, pause) in enumerate(self._streams):
             if now - self._last[index] >= pause:

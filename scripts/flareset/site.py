@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from flareset.archive import Archive
 from flareset.config import parse_size
+from flareset.connections import Connections, meeting_place
 from flareset.events import Flare
 from flareset.export import Exporter
 from flareset.hosts import is_local
 from flareset.jsoc import Jsoc
-from flareset.patience import Patience
 from flareset.series import Series
 from flareset.times import parse_duration
 
@@ -33,22 +33,30 @@ class Site:
     data_url: str
     cgi_url: str
 
-    def archive(self) -> Archive:
-        """The server of files."""
+    def archive(self, say: Callable[[str], object], arrived: Callable[[int], object]) -> Archive:
+        """The server of files; `arrived` is told of bytes as they come."""
         return Archive(
             self.data_url,
             self.settings["hosts"],
-            connections=self.settings["connections"],
-            patience=parse_duration(self.settings["patience"]).total_seconds(),
+            connections=self._connections(self.data_url, say),
             max_file_size=parse_size(self.settings["max_file_size"]),
+            arrived=arrived,
         )
 
-    @property
-    def _server(self) -> str:
-        """The server of exports; a rehearsal's has one name, whatever its port."""
+    def _connections(self, url: str, say: Callable[[str], object]) -> Connections:
+        return Connections(
+            url,
+            self.settings["connections"],
+            patience=parse_duration(self.settings["patience"]).total_seconds(),
+            folder=meeting_place(self._name(url)),
+            say=say,
+        )
+
+    def _name(self, url: str) -> str:
+        """The name of a server; that of a rehearsal has one, whatever its port."""
         if self.settings["kind"] == "rehearsal":
             return "rehearsal"
-        return urlsplit(self.cgi_url).netloc.replace(":", "_")
+        return urlsplit(url).netloc.replace(":", "_")
 
     def jsoc(self, say: Callable[[str], object]) -> Jsoc:
         """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
@@ -58,7 +66,7 @@ class Site:
         return Jsoc(
             self.cgi_url,
             email,
-            patience=Patience(parse_duration(self.settings["patience"]).total_seconds()),
+            connections=self._connections(self.cgi_url, say),
             log=say,
             requestor=self.settings["requestor"],
         )
@@ -72,7 +80,7 @@ class Site:
         return Exporter(
             jsoc,
             # A RequestID means something to the server that gave it, and to no other.
-            store / name / "requests" / self._server,
+            store / name / "requests" / self._name(self.cgi_url),
             store / ".export.lock",
             series=series,
             wait=parse_duration(self.settings["wait"]).total_seconds(),

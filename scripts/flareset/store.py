@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from flareset.durable import make_folder, storing, sync, write_json
 from flareset.errors import StoreError
 from flareset.events import Event
 from flareset.hosts import is_local
@@ -40,12 +41,10 @@ class Store:
 
         Raises StoreError at once where another run holds it or it cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
+        with storing(self.root):
+            make_folder(self.root)
             lock = open(self.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
             holder = _held_by(lock, owner)
-        except OSError as error:
-            raise StoreError(f"{self.root}: cannot write to the store: {error.strerror}") from error
         with lock:
             if holder != owner:
                 raise StoreError(
@@ -75,13 +74,9 @@ class Store:
         """The `.part` of a file, held against other jobs while the block runs."""
         part = self.root / f"{path}.part"
         while True:
-            try:
-                part.parent.mkdir(parents=True, exist_ok=True)
+            with storing(part.parent):
+                make_folder(part.parent)
                 file = open(part, "ab")  # noqa: SIM115
-            except OSError as error:
-                raise StoreError(
-                    f"{part.parent}: cannot write to the store: {error.strerror}"
-                ) from error
             with file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 # The holder before us may have renamed or removed the file that we locked.
@@ -98,22 +93,14 @@ class Store:
                     return
 
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
-        """Give a verified part its final name; the file is read-only from then on."""
+        """Give a verified and synced part its final name; the file is read-only from then on."""
         final = self.root / path
-        note = self.root / f"{path}.json"
-        try:
-            new = note.with_name(note.name + ".new")
-            with open(new, "w", encoding="utf-8") as out:
-                json.dump(facts, out, sort_keys=True)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(new, note)
-            os.replace(part, final)
+        with storing(final):
+            write_json(self.root / f"{path}.json", facts)
             # Hard links share the mode: nobody edits the store by editing a result.
-            final.chmod(0o444)
-            _sync_folder(final.parent)
-        except OSError as error:
-            raise StoreError(f"{final}: cannot store: {error.strerror}") from error
+            part.chmod(0o444)
+            os.replace(part, final)
+            sync(final.parent)
 
     def remove(self, path: str) -> None:
         """Remove a file and what is known of it."""
@@ -160,11 +147,3 @@ def sha256_of(path: str | Path) -> str:
     """The sha256 of a file's bytes, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,17 +6,23 @@ is a link or a device, or leads out of the folder, can do nothing. Source: jsoc_
 
 from __future__ import annotations
 
-import shutil
+import json
+import os
 import tarfile
-from collections.abc import Callable
-from hashlib import file_digest
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
-from flareset.archive import Fetched
+from flareset.archive import Archive, Fetched
+from flareset.durable import storing, sync, write_all, write_json
 from flareset.errors import ProcessingError, TransferError, VerificationError
+from flareset.proof import AtEnd, Begin
+from flareset.store import Store
 
 _BLOCK = 512
+_CHUNK = 1 << 20
 T = TypeVar("T")
 
 
@@ -36,6 +42,80 @@ def check_tar(path: Path) -> int:
     return len(members)
 
 
+class Tars:
+    """The tars of a job: each is in the store, held against other jobs, while it is of use."""
+
+    def __init__(self, archive: Archive, store: Store) -> None:
+        self._archive = archive
+        self._store = store
+        self._held: dict[str, Path] = {}
+        self._left: set[str] = set()
+        self._claims = ExitStack()
+
+    def open(self, link: str, files: int) -> Tarball:
+        """The whole tar of so many files, gone on with where an earlier run ended."""
+        part, largest = self._hold(link), self._archive.max_file_size
+        if not _is_whole(part, link):
+            # Beside the files there are the export's own lists and scripts.
+            self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
+            self._archive.connections.rest()
+            with storing(part):
+                write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
+        return Tarball(part, largest)
+
+    def spoil(self, link: str) -> None:
+        """Fetch a tar anew the next time: what came has bad members."""
+        _empty(self._hold(link))
+
+    def leave(self, link: str) -> None:
+        """Nothing is wanted of a tar; what an earlier run has left of it is removed at the end."""
+        if (self._store.root / f"{self._path(link)}.part").exists():
+            self._hold(link)
+            self._left.add(link)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let go of the tars. Where all went well, those that are whole have served; the others
+        are gone on with by the next run."""
+        for link, part in self._held.items() if kind is None else ():
+            if link in self._left or _is_whole(part, link):
+                _empty(part)
+        self._claims.close()
+        for folder in {part.parent for part in self._held.values()}:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _path(self, link: str) -> str:
+        return f"{self._store.folder}/tars/{PurePosixPath(urlsplit(link).path).name}"
+
+    def _hold(self, link: str) -> Path:
+        if link not in self._held:
+            claim = self._store.claim(self._path(link))
+            self._held[link] = self._claims.enter_context(claim)
+        return self._held[link]
+
+
+def _mark(part: Path) -> Path:
+    """Stands beside a tar that has arrived whole, and says from where."""
+    return part.with_name(f"{part.name}.whole")
+
+
+def _is_whole(part: Path, link: str) -> bool:
+    try:
+        return json.loads(_mark(part).read_text()) == {"url": link, "bytes": part.stat().st_size}
+    except (OSError, ValueError):
+        return False
+
+
+def _empty(part: Path) -> None:
+    """Throw away what arrived; not the file itself, which is a lock."""
+    os.truncate(part, 0)
+    for name in (".whole", ".json"):
+        part.with_name(part.name + name).unlink(missing_ok=True)
+
+
 class Tarball:
     """A fetched tar whose listed members can be taken out; `largest` bytes a member."""
 
@@ -47,8 +127,8 @@ class Tarball:
             for member in tar:
                 self._members.setdefault(member.name.removeprefix("./"), []).append(member)
 
-    def take(self, name: str, part: Path, check: Callable[[Path], T]) -> Fetched[T]:
-        """Write a member to `part` and `check` it; TransferError says why it cannot be had."""
+    def take(self, name: str, part: Path, check: Begin[T]) -> Fetched[T]:
+        """Write a member to `part`, proven and synced; TransferError says why it cannot be had."""
         where = f"in {self.path.name.removesuffix('.part')}"
         found = self._members.get(name, [])
         if len(found) != 1:
@@ -63,30 +143,28 @@ class Tarball:
                 permanent=True,
                 tries=1,
             )
-        with open(self.path, "rb") as source, open(part, "wb") as out:
-            source.seek(member.offset_data)
-            shutil.copyfileobj(_Limited(source, member.size), out, 1 << 18)
-        try:
-            found_there = check(part)
-        except VerificationError as error:
-            part.write_bytes(b"")
-            other = isinstance(error, ProcessingError)
-            raise TransferError(
-                f"{error} ({where})", permanent=other, mismatch=other, tries=1
-            ) from None
-        with open(part, "rb+") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        return Fetched(found_there, digest, member.size, 1)
+        with open(part, "wb", buffering=0) as out:
+            proving = check(part)
+            try:
+                for data in self._bytes_of(member):
+                    with storing(part):
+                        write_all(out, data)
+                    proving.feed(data)
+                found_there = proving.finish(part)
+            except VerificationError as error:
+                out.truncate(0)
+                other = isinstance(error, ProcessingError)
+                raise TransferError(
+                    f"{error} ({where})", permanent=other, mismatch=other, tries=1
+                ) from None
+        with storing(part):
+            sync(part)
+        return Fetched(found_there, member.size, 1)
 
-
-class _Limited:
-    """The next `left` bytes of a file."""
-
-    def __init__(self, file: object, left: int) -> None:
-        self.file = file
-        self.left = left
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(min(size, self.left))  # type: ignore[attr-defined]
-        self.left -= len(data)
-        return data
+    def _bytes_of(self, member: tarfile.TarInfo) -> Iterator[bytes]:
+        with open(self.path, "rb") as file:
+            file.seek(member.offset_data)
+            left = member.size
+            while data := file.read(min(left, _CHUNK)):
+                left -= len(data)
+                yield data

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-# Of any request: in place of the answer, or to its body.
-_ANSWERS = ("status", "html", "notjson", "jsoc")
-_BODIES = (
-    "cut", "cut_unannounced", "cut_chunked", "reset", "stall", "empty", "flip", "other",
+from flareset.series import SERIES
+from flareset.standin.frames import Frame
+
+# Of any request: in place of the answer, to the bytes of its file, to what is sent, and on the way.
+_ANSWERS = ("status", "html", "notjson", "jsoc", "redirect")
+CHANGED = ("changed", "changed_silent")
+FILE_FAULTS = ("flip", "card", "other", "spikes", *CHANGED)
+_BODIES = ("empty", "padded", "trailing", "longer", "big", "big_unannounced", "gzip")
+_WAYS = (
+    "cut", "cut_unannounced", "cut_chunked", "reset", "stall", "stall_body", "trickle",
     "no_range", "wrong_range",
 )  # fmt: skip
 # Of an export when it is made, and of the moment when it is finished.
 EXPORT_FAULTS = ("missing", "nodata", "noname", "unprocessed", "offline", "jobfail")
-FAULTS = (*_ANSWERS, *_BODIES, *EXPORT_FAULTS, "noindex")
+REQUEST_FAULTS = (*_ANSWERS, *FILE_FAULTS, *_BODIES, *_WAYS)
+FAULTS = (*REQUEST_FAULTS, *EXPORT_FAULTS, "noindex")
 
 
 @dataclass
@@ -21,16 +29,32 @@ class Fault:
 
     The pattern is sought in file names and, of the CGI, in `<endpoint> <op>` such as
     `jsoc_fetch exp_status`; for exports in `<record> <file name>`, and `times` counts exports.
+    A tar is struck by its own name and by those of its members.
 
     `kind` is one of FAULTS. Answers: `status` (HTTP `code`, `retry_after` seconds), `html` (a page
-    with status 200), `notjson` (plain text), `jsoc` (JSON with status `code` and error `text`).
-    Bodies: `cut` (half the bytes of the Content-Length), `cut_unannounced` (without one),
-    `cut_chunked`, `reset` in the middle, `stall` for `seconds` first, `empty`, `flip` (one bit
-    of the data), `other` (the image of another record), `no_range` (a Range is ignored),
-    `wrong_range` (other bytes than the range asked for). Exports: `missing` (a record is left
-    out), `nodata` (its file is NoDataFile), `noname` (its name is empty), `unprocessed` (full
-    frames), `offline` (no immediate answer; with `code` 25 that is final), `jobfail` (status 4
-    without a reason), `noindex` (finished, but index.json is not found yet).
+    with status 200), `notjson` (plain text), `jsoc` (JSON with status `code` and error `text`),
+    `redirect` (302 to `text`; to itself where that is empty).
+
+    Files: `flip` (one bit of the data), `card` (one character of a header card: CHECKSUM is wrong,
+    DATASUM right), `other` (the image of another record), `spikes` (the record's spikes table),
+    `changed` (another sound image of the record, with an ETag and Last-Modified of its own),
+    `changed_silent` (the same under the old ETag and Last-Modified). To have a file change between
+    two parts, `cut` it once and let it be `changed` after a `skip` of 1. In a tar the first member
+    that matches is struck, the one in the middle where only the tar does; all are `changed`.
+
+    Bodies: `empty`, `padded` (an HTML page with NULs up to the file's size), `trailing` (junk
+    behind the file, counted by Content-Length), `longer` (junk that it does not count), `big` (a
+    TiB), `big_unannounced` (without Content-Length), `gzip` (a Content-Encoding nobody asked for).
+
+    Ways: `cut` (half the bytes of the Content-Length), `cut_unannounced` (without one),
+    `cut_chunked`, `reset` in the middle, `stall` for `seconds` first, `stall_body` for `seconds`
+    in the middle, `trickle` (8 bytes, and so on after `seconds`), `no_range` (a Range is ignored),
+    `wrong_range` (other bytes than the range asked for).
+
+    Exports: `missing` (a record is left out), `nodata` (its file is NoDataFile), `noname` (its name
+    is empty), `unprocessed` (full frames), `offline` (no immediate answer; with `code` 25 that is
+    final), `jobfail` (status 4 without a reason), `noindex` (finished, but index.json is not found
+    yet).
     """
 
     kind: str
@@ -45,3 +69,24 @@ class Fault:
     def strikes(self, before: int) -> bool:
         """Whether it holds for a request that so many came before."""
         return self.skip <= before < self.skip + self.times
+
+
+def mistaken(frame: Frame, kind: str) -> Frame:
+    """The frame that a fault delivers under a frame's name."""
+    if kind == "other":
+        return replace(frame, time=frame.time + timedelta(seconds=SERIES[frame.series].cadence))
+    return replace(frame, segment="spikes") if kind == "spikes" else frame
+
+
+def damaged(pieces: list[bytes], kind: str) -> list[bytes]:
+    """A file's pieces (headers, then data) after a fault of its bytes."""
+    if kind not in ("flip", "card"):
+        return pieces
+    struck = len(pieces) - 1 if kind == "flip" else max(len(pieces) - 2, 0)
+    data = bytearray(pieces[struck])
+    if kind == "flip":
+        data[len(data) // 2] ^= 0x10
+    else:
+        # The last digit of the exposure, where there is one.
+        data[(data.find(b"EXPTIME =") + 29) % len(data)] ^= 1
+    return [*pieces[:struck], bytes(data), *pieces[struck + 1 :]]

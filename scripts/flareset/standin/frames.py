@@ -148,8 +148,16 @@ class Frames:
         self._compressed: _Memo[Compressed] = _Memo()
         self._drawn: _Memo[np.ndarray] = _Memo(most=6)
 
-    def file(self, frame: Frame, steps: Sequence[Step] = (), *, as_is: bool = False) -> list[bytes]:
-        """The FITS file of a frame after the steps, in pieces; `as_is` with the header as stored.
+    def file(
+        self,
+        frame: Frame,
+        steps: Sequence[Step] = (),
+        *,
+        as_is: bool = False,
+        turned: bool = False,
+    ) -> list[bytes]:
+        """The FITS file of a frame after the steps, in pieces; `as_is` with the header as stored,
+        `turned` with the image upside down.
 
         A `spikes` table is never processed.
         """
@@ -158,6 +166,7 @@ class Frames:
             keywords = self._keywords(frame, ())
         else:
             state, actions = self._plan(frame, steps)
+            actions += (Flip(),) if turned else ()
             made = self._compressed.get(
                 (state, actions), lambda: compress(self._pixels(state, actions))
             )

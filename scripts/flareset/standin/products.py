@@ -21,7 +21,8 @@ from flareset.processing import Step, parse_process
 from flareset.recordset import jsoc_time, parse_time
 from flareset.standin import catalogue
 from flareset.standin.catalogue import Record
-from flareset.standin.frames import Frames
+from flareset.standin.faults import CHANGED, FILE_FAULTS, Fault, damaged, mistaken
+from flareset.standin.frames import Frame, Frames
 from flareset.standin.processed import processed_series
 from flareset.times import parse_jsoc_time, parse_utc, to_tai
 
@@ -189,7 +190,7 @@ class Product:
         self.exptime = exptime
         self._frames = frames
         self._faults = faults
-        self._tar: IO[bytes] | None = None
+        self._tars: dict[tuple[str, ...], IO[bytes]] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -223,60 +224,79 @@ class Product:
             texts[f"{self.requestid}.keywords.txt"] = self._keywords_text()
         return {name: text.encode("latin-1", "replace") for name, text in texts.items()}
 
-    def file(self, name: str, *, other: bool = False) -> list[bytes] | None:
-        """A data file in pieces, or that of the row after it; None where there is no such name."""
+    def members(self, name: str) -> list[str] | None:
+        """The names of the data files in the folder's tar; None where `name` is another file."""
+        packed = self.form.method == "url-tar" and name == self.tar_name
+        return [*self._by_name] if packed else None
+
+    def file(self, name: str, fault: str = "") -> list[bytes] | None:
+        """A file of the folder in pieces, the tar apart, after a fault of its kind (one of files).
+
+        None where there is no such name: what is in the tar is nowhere else.
+        """
+        packed = self.form.method == "url-tar"
+        if name in self.index and (not packed or name.startswith("index.")):
+            return damaged([self.index[name]], fault)
+        return None if packed else self._data(name, fault)
+
+    def _data(self, name: str, fault: str) -> list[bytes] | None:
         item = self._by_name.get(name)
         if item is None:
             return None
-        if other:
-            rows = [*self._by_name.values()]
-            item = rows[(rows.index(item) + 1) % len(rows)]
         from flareset.standin import pictures  # brings an imaging library, for pictures alone
 
         frames = self._frames
         if item.source is None:
             shown = [r.frame(item.segment) for r in self.form.records(frames) if r.has_image]
-            return [pictures.movie(self.form.kind, frames, shown)]
+            return damaged([pictures.movie(self.form.kind, frames, shown)], fault)
         frame = item.source.frame(item.segment)
         if self.form.kind in ("jpg", "png"):
-            return [pictures.jpeg(frames, frame)]
-        if self.form.kind == "as-is":
-            return frames.file(frame, as_is=True)
-        return frames.file(frame, steps=item.steps)
+            return damaged([pictures.jpeg(frames, mistaken(frame, fault))], fault)
+        return fits_file(frames, frame, fault, item.steps, as_is=self.form.kind == "as-is")
 
-    def tar(self) -> IO[bytes]:
-        """The tar of a `url-tar` export, an open file to be read with `pread`."""
+    def tar(self, fault: Fault | None = None) -> IO[bytes]:
+        """The tar of a `url-tar` export, an open file to be read with `pread`.
+
+        A fault of files strikes the first member that matches, else the one in the middle; where
+        the export has changed, all have.
+        """
+        kind, struck = "", list[str]()
+        if fault and fault.kind in FILE_FAULTS:
+            kind, names = fault.kind, [*self._by_name]
+            found = [name for name in names if re.search(fault.pattern, name)]
+            struck = names if kind in CHANGED else (found or names[len(names) // 2 :])[:1]
         with self._lock:
-            if self._tar is None:
-                self._tar = self._packed()
-            return self._tar
+            key = kind, *struck
+            if key not in self._tars:
+                self._tars[key] = self._packed(kind, struck)
+            return self._tars[key]
 
     def close(self) -> None:
-        """Let go of the tar."""
-        if self._tar is not None:
-            self._tar.close()
+        """Let go of the tars."""
+        for tar in self._tars.values():
+            tar.close()
 
     @property
     def tar_name(self) -> str:
         """The name of the tar."""
         return f"{self.requestid}.tar"
 
-    def _packed(self) -> IO[bytes]:
+    def _packed(self, fault: str, struck: list[str]) -> IO[bytes]:
         # Closed with the product; it has no name on the disk.
         file = tempfile.TemporaryFile(prefix="flareset-standin-")  # noqa: SIM115
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             top = _member("./", 0)
             top.type, top.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(top)
-            for name, content in self._members():
+            for name, content in self._members(fault, struck):
                 tar.addfile(_member(f"./{name}", len(content)), io.BytesIO(content))
         file.flush()
         return file
 
-    def _members(self) -> Iterator[tuple[str, bytes]]:
+    def _members(self, fault: str, struck: list[str]) -> Iterator[tuple[str, bytes]]:
         yield from self.index.items()
         for name in self._by_name:
-            yield name, b"".join(self.file(name) or [])
+            yield name, b"".join(self._data(name, fault if name in struck else "") or [])
 
     @cached_property
     def _by_name(self) -> dict[str, Item]:
@@ -369,7 +389,20 @@ def quick(form: Form, frames: Frames) -> list[tuple[str, str]]:
     return rows
 
 
-def original(path: str, frames: Frames) -> list[bytes] | None:
+def fits_file(
+    frames: Frames,
+    frame: Frame,
+    fault: str = "",
+    steps: Sequence[Step] = (),
+    *,
+    as_is: bool = False,
+) -> list[bytes]:
+    """A frame's FITS file in pieces, as `Frames.file` makes it, after a fault of its kind."""
+    meant = mistaken(frame, fault)
+    return damaged(frames.file(meant, steps, as_is=as_is, turned=fault in CHANGED), fault)
+
+
+def original(path: str, frames: Frames, fault: str = "") -> list[bytes] | None:
     """The file that is stored at a path as a record's own; None where there is none."""
     match = re.fullmatch(r"(/SUM\d+/D(\d+)/S00000)/(\w+)\.fits", path)
     record = catalogue.record_of(int(match[2])) if match else None
@@ -377,7 +410,7 @@ def original(path: str, frames: Frames) -> list[bytes] | None:
         return None
     for segment, stem in record.series.segments.items():
         if stem == match[3] and record.there(segment):
-            return frames.file(record.frame(segment), as_is=True)
+            return fits_file(frames, record.frame(segment), fault, as_is=True)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import sys
@@ -12,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,24 +21,29 @@ from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 from flareset.errors import FlaresetError
 from flareset.events import Flare
 from flareset.standin import catalogue
+from flareset.standin.body import JUNK, Body
 from flareset.standin.exports import Exports, Limits, check_address, error_text
-from flareset.standin.faults import FAULTS, Fault
+from flareset.standin.faults import FAULTS, REQUEST_FAULTS, Fault, damaged
 from flareset.standin.frames import Frame, Frames, frame_name
 from flareset.standin.info import REGIONS, Info, Regions
-from flareset.standin.products import original
+from flareset.standin.products import fits_file, original
 
 __all__ = ["CGI", "FAULTS", "Fault", "Limits", "StandIn", "running"]
 
 CGI = "/cgi-bin/ajax/"
 _FOLDER = re.compile(r"(/SUM\d+/D\d+/S\d+)(?:/([^/]*))?")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-_MODIFIED = formatdate(1735689600, usegmt=True)
-_CHUNK = 1 << 20
+# Of a file, and of one that has changed.
+_MODIFIED = [formatdate(day * 86400, usegmt=True) for day in (20089, 20090)]
+_TRICKLE = 8
 _TYPES = {
     ".fits": "application/fits", ".tar": "application/x-tar", ".html": "text/html",
     ".json": "application/json", ".jpg": "image/jpeg", ".png": "image/png", ".mpg": "video/mpeg",
     ".mp4": "video/mp4",
 }  # fmt: skip
+
+# Linger on, for no time.
+_LINGER = b"\1\0\0\0\0\0\0\0"
 
 
 class StandIn(ThreadingHTTPServer):
@@ -85,6 +89,7 @@ class StandIn(ThreadingHTTPServer):
         self.most_at_once = 0
         self.lock = threading.Lock()
         self._at_once = 0
+        self._ended = threading.Event()
 
     @property
     def url(self) -> str:
@@ -106,8 +111,16 @@ class StandIn(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection; one that is to be reset without the orderly end that goes before."""
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_LINGER)) == _LINGER:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
     def server_close(self) -> None:
         """Stop listening, and let go of the files of tars."""
+        self._ended.set()
         super().server_close()
         self.exports.close()
 
@@ -132,11 +145,15 @@ class StandIn(ThreadingHTTPServer):
             with self.lock:
                 self._at_once -= 1
 
-    def fault(self, text: str, before: int) -> Fault | None:
-        """The first fault that holds for a request of this kind that so many came before."""
-        return next(
-            (f for f in self.faults if f.strikes(before) and re.search(f.pattern, text)), None
-        )
+    def fault(self, texts: list[str], before: int) -> Fault | None:
+        """The first fault of what is called by any of these, after so many requests for it."""
+        struck = (f for f in self.faults if f.kind in REQUEST_FAULTS and f.strikes(before))
+        return next((f for f in struck if any(re.search(f.pattern, t) for t in texts)), None)
+
+    def pause(self, seconds: float) -> None:
+        """Let a client wait; ConnectionAbortedError where the server ends meanwhile."""
+        if self._ended.wait(seconds):
+            raise ConnectionAbortedError("the stand-in ends")
 
 
 @contextmanager
@@ -151,53 +168,6 @@ def running(server: StandIn) -> Iterator[StandIn]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@dataclass(frozen=True)
-class _Body:
-    """What is sent: its size, and how to read it from one byte to another."""
-
-    size: int
-    read: Callable[[int, int], Iterator[bytes]]
-    type: str
-    # Where a flipped bit does harm.
-    middle: int = 0
-
-    @classmethod
-    def of(cls, pieces: list[bytes], kind: str) -> _Body:
-        size = sum(len(piece) for piece in pieces)
-
-        def read(begin: int, end: int) -> Iterator[bytes]:
-            for piece in pieces:
-                if begin < len(piece) and end > 0:
-                    yield piece[max(begin, 0) : end]
-                begin, end = begin - len(piece), end - len(piece)
-
-        return cls(size, read, kind, size - (len(pieces[-1]) + 1) // 2 if pieces else 0)
-
-    @classmethod
-    def on_disk(cls, descriptor: int, kind: str) -> _Body:
-        def read(begin: int, end: int) -> Iterator[bytes]:
-            while begin < end:
-                piece = os.pread(descriptor, min(_CHUNK, end - begin), begin)
-                begin += len(piece)
-                yield piece
-
-        size = os.fstat(descriptor).st_size
-        return cls(size, read, kind, size // 2)
-
-    def flipped(self) -> _Body:
-        """The same with one bit of the data changed."""
-
-        def read(begin: int, end: int) -> Iterator[bytes]:
-            for piece in self.read(begin, end):
-                place = self.middle - begin
-                if 0 <= place < len(piece):
-                    piece = piece[:place] + bytes([piece[place] ^ 0x10]) + piece[place + 1 :]
-                begin += len(piece)
-                yield piece
-
-        return replace(self, read=read)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -242,15 +212,15 @@ class _Handler(BaseHTTPRequestHandler):
             server.calls.append((endpoint, args))
             before = server.asked[what]
             server.asked[what] += 1
-        fault = server.fault(what, before)
+        fault = server.fault([what], before)
         if fault and self._refused(fault):
             return
         text = self._cgi_text(endpoint, args)
         if text is None:
             self._text(404, _error(404, "Not Found"))
             return
-        body = _Body.of([text.encode("latin-1", "replace")], "application/json")
-        self._send(body, None, fault.kind if fault else "")
+        pieces = damaged([text.encode("latin-1", "replace")], fault.kind if fault else "")
+        self._send(Body.of(pieces, "application/json"), fault)
 
     def _cgi_text(self, endpoint: str, args: dict[str, str]) -> str | None:
         """What an endpoint answers, or None where there is no such endpoint."""
@@ -298,38 +268,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(folder, "index.html", 0)
 
     def _file(self, folder: str, name: str, before: int) -> None:
-        fault = self.server.fault(name, before)
-        body = self._body(folder, name, other=fault is not None and fault.kind == "other")
+        known, product = self.server.exports.find(folder)
+        if known and product is None:
+            self._text(404, _error(404, "Not Found"))
+            return
+        members = product.members(name) if product else None
+        fault = self.server.fault([name, *(members or [])], before)
+        kind = fault.kind if fault else ""
+        media = _TYPES.get(name[name.rfind(".") :], "text/plain")
+        body: Body | None = None
+        if product and members is not None:
+            body = Body.on_disk(product.tar(fault).fileno(), media)
+        elif pieces := product.file(name, kind) if product else self._stored(folder, name, kind):
+            body = Body.of(pieces, media)
         if body is None:
             self._text(404, _error(404, "Not Found"))
         elif not (fault and self._refused(fault)):
-            kind = fault.kind if fault else ""
-            if fault and kind == "stall":
-                time.sleep(fault.seconds)
-            self._send(body, f'"{folder.split("/")[2]}.{name}"', kind)
+            version = int(kind == "changed")
+            etag = f'"{folder.split("/")[2]}.{name}{".2" * version}"'
+            self._send(replace(body, etag=etag, modified=_MODIFIED[version]), fault)
 
-    def _body(self, folder: str, name: str, *, other: bool) -> _Body | None:
-        """What lies in a folder: an export's, a record's own, or what the name alone says."""
-        kind = _TYPES.get(name[name.rfind(".") :], "text/plain")
-        known, product = self.server.exports.find(folder)
-        pieces: list[bytes] | None
-        if known:
-            if product is None:
-                return None
-            packed = product.form.method == "url-tar"
-            if packed and name == product.tar_name:
-                return _Body.on_disk(product.tar().fileno(), kind)
-            if name in product.index and (not packed or name.startswith("index.")):
-                pieces = [product.index[name]]
-            else:
-                pieces = None if packed else product.file(name, other=other)
-        elif (pieces := original(f"{folder}/{name}", self.server.frames)) is None:
-            frame = Frame.of(frame_name(name))
-            if frame and other:
-                second = frame.time.replace(second=(frame.time.second + 24) % 60)
-                frame = replace(frame, time=second)
-            pieces = self.server.frames.file(frame) if frame else None
-        return None if pieces is None else _Body.of(pieces, kind)
+    def _stored(self, folder: str, name: str, fault: str) -> list[bytes] | None:
+        """A file of no export, in pieces: a record's own, or what the name alone says."""
+        frames = self.server.frames
+        if pieces := original(f"{folder}/{name}", frames, fault):
+            return pieces
+        frame = Frame.of(frame_name(name))
+        return fits_file(frames, frame, fault) if frame else None
 
     def _refused(self, fault: Fault) -> bool:
         """Whether a fault's own answer stands in place of what was asked for."""
@@ -337,80 +302,101 @@ class _Handler(BaseHTTPRequestHandler):
             page = _error(fault.code, "the stand-in was told to fail")
             self._text(fault.code, page, retry_after=fault.retry_after)
         elif fault.kind == "html":
-            self._text(200, _error(200, "We are sorry, the archive is being repaired"))
+            self._text(200, _REPAIRED)
         elif fault.kind == "notjson":
             self._text(200, fault.text or "jsoc_fetch: cannot connect to the database\n")
         elif fault.kind == "jsoc":
             self._text(200, error_text(fault.code, fault.text), kind="application/json")
+        elif fault.kind == "redirect":
+            self.send_response(302)
+            self.send_header("Location", fault.text or self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         else:
-            if fault.kind == "stall":
-                time.sleep(fault.seconds)
             return False
         return True
 
-    def _send(self, body: _Body, etag: str | None, fault: str) -> None:
-        if fault == "flip":
-            body = body.flipped()
-        if fault == "empty":
-            body = replace(body, size=0)
-        begin, end = self._range(body.size, etag) if etag else (0, body.size)
+    def _send(self, body: Body, fault: Fault | None) -> None:
+        kind = fault.kind if fault else ""
+        body = body.struck(kind, _REPAIRED.encode())
+        if fault and kind == "stall":
+            self.server.pause(fault.seconds)
+        begin, end = self._range(body)
         if begin >= body.size > 0:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{body.size}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        if fault == "no_range":
+        if kind == "no_range":
             begin, end = 0, body.size
         partial = (begin, end) != (0, body.size)
-        if fault == "wrong_range":
+        if kind == "wrong_range":
             begin //= 2
         self.send_response(206 if partial else 200)
         self.send_header("Content-Type", body.type)
-        if fault == "cut_unannounced":
+        if kind in ("cut_unannounced", "big_unannounced"):
             self.send_header("Connection", "close")
-        elif fault == "cut_chunked":
+        elif kind == "cut_chunked":
             self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", str(end - begin))
-        if etag:
+        if body.etag:
             self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Last-Modified", _MODIFIED)
-            self.send_header("ETag", etag)
+            self.send_header("Last-Modified", body.modified)
+            self.send_header("ETag", body.etag)
+        if body.encoding:
+            self.send_header("Content-Encoding", body.encoding)
         if partial:
             self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{body.size}")
         self.end_headers()
         if self.command == "HEAD":
             return
         try:
-            if fault == "reset" or fault.startswith("cut"):
-                self._send_half(body, begin, end, fault)
-                return
-            for piece in body.read(begin, end):
-                self.wfile.write(piece)
+            self._write(body, begin, end, fault)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def _send_half(self, body: _Body, begin: int, end: int, fault: str) -> None:
-        for piece in body.read(begin, begin + (end - begin) // 2):
-            frame = (b"%x\r\n" % len(piece), b"\r\n") if fault == "cut_chunked" else (b"", b"")
-            self.wfile.write(frame[0] + piece + frame[1])
-        self.wfile.flush()
-        self.close_connection = True
-        if fault == "reset":
+    def _write(self, body: Body, begin: int, end: int, fault: Fault | None) -> None:
+        """Send the bytes from `begin` to `end` as far as the fault lets them through."""
+        kind = fault.kind if fault else ""
+        half = begin + (end - begin) // 2
+        if kind == "reset" or kind.startswith("cut"):
+            end = half
+            self.close_connection = True
+        elif kind == "longer":
+            end += JUNK
+            self.close_connection = True
+        if fault and kind == "stall_body":
+            for piece in body.read(begin, half):
+                self.wfile.write(piece)
+            self.server.pause(fault.seconds)
+            begin = half
+        for piece in body.read(begin, end):
+            if kind == "cut_chunked":
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            elif fault and kind == "trickle":
+                for at in range(0, len(piece), _TRICKLE):
+                    self.wfile.write(piece[at : at + _TRICKLE])
+                    self.server.pause(fault.seconds)
+            else:
+                self.wfile.write(piece)
+        if kind == "reset":
             # Linger 0 makes close() send a reset instead of an orderly end.
-            linger = b"\1\0\0\0\0\0\0\0"
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
 
-    def _range(self, size: int, etag: str) -> tuple[int, int]:
+    def _range(self, body: Body) -> tuple[int, int]:
         """The bytes of a `Range: bytes=N-` or `N-M` that still holds, else all of them."""
+        if not body.etag:
+            return 0, body.size
         wanted = self.headers.get("Range", "")
         self.server.ranges.append(wanted)
         match = _RANGE.fullmatch(wanted)
-        if not match or self.headers.get("If-Range", etag) not in (etag, _MODIFIED):
-            return 0, size
+        known = body.etag, body.modified
+        if not match or self.headers.get("If-Range", body.etag) not in known:
+            return 0, body.size
         begin = int(match[1])
-        return begin, min(size, int(match[2]) + 1) if match[2] else size
+        return begin, min(body.size, int(match[2]) + 1) if match[2] else body.size
 
     def _text(
         self, status: int, text: str, *, kind: str = "text/html", retry_after: int = 0
@@ -452,3 +438,6 @@ def _error(status: int, text: str) -> str:
         '<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN"><html><head>'
         f"<title>{status}</title></head><body><h1>{text}</h1></body></html>\n"
     )
+
+
+_REPAIRED = _error(200, "We are sorry, the archive is being repaired")

@@ -1,0 +1,307 @@
+"""The connections to one server: a cap on them, and one back-off for all.
+
+Both hold over all processes of a user on this machine. A slot is a lock on a file, so that a killed
+process gives its slots back; the back-off is a small file that every process reads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+import requests
+
+from flareset import __version__
+from flareset.errors import StoreError, TransferError
+from flareset.hosts import is_local
+from flareset.patience import backoff
+
+USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
+# So many failures in a row, of all connections together, and the archive counts as down.
+_DOWN = 10
+_LONGEST_PROBE = 300.0
+# A failure so long ago belongs to another outage: longer than a probe and its time-outs.
+_FORGOTTEN = 900.0
+# How long others wait for a slot before it is given on, and how often they look.
+_LEASE, _LOOK = 5.0, 0.05
+
+
+@dataclass(frozen=True)
+class _Outage:
+    """Failures since the last success: how many, from when to when (seconds since 1970), what the
+    last one was, and until when nothing is asked."""
+
+    failures: int = 0
+    since: float = 0.0
+    last: float = 0.0
+    until: float = 0.0
+    problem: str = ""
+
+
+@dataclass
+class _Slot:
+    lock: TextIO
+    session: requests.Session
+    since: float
+
+    def close(self) -> None:
+        self.session.close()
+        self.lock.close()
+
+
+class Connections:
+    """At most `most` connections to the server of `url`, each kept open from request to request.
+
+    `patience` is how long (seconds) the server may fail at everything; `say` is told when it seems
+    to be down and when it is back. `folder` is where the processes that use it meet. `clock`
+    (seconds since 1970), `sleep` and `jitter` (0 to 1) are passed in by tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        most: int,
+        *,
+        patience: float,
+        folder: Path,
+        say: Callable[[str], object],
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.patience = patience
+        self._local = is_local(url)
+        self._server = urlsplit(url).netloc
+        self._folder = folder
+        self._most = most
+        self._say = say
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._changed = threading.Condition()
+        self._held: dict[int, _Slot] = {}
+        self._idle: list[int] = []
+        self._yielded: dict[int, float] = {}
+        self._failed_here = False
+
+    @contextmanager
+    def lease(self) -> Iterator[requests.Session]:
+        """A session for one request, as soon as a slot is free and the back-off is over.
+
+        A TransferError that is `unavailable`, raised in the block, is a failure of the server, and
+        all connections back off; any other end of the block is an answer. Raises a TransferError
+        that is `down` where the server has failed for longer than patience.
+        """
+        with self._slot() as slot, self._turn():
+            try:
+                yield slot.session
+            except TransferError as error:
+                if error.unavailable:
+                    self._failed(error)
+                else:
+                    self._answered()
+                raise
+            else:
+                self._answered()
+
+    def rest(self) -> None:
+        """Close the connections that are not in use, for others to have."""
+        with self._changed:
+            for number in self._idle:
+                self._held.pop(number).close()
+            self._idle.clear()
+
+    @property
+    def down(self) -> bool:
+        """Whether the server has failed so often in a row that it is asked but rarely."""
+        return self._outage().failures >= _DOWN
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the back-off is over."""
+        return max(0.0, self._outage().until - self._clock())
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until the back-off is over; while the server is down, one request at a time."""
+        while True:
+            outage = self._outage()
+            failing = self._failed_here and outage.failures
+            if failing and outage.until - outage.since > self.patience:
+                raise self._given_up(outage)
+            if (pause := outage.until - self._clock()) > 0:
+                self._sleep(pause)
+            elif outage.failures < _DOWN:
+                yield
+                return
+            else:
+                with _locked(self._folder / "probe", wait=False) as alone:
+                    if alone:
+                        yield
+                        return
+                with self._changed:
+                    self._changed.wait(_LOOK)
+
+    def _given_up(self, outage: _Outage) -> TransferError:
+        failing = timedelta(seconds=round(outage.last - outage.since))
+        asked = timedelta(seconds=round(outage.until - outage.last))
+        return TransferError(
+            f"{self._server} fails: {outage.failures} times in a row in {failing}, at last"
+            f" {outage.problem}; another {asked} of waiting would be over archive.patience"
+            f" ({timedelta(seconds=round(self.patience))}). Run again when it is back: what arrived"
+            " is kept",
+            permanent=True,
+            down=True,
+        )
+
+    @contextmanager
+    def _slot(self) -> Iterator[_Slot]:
+        number = self._take()
+        try:
+            yield self._held[number]
+        finally:
+            self._give_back(number)
+
+    def _take(self) -> int:
+        """The number of a slot that is now ours, waiting while others have them all."""
+        with self._changed:
+            if self._idle:
+                return self._idle.pop()
+            while True:
+                for number in range(self._most):
+                    if number not in self._held and self._locked(number):
+                        return number
+                # Only who has none at all may ask others for theirs.
+                asking = nullcontext() if self._held else self._asking()
+                with asking:
+                    self._changed.wait(_LOOK)
+                if self._idle:
+                    return self._idle.pop()
+
+    def _asking(self) -> AbstractContextManager[bool]:
+        return _locked(self._folder / "asking", shared=True)
+
+    def _locked(self, number: int) -> bool:
+        """Whether a slot could be had from the other processes."""
+        if self._clock() < self._yielded.get(number, 0.0):
+            return False
+        lock = _open(self._folder / f"slot-{number}")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._held[number] = _Slot(lock, self._session(), self._clock())
+        return True
+
+    def _give_back(self, number: int) -> None:
+        with self._changed:
+            now = self._clock()
+            if now - self._held[number].since > _LEASE and self._others_ask():
+                self._held.pop(number).close()
+                self._yielded[number] = now + 4 * _LOOK
+            else:
+                self._idle.append(number)
+            self._changed.notify()
+
+    def _others_ask(self) -> bool:
+        with _locked(self._folder / "asking", wait=False) as nobody:
+            return not nobody
+
+    def _session(self) -> requests.Session:
+        """A session of one connection, whatever host it is redirected to."""
+        session = requests.Session()
+        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        adapter = requests.adapters.HTTPAdapter(1, 1, max_retries=0, pool_block=True)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        # A proxy is for the archive; this machine is reached without it.
+        session.trust_env = not self._local
+        return session
+
+    def _outage(self) -> _Outage:
+        try:
+            return _Outage(**json.loads((self._folder / "outage.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return _Outage()
+
+    def _answered(self) -> None:
+        if not self._outage().failures:
+            return
+        with _locked(self._folder / "lock"):
+            before = self._outage()
+            # A wait that the server asked for holds, whatever another connection brings.
+            self._write(_Outage(until=before.until))
+        if before.failures >= _DOWN:
+            self._say(f"{self._server} answers again")
+
+    def _failed(self, error: TransferError) -> None:
+        with _locked(self._folder / "lock"):
+            before = self._outage()
+            now = self._clock()
+            if not before.failures or now - max(before.last, before.until) > _FORGOTTEN:
+                before = _Outage(since=now)
+            failures = before.failures + 1
+            longest = _LONGEST_PROBE if failures >= _DOWN else _LONGEST_PROBE / 5
+            # The last question is asked when patience ends, not before.
+            left = before.since + self.patience - now
+            pause = min(backoff(failures, self._jitter(), longest), left if left > 0 else longest)
+            pause = max(pause, error.retry_after)
+            until = max(before.until, now + pause)
+            self._write(_Outage(failures, before.since, now, until, str(error)))
+            self._failed_here = True
+        if failures == _DOWN:
+            self._say(
+                f"{self._server} seems to be down ({error}): asking now and then, for up to"
+                f" {timedelta(seconds=round(self.patience))} (archive.patience)"
+            )
+
+    def _write(self, outage: _Outage) -> None:
+        new = self._folder / "outage.json.new"
+        new.write_text(json.dumps(asdict(outage)))
+        os.replace(new, self._folder / "outage.json")
+
+
+def meeting_place(server: str) -> Path:
+    """Where the processes of this user on this machine meet that use a server."""
+    folder = Path(tempfile.gettempdir()) / f"flareset-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise StoreError(f"{folder} is not yours: remove it, or set TMPDIR")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be used: {error.strerror}; set TMPDIR") from error
+    return folder / server
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be used: {error.strerror}; set TMPDIR") from error
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Hold a lock while the block runs; whether it could be had, where `wait` is false."""
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    with _open(path) as file:
+        try:
+            fcntl.flock(file, how)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

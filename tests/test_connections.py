@@ -1,0 +1,194 @@
+"""The cap on connections and the back-off that all of them share."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, connected
+from test_download import Bench
+
+from flareset.connections import meeting_place
+from flareset.errors import StoreError, TransferError
+from flareset.standin.server import Fault, StandIn
+
+ASKING = """
+import sys, threading
+sys.path.insert(0, {scripts!r})
+from pathlib import Path
+from flareset.connections import Connections
+
+connections = Connections({url!r}, 2, patience=1, folder=Path({folder!r}), say=print)
+def ask():
+    for _ in range({times}):
+        with connections.lease() as session:
+            session.get({url!r} + "/SUM1/D1/S00000/{name}").raise_for_status()
+threads = [threading.Thread(target=ask) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+connections.rest()
+"""
+
+
+def asking(server: StandIn, folder: Path, times: int) -> subprocess.Popen[bytes]:
+    """A process of four threads that want files, over two connections."""
+    name = "aia.lev1_euv_12s.2014-01-07T180112Z.131.image_lev1.fits"
+    scripts = str(ROOT / "scripts")
+    code = ASKING.format(
+        scripts=scripts, url=server.url, folder=str(folder), times=times, name=name
+    )
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_the_cap_holds_over_processes(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+    server = serve(faults=[Fault("stall", seconds=0.03)])
+    processes = [asking(server, tmp_path / "meet", 5) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert sum(server.log.values()) == 3 * 4 * 5
+    assert server.most_at_once == 2
+
+
+def test_a_killed_process_gives_its_connections_back(
+    serve: Callable[..., StandIn], tmp_path: Path
+) -> None:
+    server = serve(faults=[Fault("stall", seconds=60, times=2)])
+    process = asking(server, tmp_path / "meet", 1)
+    deadline = time.monotonic() + 60
+    while sum(server.log.values()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    connections = connected(server.url, tmp_path / "meet")
+    with connections.lease(), connections.lease():
+        pass
+    connections.rest()
+
+
+def test_who_has_none_gets_one_from_who_has_all(tmp_path: Path) -> None:
+    now = [1e9]
+    first, second = (
+        connected("http://x.example", tmp_path, most=1, clock=lambda: now[0]) for _ in range(2)
+    )
+    order: list[str] = []
+
+    def later() -> None:
+        with second.lease():
+            order.append("second")
+        second.rest()
+
+    waiting = threading.Thread(target=later)
+    with first.lease() as session:
+        waiting.start()
+        time.sleep(0.2)
+        now[0] += 60
+    deadline = time.monotonic() + 30
+    while not order:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    waiting.join()
+    now[0] += 60
+    with first.lease() as again:
+        assert again is not session
+    with first.lease() as same:
+        assert same is again, "a connection is kept from request to request"
+    first.rest()
+
+
+def test_retry_after_holds_for_all(tmp_path: Path) -> None:
+    slept: list[float] = []
+    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
+    one, other = (connected("http://x.example", tmp_path, **options) for _ in range(2))
+    with pytest.raises(TransferError), one.lease():
+        raise TransferError("HTTP 503", unavailable=True, retry_after=120.0)
+    assert slept == []
+    with other.lease():
+        assert slept == [120.0], "another process waits as well"
+    with one.lease():
+        assert slept == [120.0]
+    one.rest()
+    other.rest()
+
+
+def test_an_answer_does_not_end_what_the_server_asked_for(tmp_path: Path) -> None:
+    slept: list[float] = []
+    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
+    connections = connected("http://x.example", tmp_path, **options)
+    # The outer one is under way meanwhile, and ends well.
+    with connections.lease(), pytest.raises(TransferError), connections.lease():
+        raise TransferError("HTTP 429", unavailable=True, retry_after=50.0)
+    with connections.lease():
+        assert slept == [50.0]
+    connections.rest()
+
+
+def test_one_failure_slows_all_connections(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+    b = Bench(serve(faults=[Fault("status", "T1801", times=1, retry_after=30)]), tmp_path / "s")
+    assert b.fetch(8)["status"].tolist() == ["verified"] * 8
+    assert max(b.waited) >= 29
+
+
+def test_an_archive_that_is_down_is_asked_rarely_and_costs_no_file(
+    serve: Callable[..., StandIn], tmp_path: Path
+) -> None:
+    b = Bench(serve(faults=[Fault("status", times=12)]), tmp_path / "store", patience=36000.0)
+    manifest = b.fetch()
+    assert manifest["status"].tolist() == ["verified"] * 4
+    assert manifest["tries"].max() > 8
+    assert sum("seems to be down (HTTP 503" in line for line in b.log) == 1
+    assert sum("answers again" in line for line in b.log) == 1
+    # Some 48 failures at 300 s, jittered, after the first ten.
+    assert sum(b.waited) > 20 * 150
+
+
+def test_patience_ends_with_what_to_do(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+    b = Bench(serve(faults=[Fault("html")]), tmp_path / "store", patience=1800.0)
+    manifest = b.fetch(30)
+    assert manifest["status"].tolist() == ["failed"] * 30
+    # The first are given up for themselves, with one connection left; the rest was not asked for.
+    last = manifest["reason"].str.contains(
+        r"fails: \d+ times in a row in 0:\d\d:\d\d, at last it is an HTML page.*Run again"
+    )
+    assert last.sum() >= 26
+    assert sum(b.server.log.values()) < 30
+    assert sum(b.waited) >= 1700
+    assert b.stored() == []
+
+
+def test_an_outage_of_long_ago_is_forgotten(tmp_path: Path) -> None:
+    now = [1e9]
+    options = {"clock": lambda: now[0], "patience": 100.0}
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    def fail(times: int) -> TransferError:
+        connections = connected("http://x.example", tmp_path, sleep=sleep, **options)
+        for _ in range(times):
+            with pytest.raises(TransferError) as error, connections.lease():
+                raise TransferError("HTTP 503", unavailable=True)
+        connections.rest()
+        return error.value
+
+    assert fail(30).down
+    assert not fail(1).down, "a new run asks once for itself"
+    assert fail(2).down, "and goes by what the others found"
+    now[0] += 7200
+    assert not fail(2).down
+
+
+def test_the_meeting_place_is_one_s_own(tmp_path: Path) -> None:
+    place = meeting_place("jsoc.stanford.edu")
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+    place.parent.rmdir()
+    place.parent.symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="is not yours"):
+        meeting_place("jsoc.stanford.edu")
