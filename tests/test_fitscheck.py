@@ -168,3 +168,13 @@ def test_intact_files_of_jsoc_raise_no_false_alarm(real: Path, tmp_path: Path, n
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VerificationError):
         check_image(path, wanted)
+
+
+def test_a_header_cannot_ask_for_all_memory(check: Callable) -> None:
+    buffer = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.zeros((64, 64), "i2"))]).writeto(buffer)
+    for axis in (b"ZNAXIS1", b"ZNAXIS2"):
+        place = buffer.getvalue().index(axis.ljust(8) + b"=")
+        buffer.seek(place)
+        buffer.write(axis.ljust(8) + b"=" + b"100000".rjust(21))
+    assert "says that the image has (100000, 100000) pixels" in refused(check, buffer.getvalue())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ import urllib3
 from flareset.connections import Connections
 from flareset.durable import boot_id, storing, sync, write_all, write_json
 from flareset.errors import (
-    FlaresetError,
     ProcessingError,
     TransferError,
     VerificationError,
@@ -42,10 +40,6 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
 
 T = TypeVar("T")
-
-
-class Stopped(FlaresetError):
-    """The job is ending; what was begun is left for the next run to resume."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +75,9 @@ class Archive:
         self.hosts = [host.lower() for host in hosts]
         self.connections = connections
         self.max_file_size = max_file_size
-        self.stopping = threading.Event()
         self._stall = stall
         self._arrived = arrived
-        self._sleep = sleep or self.stopping.wait
+        self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
 
     def url_of(self, link: str) -> str:
@@ -138,11 +131,7 @@ class Archive:
                 raise _final(problem, tries, url)
             if not problem.unavailable:
                 self._sleep(backoff(failed, self._jitter()))
-            self._stop_here()
-
-    def _stop_here(self) -> None:
-        if self.stopping.is_set():
-            raise Stopped("stopped")
+            self.connections.stop_here()
 
     def _transfer(
         self, session: requests.Session, part: _Part, check: Begin[T], largest: int
@@ -152,7 +141,6 @@ class Archive:
 
         Only a part that the server can vouch for (ETag or Last-Modified) is gone on with.
         """
-        self._stop_here()
         have, validator = part.there()
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
         size, answered = have, False
@@ -199,7 +187,7 @@ class Archive:
         """The bytes of an answer's body, as they come; TransferError where they but trickle."""
         begun, size = time.monotonic(), 0
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            self._stop_here()
+            self.connections.stop_here()
             self._arrived(len(chunk))
             yield chunk
             size += len(chunk)

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 
 from flareset import __version__
-from flareset.errors import StoreError, TransferError
+from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
 from flareset.patience import backoff
 
@@ -36,6 +36,10 @@ _LONGEST_PROBE = 300.0
 _FORGOTTEN = 900.0
 # How long others wait for a slot before it is given on, and how often they look.
 _LEASE, _LOOK = 5.0, 0.05
+
+
+class Stopped(FlaresetError):
+    """The job is ending (`Connections.stopping` is set); what was begun is left to be resumed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Connections:
         folder: Path,
         say: Callable[[str], object],
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.patience = patience
@@ -88,7 +92,8 @@ class Connections:
         self._most = most
         self._say = say
         self._clock = clock
-        self._sleep = sleep
+        self.stopping = threading.Event()
+        self._sleep = sleep or self.stopping.wait
         self._jitter = jitter
         self._changed = threading.Condition()
         self._held: dict[int, _Slot] = {}
@@ -116,6 +121,11 @@ class Connections:
             else:
                 self._answered()
 
+    def stop_here(self) -> None:
+        """Raise Stopped where the job is ending."""
+        if self.stopping.is_set():
+            raise Stopped("stopped")
+
     def rest(self) -> None:
         """Close the connections that are not in use, for others to have."""
         with self._changed:
@@ -137,6 +147,7 @@ class Connections:
     def _turn(self) -> Iterator[None]:
         """Wait until the back-off is over; while the server is down, one request at a time."""
         while True:
+            self.stop_here()
             outage = self._outage()
             failing = self._failed_here and outage.failures
             if failing and outage.until - outage.since > self.patience:
@@ -180,6 +191,7 @@ class Connections:
             if self._idle:
                 return self._idle.pop()
             while True:
+                self.stop_here()
                 for number in range(self._most):
                     if number not in self._held and self._locked(number):
                         return number

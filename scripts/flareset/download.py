@@ -168,7 +168,7 @@ class Downloader:
             for job in as_completed(jobs):
                 yield job.result()
         except BaseException as error:
-            self.archive.stopping.set()
+            self.archive.connections.stopping.set()
             # Who interrupts does not wait for a connection that stalls.
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             raise
