@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flareset.errors import StoreError, exit_status
 from flareset.manifest import read_manifest
+from flareset.output import write_text
 from flareset.store import Store
 from flareset.unused import remove, size_of, unused_files, unused_results
 
@@ -36,7 +37,7 @@ def main() -> None:
         files, shared = unused_files(args.store, used, [*folders, raw])
         found = [*files, *folders]
         total = sum(size_of(path) for path in found)
-        args.list.write_text("".join(f"{path}\n" for path in found))
+        write_text("".join(f"{path}\n" for path in found), args.list)
         for path in found if args.remove else []:
             remove(path)
     done = "removed" if args.remove else "unused"

@@ -9,6 +9,7 @@ from flareset.errors import exit_status
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
 from flareset.manifest import read_manifest
+from flareset.output import write_table, write_text
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
 from flareset.summary import account
 
@@ -37,11 +38,11 @@ def main() -> None:
     short = shortages(chosen, event, quota) if job.products.empty else None
     booked = ledger(job, manifest, short)
     write_ledger(booked, args.ledger)
-    sampling_log(images, chosen).to_csv(args.log, index=False, lineterminator="\n")
+    write_table(sampling_log(images, chosen), args.log)
     table = sample_table(chosen, manifest, event.event_id, job.wavelength)
-    table.to_csv(args.sample, index=False, lineterminator="\n")
+    write_table(table, args.sample)
     entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
-    Path(args.account).write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n")
+    write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
     lacking = 0 if short is None else len(short)
     print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")
 

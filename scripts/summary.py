@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flareset.errors import exit_status
+from flareset.output import write_text
 from flareset.summary import provenance, summarise, write_summary
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     }
     outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs, *ledgers}
     history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
-    Path(args.provenance).write_text(json.dumps(history, indent=1, sort_keys=True) + "\n")
+    write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.provenance)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from flareset.errors import StoreError, exit_status
 from flareset.fetching import open_downloader
 from flareset.job import Job
+from flareset.output import write_text
 from flareset.progress import Progress
 from flareset.store import archive_name
 from flareset.verify import Damage, Results, repair_files
@@ -51,7 +52,7 @@ def main() -> None:
 
 def show(damaged: list[Damage], path: Path) -> None:
     """Name what is damaged: all of it in a file, the first on the screen."""
-    path.write_text("".join(f"damaged: {damage}\n" for damage in damaged))
+    write_text("".join(f"damaged: {damage}\n" for damage in damaged), path)
     for damage in damaged[:SHOWN]:
         print(f"damaged: {damage}")
     if len(damaged) > SHOWN:

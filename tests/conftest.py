@@ -10,7 +10,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -59,8 +58,9 @@ def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets another where processes share their connections."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    place = str(tmp_path_factory.mktemp("tmp"))
+    monkeypatch.setenv("TMPDIR", place)
+    monkeypatch.setattr("flareset.connections.gettempdir", lambda: place)
 
 
 @pytest.fixture(scope="session")

@@ -17,19 +17,23 @@ import requests
 import urllib3
 
 from flareset.connections import Connections
-from flareset.durable import boot_id, storing, sync, write_all, write_json
+from flareset.durable import boot_id, sync, write_all, write_json
 from flareset.errors import (
     ProcessingError,
     TransferError,
     VerificationError,
 )
+from flareset.output import writing
 from flareset.patience import backoff, retry_after
 from flareset.proof import Begin, Check
+from flareset.store import note_of
 
 _CHUNK = 1 << 20
 _CONNECT = 10.0
 # A connection that gives less (bytes/s) is as good as one that stands still.
 _SLOWEST = 1000
+# A try that brought less (bytes) got no further.
+_LEAST_GAIN = 1 << 16
 # What a power loss may cost of a file that is under way (bytes).
 _SYNCED_EVERY = 64 << 20
 _MOST_REDIRECTS = 5
@@ -87,6 +91,7 @@ class Archive:
     def fetch(self, link: str, part: Path, check: Begin[T], largest: int = 0) -> Fetched[T]:
         """Bring a listed file into `part`, proven and synced, trying again while that can help.
 
+        The part's note stays, so that a run that is killed now need not fetch the file again.
         `largest` (bytes) stands in for the archive's cap. A try that got further than any before it
         does not count as failed, nor does one while the archive is down. Raises TransferError with
         the last reason and the number of tries.
@@ -106,7 +111,7 @@ class Archive:
                         session, under_way, check, largest or self.max_file_size
                     )
                 found = proving.finish(part)
-                with storing(part):
+                with writing(part):
                     sync(part)
             except VerificationError as error:
                 under_way.throw_away()
@@ -120,12 +125,11 @@ class Archive:
                 if not have:
                     under_way.forget()
                 gained, reached = have - reached, max(have, reached)
-                if gained > _SLOWEST * (time.monotonic() - begun):
+                if gained > max(_LEAST_GAIN, _SLOWEST * (time.monotonic() - begun)):
                     failed = 1
                 elif error.unavailable and self.connections.down:
                     failed -= 1
             else:
-                under_way.forget()
                 return Fetched(found, size, tries)
             if problem.permanent or failed >= _MOST_TRIES:
                 raise _final(problem, tries, url)
@@ -252,7 +256,7 @@ class _Part:
     def __init__(self, path: Path, url: str) -> None:
         self.path = path
         self.url = url
-        self._note = path.with_name(f"{path.name}.json")
+        self._note = note_of(path)
         self._synced = 0
 
     def there(self) -> tuple[int, str]:
@@ -281,18 +285,19 @@ class _Part:
             self._synced = 0
             self.throw_away()
         if validator:
-            with storing(self._note):
+            with writing(self._note):
                 self._note.write_text(json.dumps(self._facts(validator)))
         # Not buffered: nothing is left to be written on the way out of a full disk.
         with open(self.path, "ab", buffering=0) as out:
 
             def write(chunk: bytes) -> None:
-                with storing(self.path):
+                with writing(self.path):
                     write_all(out, chunk)
                     if validator and out.tell() - self._synced >= _SYNCED_EVERY:
                         os.fsync(out.fileno())
                         self._synced = out.tell()
                         write_json(self._note, self._facts(validator))
+                        sync(self.path.parent)
 
             yield write
 
@@ -367,6 +372,7 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _root_cause(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    """The first of the errors that led to this one; those of parsing say less than what follows."""
+    while (cause := error.__cause__ or error.__context__) and not isinstance(cause, ValueError):
+        error = cause
     return f"{type(error).__name__}: {error}"

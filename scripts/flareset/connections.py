@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TextIO
 from urllib.parse import urlsplit
 
@@ -288,7 +288,7 @@ class Connections:
 
 def meeting_place(server: str) -> Path:
     """Where the processes of this user on this machine meet that use a server."""
-    folder = Path(tempfile.gettempdir()) / f"flareset-{os.getuid()}"
+    folder = Path(gettempdir()) / f"flareset-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():

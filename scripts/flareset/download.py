@@ -149,6 +149,7 @@ class Downloader:
             if (facts := self.store.facts(path, row.record)) is None:
                 missing.append(row.Index)
             else:
+                self.store.tidy(path)
                 yield self._outcome(row, path, facts)
         links = images["url"].str.partition("#")
         wanted = images.index.isin(missing)

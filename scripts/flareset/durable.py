@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any
-
-from flareset.errors import StoreError
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """StoreError where the block cannot write to `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot write: {error.strerror}; see that it has room and may be written"
-        ) from error
 
 
 def sync(path: Path) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from flareset.answers import Answer, again, request_ids
-from flareset.durable import make_folder, storing, sync, write_json
+from flareset.durable import make_folder, sync, write_json
 from flareset.errors import ExportError
 from flareset.jsoc import Jsoc
+from flareset.output import writing
 from flareset.patience import Patience
 from flareset.recordset import Recordset, Times, jsoc_time
 from flareset.series import Series
@@ -338,7 +339,7 @@ class Exporter:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the one request that an address may have pending."""
-        with storing(self.lock):
+        with writing(self.lock):
             make_folder(self.lock.parent)
             file = open(self.lock, "a")  # noqa: SIM115
         with file:
@@ -365,7 +366,7 @@ class Exporter:
 
     def _write(self, order: Order, note: dict[str, Any]) -> None:
         path = self._path(order)
-        with storing(path):
+        with writing(path):
             make_folder(path.parent)
             write_json(path, {"order": asdict(order), "note": note})
             sync(path.parent)

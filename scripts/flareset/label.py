@@ -8,6 +8,7 @@ import pandas as pd
 
 from flareset.errors import StoreError
 from flareset.events import Event
+from flareset.output import write_table
 from flareset.times import iso_column
 
 KNOWN = [
@@ -96,7 +97,7 @@ def image_labels(images: pd.DataFrame) -> pd.DataFrame:
 def write_labels(images: pd.DataFrame, folder: str | Path) -> None:
     """Write `images.csv` and `image_labels.csv` and `.txt` (comma and tab)."""
     folder = Path(folder)
-    images.to_csv(folder / "images.csv", index=False, lineterminator="\n")
+    write_table(images, folder / "images.csv")
     labels = image_labels(images)
-    labels.to_csv(folder / "image_labels.csv", index=False, lineterminator="\n")
-    labels.to_csv(folder / "image_labels.txt", index=False, lineterminator="\n", sep="\t")
+    write_table(labels, folder / "image_labels.csv")
+    write_table(labels, folder / "image_labels.txt", "\t")

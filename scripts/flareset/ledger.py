@@ -11,6 +11,7 @@ import pandas as pd
 from flareset.events import Event
 from flareset.job import Job
 from flareset.listing import empty_slots
+from flareset.output import write_table
 from flareset.partition import OUTSIDE, phases_of
 from flareset.recordset import Recordset, jsoc_time
 from flareset.times import iso_column
@@ -179,4 +180,4 @@ def write_ledger(table: pd.DataFrame, path: object) -> None:
     """Write a ledger as CSV; counts are whole numbers or empty."""
     for column in ("tries", "bytes"):
         table[column] = table[column].astype("Int64")
-    table.to_csv(path, index=False, lineterminator="\n")
+    write_table(table, path)

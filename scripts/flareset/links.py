@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from flareset.errors import StoreError
+from flareset.output import writing
 
 
 def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
@@ -58,5 +59,10 @@ def _replace(path: Path, source: Path) -> None:
         raise
     except OSError:
         # Another filesystem, too many links, or links not supported: a copy serves as well.
-        shutil.copy2(source, new)
+        try:
+            with writing(path):
+                shutil.copy2(source, new)
+        except StoreError:
+            new.unlink(missing_ok=True)
+            raise
     os.replace(new, path)

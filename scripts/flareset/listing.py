@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from flareset.answers import kind_of_protocol
+from flareset.output import write_table, write_text
 from flareset.times import iso_column
 
 COLUMNS = ["record", "t_rec", "wavelength", "segment", "filename", "url", "time"]
@@ -49,7 +50,7 @@ class PageFacts:
 def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
     """Write a listing as CSV, times in ISO 8601 with Z."""
     texts = {column: iso_column(listing[column]) for column in ("t_rec", "time")}
-    listing.assign(**texts).to_csv(path, index=False, lineterminator="\n")
+    write_table(listing.assign(**texts), path)
 
 
 def read_listing(path: str | Path) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def read_listing(path: str | Path) -> pd.DataFrame:
 
 def write_facts(facts: PageFacts, path: str | Path) -> None:
     """Write a page's facts as JSON."""
-    Path(path).write_text(json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n")
+    write_text(json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n", path)
 
 
 def read_facts(path: str | Path) -> PageFacts:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from flareset.output import write_table
+
 KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
 COLUMNS = [
     "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", "requestid",
@@ -15,7 +17,7 @@ COLUMNS = [
 
 def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
     """Write a manifest as CSV."""
-    manifest.to_csv(path, index=False, lineterminator="\n")
+    write_table(manifest, path)
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:

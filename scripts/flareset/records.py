@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from flareset.errors import ExportError
+from flareset.output import write_table
 from flareset.series import Series
 from flareset.times import iso_column, parse_jsoc_time
 
@@ -166,7 +167,7 @@ def write_records(records: pd.DataFrame, path: str | Path) -> None:
         if there.any():
             texts[there] = iso_column(records.loc[there, column])
         table[column] = texts
-    table.to_csv(path, index=False, lineterminator="\n")
+    write_table(table, path)
 
 
 def read_records(path: str | Path) -> pd.DataFrame:

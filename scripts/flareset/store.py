@@ -1,7 +1,8 @@
 """The store: verified FITS files, one copy each, shared by all events and campaigns.
 
 A file stands under its final name only when it was verified; beside it lies `<name>.json` with
-its record, sha256, size and keywords, written first. What is under way is `<name>.part`.
+its record, sha256, size and keywords, written first. What is under way is `<name>.part`, with a
+note of its own beside it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from flareset.durable import make_folder, storing, sync, write_json
+from flareset.durable import make_folder, sync, write_json
 from flareset.errors import StoreError
 from flareset.events import Event
 from flareset.hosts import is_local
+from flareset.output import writing
 from flareset.processing import fingerprint
 
 
@@ -41,11 +43,11 @@ class Store:
 
         Raises StoreError at once where another run holds it or it cannot be written.
         """
-        with storing(self.root):
-            make_folder(self.root)
-            lock = open(self.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-            holder = _held_by(lock, owner)
-        with lock:
+        with ExitStack() as held:
+            with writing(self.root):
+                make_folder(self.root)
+                lock = held.enter_context(open(self.root / ".lock", "a+", encoding="utf-8"))
+                holder = _held_by(lock, owner)
             if holder != owner:
                 raise StoreError(
                     f"{self.root}: another run uses this store (from {holder});"
@@ -74,7 +76,7 @@ class Store:
         """The `.part` of a file, held against other jobs while the block runs."""
         part = self.root / f"{path}.part"
         while True:
-            with storing(part.parent):
+            with writing(part.parent):
                 make_folder(part.parent)
                 file = open(part, "ab")  # noqa: SIM115
             with file:
@@ -95,17 +97,29 @@ class Store:
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
         """Give a verified and synced part its final name; the file is read-only from then on."""
         final = self.root / path
-        with storing(final):
+        with writing(final):
             write_json(self.root / f"{path}.json", facts)
             # Hard links share the mode: nobody edits the store by editing a result.
             part.chmod(0o444)
+            note_of(part).unlink(missing_ok=True)
             os.replace(part, final)
             sync(final.parent)
+
+    def tidy(self, path: str) -> None:
+        """Remove the note of a part that is no more: a power loss may have kept it."""
+        note = note_of(self.root / f"{path}.part")
+        if note.exists():
+            note.unlink()
 
     def remove(self, path: str) -> None:
         """Remove a file and what is known of it."""
         for name in (path, f"{path}.json"):
             (self.root / name).unlink(missing_ok=True)
+
+
+def note_of(part: Path) -> Path:
+    """Where it is noted what a part is a part of; who is done with the part removes it."""
+    return part.with_name(f"{part.name}.json")
 
 
 def archive_name(archive: dict[str, Any], event: Event) -> str:

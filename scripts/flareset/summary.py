@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 from flareset import __version__
 from flareset.job import Job
+from flareset.output import write_table, write_text
 from flareset.partition import PHASES, flare_minutes
 from flareset.recordset import window_recordset
 from flareset.times import iso
@@ -89,9 +90,9 @@ def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
 
 def write_summary(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
     """Write the summary as CSV and as a GitHub table."""
-    table.to_csv(csv, index=False, lineterminator="\n")
+    write_table(table, csv)
     text = tabulate(table, headers="keys", tablefmt="github", showindex=False, floatfmt=".2f")
-    Path(markdown).write_text(text + "\n")
+    write_text(text + "\n", markdown)
 
 
 def provenance(

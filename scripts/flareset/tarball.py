@@ -16,8 +16,9 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from flareset.archive import Archive, Fetched
-from flareset.durable import storing, sync, write_all, write_json
+from flareset.durable import sync, write_all, write_json
 from flareset.errors import ProcessingError, TransferError, VerificationError
+from flareset.output import writing
 from flareset.proof import AtEnd, Begin
 from flareset.store import Store
 
@@ -59,8 +60,9 @@ class Tars:
             # Beside the files there are the export's own lists and scripts.
             self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
             self._archive.connections.rest()
-            with storing(part):
+            with writing(part):
                 write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
+                sync(part.parent)
         return Tarball(part, largest)
 
     def spoil(self, link: str) -> None:
@@ -69,7 +71,7 @@ class Tars:
 
     def leave(self, link: str) -> None:
         """Nothing is wanted of a tar; what an earlier run has left of it is removed at the end."""
-        if (self._store.root / f"{self._path(link)}.part").exists():
+        if (self._store.root / self._path(link)).parent.exists():
             self._hold(link)
             self._left.add(link)
 
@@ -113,7 +115,8 @@ def _empty(part: Path) -> None:
     """Throw away what arrived; not the file itself, which is a lock."""
     os.truncate(part, 0)
     for name in (".whole", ".json"):
-        part.with_name(part.name + name).unlink(missing_ok=True)
+        for left in (name, f"{name}.new"):
+            part.with_name(part.name + left).unlink(missing_ok=True)
 
 
 class Tarball:
@@ -147,7 +150,7 @@ class Tarball:
             proving = check(part)
             try:
                 for data in self._bytes_of(member):
-                    with storing(part):
+                    with writing(part):
                         write_all(out, data)
                     proving.feed(data)
                 found_there = proving.finish(part)
@@ -157,7 +160,7 @@ class Tarball:
                 raise TransferError(
                     f"{error} ({where})", permanent=other, mismatch=other, tries=1
                 ) from None
-        with storing(part):
+        with writing(part):
             sync(part)
         return Fetched(found_there, member.size, 1)
 

@@ -1,0 +1,483 @@
+"""Rounds of crashes: a download is killed, terminated or loses power, and is looked at.
+
+`python tests/crash.py --rounds 200 --seed 1` tells what went wrong and what the crashes cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import powerloss
+
+from flareset import archive
+from flareset.campaign import Campaign
+from flareset.job import Job
+from flareset.manifest import read_manifest
+from flareset.partition import OUTSIDE
+from flareset.standin.server import StandIn, running
+from flareset.store import Store
+
+ROOT = Path(__file__).parents[1]
+FLARE = "event_starttime,event_endtime\n2014-01-07 18:05:34,2014-01-07 18:09:58\n"
+KILL, TERM, POWER_LOSS = "SIGKILL", "SIGTERM", "power loss"
+KINDS = (KILL, TERM, POWER_LOSS, "mixed")
+METHODS = ("url", "url-tar")
+# What may lie in a store for good beside the files and their notes.
+LASTING = {".lock"}
+_LONGEST = 120.0
+# With one crash in an event of 100 files, bytes fetched over bytes needed are at most 1.02.
+_MOST_AGAIN = 0.02
+# A real tar is some 5000 times as large as the one here; so is what is synced of it at a time.
+_TAR_SYNCED_EVERY = 1 << 14
+_SYNCED_EVERY = "FLARESET_TEST_SYNCED_EVERY"
+# Loaded once and forked, so that a round need not wait for the imports.
+_LOADED = ("crash", "flareset.fetching", "flareset.ledger", "flareset.progress")
+
+
+class SlowStandIn(StandIn):
+    """A stand-in that sends images and tars in small pieces, a `pause` (seconds) behind each;
+    `sent` counts their bytes."""
+
+    def __init__(self, pause: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.pause = pause
+        self.sent = 0
+
+        class Handler(self.RequestHandlerClass):  # type: ignore[name-defined, misc]
+            def setup(self) -> None:
+                super().setup()
+                self.wfile = _Slow(self)
+
+        self.RequestHandlerClass = Handler
+
+
+class _Slow:
+    """What a handler writes to."""
+
+    def __init__(self, handler: Any) -> None:
+        self._handler, self._server, self._out = handler, handler.server, handler.wfile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+    def write(self, data: bytes) -> None:
+        path = urlsplit(self._handler.path).path
+        if not path.endswith((".fits", ".tar")) or data.startswith(b"HTTP/"):
+            self._out.write(data)
+            return
+        for begin in range(0, len(data), 4096):
+            piece = data[begin : begin + 4096]
+            self._out.write(piece)
+            with self._server.lock:
+                self._server.sent += len(piece)
+            time.sleep(self._server.pause)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What strikes a process: before its n-th change of the store, or after some seconds."""
+
+    crash: str
+    operation: int = 0
+    seconds: float = _LONGEST
+
+    @property
+    def signal(self) -> signal.Signals:
+        """What the process gets."""
+        return signal.SIGTERM if self.crash == TERM else signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Run:
+    """A process that has ended: its exit code, what it said, whether it changed the store, and the
+    seconds that it took, in all and from the signal to its end."""
+
+    code: int
+    text: str
+    changed: bool
+    seconds: float
+    ending: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A job that was listed: the record and bytes of each file, by its path in the store.
+
+    `needed` are the bytes to be fetched for them.
+    """
+
+    folder: Path
+    settings: str
+    environment: dict[str, str]
+    store: Store
+    files: dict[str, tuple[str, bytes]]
+    needed: int
+
+    def args(self, home: Path) -> list[str]:
+        """The arguments of its download into a folder of its own."""
+        return [
+            *("--job", str(self.folder), "--store", str(home / "store")),
+            *("--settings", self.settings, "--archive", self.environment["FLARESET_ARCHIVE"]),
+            *("--manifest", str(home / "manifest.csv"), "--ledger", str(home / "ledger.csv")),
+        ]
+
+    def check_store(self, root: Path) -> None:
+        """Raise Violation where a file under its final name is not what the archive has."""
+        store = Store(root, self.store.archive, self.store.folder.name)
+        for path in root.rglob("*.fits"):
+            name = path.relative_to(root).as_posix()
+            if name not in self.files:
+                raise Violation(f"a file that nobody asked for: {name}")
+            record, content = self.files[name]
+            if path.read_bytes() != content:
+                taken = "is taken for good" if store.facts(name, record) else "is not used"
+                raise Violation(f"bad bytes in {name}, which {taken}")
+
+    def check_complete(self, home: Path) -> None:
+        """Raise Violation where a finished download lacks something or left something."""
+        manifest = read_manifest(home / "manifest.csv")
+        if set(manifest["path"]) != set(self.files) or set(manifest["status"]) != {"verified"}:
+            raise Violation(f"the manifest is not complete: {manifest['status'].value_counts()}")
+        root = home / "store"
+        self.check_store(root)
+        there = {path.relative_to(root).as_posix(): path.is_dir() for path in root.rglob("*")}
+        wanted = {*self.files, *(f"{name}.json" for name in self.files)}
+        above = {str(folder) for name in self.files for folder in Path(name).parents}
+        if missing := wanted - set(there):
+            raise Violation(f"done, but these are missing: {sorted(missing)}")
+        if left := set(there) - wanted - above - LASTING:
+            raise Violation(f"left over: {sorted(left)}")
+
+
+@dataclass
+class Tally:
+    """What a kind of crash cost, over the events that came to their end."""
+
+    events: int = 0
+    crashes: int = 0
+    fetched: int = 0
+    needed: int = 0
+    longest: float = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Bytes fetched over bytes needed."""
+        return self.fetched / max(self.needed, 1)
+
+    @property
+    def per_crash(self) -> float:
+        """The share of an event's bytes that a crash made it fetch again, on average."""
+        return (self.ratio - 1) * self.events / max(self.crashes, 1)
+
+
+@dataclass
+class Result:
+    """What went wrong, and the costs by kind of crash and method of export."""
+
+    rounds: int = 0
+    violations: list[str] = field(default_factory=list)
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
+
+    @property
+    def total(self) -> Tally:
+        """The costs of all crashes together."""
+        total = Tally()
+        for tally in self.tallies.values():
+            for name in ("events", "crashes", "fetched", "needed"):
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
+            total.longest = max(total.longest, tally.longest)
+        return total
+
+    def __str__(self) -> str:
+        lines = [
+            "crash      method   events  crashes  fetched/needed  again per crash  longest end"
+        ]
+        for (kind, method), tally in [*sorted(self.tallies.items()), (("all", ""), self.total)]:
+            lines.append(
+                f"{kind:<11}{method:<8}{tally.events:>7}{tally.crashes:>9}{tally.ratio:>16.4f}"
+                f"{tally.per_crash:>17.2%}{tally.longest:>11.2f} s"
+            )
+        lines.append(f"{len(self.violations)} violations in {self.rounds} rounds")
+        return "\n".join([*self.violations, *lines])
+
+
+class Violation(Exception):
+    """Something that must not be."""
+
+
+class Rounds:
+    """Rounds of crashes against one stand-in, in a folder of their own; the event's window has so
+    many `minutes` before and behind its flare."""
+
+    def __init__(self, server: SlowStandIn, folder: Path, seed: int, minutes: int) -> None:
+        self.server = server
+        self.folder = folder
+        self.seed = seed
+        self.minutes = minutes
+        self.result = Result()
+        self._processes = _forkserver()
+        self.jobs = {method: self._list(method) for method in METHODS}
+        self._usual = {job.folder: self._measure(job) for job in self.jobs.values()}
+
+    def play(self, rounds: int) -> Result:
+        """Download events, each with a kind of crash, until so many crashes have struck."""
+        number = 0
+        while self.result.rounds < rounds:
+            kind = KINDS[number % len(KINDS)]
+            # Of three events of a kind, one is a tar.
+            method = METHODS[number // len(KINDS) % 3 == 1]
+            home = self.folder / f"event-{number}"
+            tally = self.result.tallies[kind, method]
+            before = replace(tally)
+            try:
+                rng = random.Random(f"{self.seed}/{number}")
+                self._event(kind, self.jobs[method], home, rng, tally)
+            except Violation as error:
+                self.result.tallies[kind, method] = before
+                text = f"seed {self.seed}, event {number} ({kind}, {method}): {error} ({home})"
+                self.result.violations.append(text)
+            else:
+                shutil.rmtree(home)
+            number += 1
+        return self.result
+
+    def _event(self, kind: str, job: Listed, home: Path, rng: random.Random, tally: Tally) -> None:
+        """Download an event into a store of its own, with one crash or some more on the way."""
+        store, journal = home / "store", home / "journal"
+        store.mkdir(parents=True)
+        powerloss.begin(journal, store)
+        sent, boots, plan = self.server.sent, 0, self._plan(kind, job, rng)
+        try:
+            while True:
+                run = self._run("download", job.args(home), job.environment, home, boots, plan)
+                if run.code == 0:
+                    job.check_complete(home)
+                    # The power may also go when the work is done.
+                    if not plan or plan.crash != POWER_LOSS or rng.random() < 0.5:
+                        break
+                elif not plan or (plan.crash != TERM and run.code != -signal.SIGKILL):
+                    raise Violation(f"it failed by itself ({run.code}): {run.text[-1000:]}")
+                self.result.rounds += 1
+                tally.crashes += 1
+                if plan.crash == POWER_LOSS:
+                    powerloss.lose(journal, store, rng)
+                    boots += 1
+                else:
+                    powerloss.catch_up(journal, store)
+                    tally.longest = max(tally.longest, run.ending)
+                if plan.crash == TERM:
+                    _check_ending(run)
+                job.check_store(store)
+                again = 0.6 if kind == "mixed" else 0.2
+                plan = self._plan(kind, job, rng) if rng.random() < again else None
+        except (Violation, AssertionError) as error:
+            raise Violation(f"{error}; {plan}") from error
+        tally.events += 1
+        tally.needed += job.needed
+        tally.fetched += self.server.sent - sent
+
+    def _plan(self, kind: str, job: Listed, rng: random.Random) -> Plan:
+        """When a crash strikes: any moment of a whole download is as likely as another."""
+        crash = rng.choice((KILL, TERM, POWER_LOSS)) if kind == "mixed" else kind
+        operations, seconds = self._usual[job.folder]
+        if rng.random() < 0.5:
+            return Plan(crash, operation=rng.randint(1, operations))
+        return Plan(crash, seconds=rng.uniform(0, seconds))
+
+    def _list(self, method: str) -> Listed:
+        """List the event, as an export of a method."""
+        home = self.folder / f"listed-{method}"
+        (home / "store").mkdir(parents=True)
+        (home / "events.csv").write_text(FLARE)
+        powerloss.begin(home / "journal", home / "store")
+        urls = {"data_url": self.server.url, "cgi_url": self.server.cgi_url}
+        campaign = Campaign(
+            {
+                "events": str(home / "events.csv"),
+                "archive": {"kind": "jsoc", **urls, "email": "crash@example.org", "patience": "3s"},
+                "window": {"pre": f"{self.minutes}m", "post": f"{self.minutes}m"},
+                "source": "export",
+                "export": {"method": method},
+                "fetch": "all",
+            }
+        )
+        ((event, wavelength),) = campaign.jobs
+        folder = home / event / str(wavelength)
+        folder.mkdir(parents=True)
+        (folder.parent / "event.json").write_text(campaign.events[event].to_json())
+        environment = campaign.environment()
+        environment["JSOC_EMAIL"] = "crash@example.org"
+        if method == "url-tar":
+            environment[_SYNCED_EVERY] = str(_TAR_SYNCED_EVERY)
+        paths = {"listing": "listing.csv", "records": "records.csv", "facts": "page.json"}
+        run = self._run(
+            "list",
+            [
+                *("--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)),
+                *("--store", str(home / "store"), "--settings", campaign.settings("list", event)),
+                *("--archive", environment["FLARESET_ARCHIVE"]),
+                *(text for key, name in paths.items() for text in (f"--{key}", folder / name)),
+            ],
+            environment,
+            home,
+        )
+        assert run.code == 0, run.text
+        settings = campaign.settings("download", event)
+        job = Job.read(folder, json.loads(settings))
+        store = job.store(home / "store", json.loads(settings)["archive_name"])
+        images = job.images[job.images["phase"] != OUTSIDE]
+        contents, needed = _served(self.server, list(images["url"]))
+        files = {
+            store.path_of(row.wavelength, row.filename, row.t_rec): (row.record, contents[row.url])
+            for row in images.itertuples()
+        }
+        return Listed(folder, settings, environment, store, files, needed)
+
+    def _measure(self, job: Listed) -> tuple[int, float]:
+        """How many changes of the store a download makes, and how many seconds it takes."""
+        home = job.folder / "measured"
+        (home / "store").mkdir(parents=True)
+        powerloss.begin(home / "journal", home / "store")
+        run = self._run("download", job.args(home), job.environment, home)
+        assert run.code == 0, run.text
+        job.check_complete(home)
+        return powerloss.operations(home / "journal"), run.seconds
+
+    def _run(
+        self,
+        script: str,
+        args: list[Any],
+        environment: dict[str, str],
+        home: Path,
+        boot: int = 0,
+        plan: Plan | None = None,
+    ) -> Run:
+        """Run a script in a process of its own until it ends, by itself or by a plan."""
+        journal = home / "journal"
+        before = journal.stat().st_size
+        environment = {**environment, "TMPDIR": str(home), powerloss.BOOT: f"boot {boot}"}
+        if plan and plan.operation:
+            environment[powerloss.CRASH] = f"{plan.signal.name}:{plan.operation}"
+        path = str(ROOT / "scripts" / f"{script}.py")
+        said = home / "said.txt"
+        rest = (journal, path, [str(arg) for arg in args], environment)
+        process = self._processes.Process(target=_speak, args=(said, *rest))
+        begun = time.monotonic()
+        process.start()
+        process.join(plan.seconds if plan else _LONGEST)
+        signalled = time.monotonic()
+        if process.exitcode is None and plan:
+            os.kill(process.pid, plan.signal)
+            process.join(_LONGEST)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise Violation(f"it did not end in {_LONGEST} s: {said.read_text()[-1000:]}")
+        ended = time.monotonic()
+        text = said.read_text(errors="replace") if said.exists() else ""
+        begins = journal.stat().st_size > before
+        return Run(process.exitcode, text, begins, ended - begun, ended - signalled)
+
+
+def _speak(said: Path, journal: Path, script: str, args: list[str], environment: dict) -> None:
+    """In the process of a round: run a script with what it says in a file."""
+    assert archive._SYNCED_EVERY > 1 << 20, "what is synced at a time has another name now"
+    archive._SYNCED_EVERY = int(environment.get(_SYNCED_EVERY, archive._SYNCED_EVERY))
+    with open(said, "wb") as out:
+        for descriptor in (1, 2):
+            os.dup2(out.fileno(), descriptor)
+    powerloss.run(journal, script, args, environment)
+
+
+def _forkserver() -> Any:
+    """What forks processes in which the package is loaded already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_LOADED))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "scripts"), str(ROOT / "tests")])
+    try:
+        # The first process starts the server.
+        first = context.Process(target=os.getpid)
+        first.start()
+        first.join()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+def _served(server: SlowStandIn, urls: list[str]) -> tuple[dict[str, bytes], int]:
+    """The bytes behind each link of a listing, and how many bytes they are on the wire."""
+    contents: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.path not in files:
+            with urllib.request.urlopen(server.url + parts.path) as answer:
+                files[parts.path] = answer.read()
+        contents[url] = files[parts.path]
+        if parts.fragment:
+            with tarfile.open(fileobj=io.BytesIO(files[parts.path])) as tar:
+                (member,) = (m for m in tar if m.name.removeprefix("./") == parts.fragment)
+                contents[url] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    return contents, sum(map(len, files.values()))
+
+
+def _check_ending(run: Run) -> None:
+    """Raise Violation where a process that was terminated did not end in good order."""
+    if run.code < 0 and run.changed:
+        raise Violation(f"it died of signal {-run.code} without a word")
+    if "Traceback" in run.text or "Exception ignored" in run.text:
+        raise Violation(f"a traceback: {run.text[-1000:]}")
+    if run.changed and not re.search("interrupted|terminated", run.text):
+        raise Violation(f"it did not say why it ended: {run.text[-1000:]}")
+
+
+@contextmanager
+def rounds(folder: Path, seed: int, minutes: int = 9) -> Iterator[Rounds]:
+    """Rounds against a stand-in that runs while the block does; of 9 minutes are 109 images."""
+    with running(SlowStandIn(0.001, frame_size=128)) as server:
+        yield Rounds(server, folder, seed, minutes)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="how many crashes")
+    parser.add_argument("--seed", type=int, default=1, help="of when they strike, and what is lost")
+    parser.add_argument("--folder", type=Path, help="where to work, and leave what went wrong")
+    args = parser.parse_args()
+    folder = args.folder or Path(tempfile.mkdtemp(prefix="flareset-crash-"))
+    with rounds(folder, args.seed) as those:
+        result = those.play(args.rounds)
+    print(result)
+    if args.folder is None and not result.violations:
+        shutil.rmtree(folder)
+    return int(bool(result.violations) or result.total.per_crash > _MOST_AGAIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
