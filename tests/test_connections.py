@@ -16,6 +16,7 @@ from test_download import Bench
 
 from flareset.connections import meeting_place
 from flareset.errors import StoreError, TransferError
+from flareset.patience import retry_after
 from flareset.standin.server import Fault, StandIn
 
 ASKING = """
@@ -34,7 +35,6 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-connections.rest()
 """
 
 
@@ -70,7 +70,6 @@ def test_a_killed_process_gives_its_connections_back(
     connections = connected(server.url, tmp_path / "meet")
     with connections.lease(), connections.lease():
         pass
-    connections.rest()
 
 
 def test_who_has_none_gets_one_from_who_has_all(tmp_path: Path) -> None:
@@ -83,7 +82,6 @@ def test_who_has_none_gets_one_from_who_has_all(tmp_path: Path) -> None:
     def later() -> None:
         with second.lease():
             order.append("second")
-        second.rest()
 
     waiting = threading.Thread(target=later)
     with first.lease() as session:
@@ -100,7 +98,6 @@ def test_who_has_none_gets_one_from_who_has_all(tmp_path: Path) -> None:
         assert again is not session
     with first.lease() as same:
         assert same is again, "a connection is kept from request to request"
-    first.rest()
 
 
 def test_retry_after_holds_for_all(tmp_path: Path) -> None:
@@ -114,8 +111,36 @@ def test_retry_after_holds_for_all(tmp_path: Path) -> None:
         assert slept == [120.0], "another process waits as well"
     with one.lease():
         assert slept == [120.0]
-    one.rest()
-    other.rest()
+
+
+def test_who_is_told_to_stay_away_for_a_day_does(tmp_path: Path) -> None:
+    slept: list[float] = []
+    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
+    for wait in (86400.0, 1e11):
+        first = connected("http://x.example", tmp_path, **options)
+        with pytest.raises(TransferError), first.lease():
+            raise TransferError("HTTP 503", unavailable=True, retry_after=wait)
+        for connections in (first, connected("http://x.example", tmp_path, **options)):
+            with pytest.raises(TransferError, match=r"HTTP 503; another .*day.*Run again"):
+                connections.lease().__enter__()
+        assert slept == []
+        (tmp_path / "outage.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        ("", 0),
+        ("²", 0),
+        ("soon", 0),
+        ("9" * 400, 366 * 86400),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400),
+    ],
+)
+def test_retry_after(text: str, seconds: float) -> None:
+    assert retry_after(text) == seconds
 
 
 def test_an_answer_does_not_end_what_the_server_asked_for(tmp_path: Path) -> None:
@@ -127,7 +152,6 @@ def test_an_answer_does_not_end_what_the_server_asked_for(tmp_path: Path) -> Non
         raise TransferError("HTTP 429", unavailable=True, retry_after=50.0)
     with connections.lease():
         assert slept == [50.0]
-    connections.rest()
 
 
 def test_one_failure_slows_all_connections(serve: Callable[..., StandIn], tmp_path: Path) -> None:
@@ -155,7 +179,7 @@ def test_patience_ends_with_what_to_do(serve: Callable[..., StandIn], tmp_path: 
     assert manifest["status"].tolist() == ["failed"] * 30
     # The first are given up for themselves, with one connection left; the rest was not asked for.
     last = manifest["reason"].str.contains(
-        r"fails: \d+ times in a row in 0:\d\d:\d\d, at last it is an HTML page.*Run again"
+        r"it is an HTML page.*, \d+ times in a row in 0:\d\d:\d\d; another .*Run again"
     )
     assert last.sum() >= 26
     assert sum(b.server.log.values()) < 30
@@ -175,7 +199,6 @@ def test_an_outage_of_long_ago_is_forgotten(tmp_path: Path) -> None:
         for _ in range(times):
             with pytest.raises(TransferError) as error, connections.lease():
                 raise TransferError("HTTP 503", unavailable=True)
-        connections.rest()
         return error.value
 
     assert fail(30).down
@@ -186,9 +209,9 @@ def test_an_outage_of_long_ago_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_the_meeting_place_is_one_s_own(tmp_path: Path) -> None:
-    place = meeting_place("jsoc.stanford.edu")
+    place = meeting_place("http://jsoc.stanford.edu/")
     assert place.parent.stat().st_mode & 0o777 == 0o700
     place.parent.rmdir()
     place.parent.symlink_to(tmp_path)
     with pytest.raises(StoreError, match="is not yours"):
-        meeting_place("jsoc.stanford.edu")
+        meeting_place("http://jsoc.stanford.edu/")

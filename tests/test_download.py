@@ -31,7 +31,13 @@ class Bench:
     """A downloader, its store and images, against one stand-in."""
 
     def __init__(
-        self, server: StandIn, folder: Path, *, patience: float = 600.0, **limits: object
+        self,
+        server: StandIn,
+        folder: Path,
+        *,
+        patience: float = 600.0,
+        shared: bool = False,
+        **limits: object,
     ) -> None:
         from test_listing import SHORT
 
@@ -64,9 +70,8 @@ class Bench:
         self.downloader = Downloader(
             self.archive,
             self.store,
-            delivered=Delivered(EUV, "image"),
+            delivered=Delivered(EUV, "image", shared=shared),
             reject=[],
-            connections=2,
             progress=Progress("test", []),
             log=self.log.append,
         )
@@ -263,3 +268,27 @@ def test_a_record_never_stands_for_another(bench: Callable[..., Bench]) -> None:
     path = b.store.path_of(131, row["filename"], row["t_rec"])
     with pytest.raises(StoreError, match="the store holds"):
         b.store.facts(path, "aia.lev1_euv_12s[2014-01-07T18:01:13Z][131]")
+
+
+def test_a_page_does_not_cost_what_is_there(bench: Callable[..., Bench]) -> None:
+    b = bench(Fault("cut", times=1), Fault("html", skip=1, times=2))
+    manifest = b.fetch(1)
+    assert manifest["tries"].tolist() == [4]
+    pages = 2 * 200
+    assert sum(b.arrived) < manifest["bytes"].sum() + pages
+
+
+def test_a_lone_file_survives_an_outage(bench: Callable[..., Bench]) -> None:
+    b = bench(Fault("status", times=20), patience=36000.0)
+    assert b.fetch(1)["status"].tolist() == ["verified"]
+    assert b.requests(b.images["filename"].iloc[0]) == 21
+
+
+def test_a_file_in_trouble_is_told_from_an_archive_in_trouble(bench: Callable[..., Bench]) -> None:
+    b = bench(patience=36000.0)
+    bad = b.images["filename"].iloc[3]
+    b.server.faults.append(Fault("status", bad))
+    manifest = b.fetch().set_index("filename")
+    assert manifest.loc[bad, "status"] == "failed"
+    assert 8 <= manifest.loc[bad, "tries"] <= 10
+    assert sum(b.waited) < 600, "it is not waited for as for an archive that is down"

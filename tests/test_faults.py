@@ -163,7 +163,7 @@ class World:
 
     def requests(self) -> int:
         """How often the struck file was asked for, or its tar."""
-        link = self.images["url"].iloc[1]
+        link = self.images["url"].iloc[-2 if len(self.images) > 1 else 0]
         return self.server.log[urlsplit(link).path]
 
     def strike(self, *, once: bool = False) -> None:
@@ -172,9 +172,9 @@ class World:
         for fault in self.case.faults:
             self.server.faults.append(replace(fault, pattern=self.struck, **times))
 
-    def run(self) -> tuple[Bench, pd.DataFrame]:
+    def run(self, **options: Any) -> tuple[Bench, pd.DataFrame]:
         """What a run does, with nothing in memory of those before it."""
-        bench = Bench(self.server, self.folder, **self.case.limits)
+        bench = Bench(self.server, self.folder, **{**self.case.limits, **options})
         bench.images = self.images
         with bench.downloader:
             return bench, bench.fetch(IMAGES).set_index("filename")
@@ -257,6 +257,18 @@ def test_a_fault_that_passes(world: Callable[..., World], case: Case, packed: bo
     w.check(manifest, set())
     if case.waits:
         assert max(b.waited) >= case.waits
+
+
+def test_a_tar_that_jobs_share_is_fetched_once(world: Callable[..., World]) -> None:
+    w = world(Case("shared", []), True)
+    every = w.images
+    for part in (every.iloc[:1], every.iloc[1:2]):
+        w.images = part
+        assert w.run(shared=True)[1]["status"].tolist() == ["verified"]
+    assert w.requests() == 1
+    # Who is alone with a tar leaves nothing of it.
+    w.run()
+    assert not list(w.folder.rglob("*.tar.part*"))
 
 
 def spend(name: str, packed: bool) -> None:

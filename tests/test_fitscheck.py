@@ -2,15 +2,19 @@ import io
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from conftest import check_image
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flareset.errors import VerificationError
-from flareset.fitscheck import Asked
+from flareset.fitscheck import Asked, ImageCheck
 from flareset.standin.frames import Frame, Frames
 from flareset.times import parse_jsoc_time
 
@@ -178,3 +182,23 @@ def test_a_header_cannot_ask_for_all_memory(check: Callable) -> None:
         buffer.seek(place)
         buffer.write(axis.ljust(8) + b"=" + b"100000".rjust(21))
     assert "says that the image has (100000, 100000) pixels" in refused(check, buffer.getvalue())
+
+
+PLAIN = io.BytesIO()
+fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((64, 64), "i2"))]).writeto(PLAIN)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_header_says_is_an_answer(data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from([made(), PLAIN.getvalue()])))
+    place = data.draw(st.integers(0, min(len(content), 7 * 2880) - 1))
+    content[place] = data.draw(st.sampled_from(b"'\"09-.eE,()T \x00\xff/="))
+    step = data.draw(st.sampled_from([1, 7, 2880, 4099, len(content)]))
+    check = ImageCheck(asked())
+    with TemporaryDirectory() as folder, suppress(VerificationError):
+        path = Path(folder) / "x"
+        path.write_bytes(content)
+        for begin in range(0, len(content), step):
+            check.feed(bytes(content[begin : begin + step]))
+        check.finish(path)

@@ -53,7 +53,6 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     url = f"http://127.0.0.1:{server.server_port}"
     connections = connected(url, tmp_path / "meet")
     yield Archive(url, ["jsoc1.stanford.edu"], connections=connections, max_file_size=100)
-    connections.rest()
     server.shutdown()
     server.server_close()
 

@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import random
 from typing import Generic, TypeVar
@@ -39,6 +40,8 @@ _SYNCED_EVERY = 64 << 20
 _MOST_REDIRECTS = 5
 _MOST_BAD_CONTENT = 3
 _MOST_TRIES = 8
+# After so many failures in a row it may be the archive, and not a file.
+_DOUBTFUL = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Answers that another try does not change.
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
@@ -83,6 +86,8 @@ class Archive:
         self._arrived = arrived
         self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
+        # The last file that came: what tells a file in trouble from an archive in trouble.
+        self._good = ""
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
@@ -93,8 +98,8 @@ class Archive:
 
         The part's note stays, so that a run that is killed now need not fetch the file again.
         `largest` (bytes) stands in for the archive's cap. A try that got further than any before it
-        does not count as failed, nor does one while the archive is down. Raises TransferError with
-        the last reason and the number of tries.
+        does not count as failed, nor does one while the archive fails at everything. Raises
+        TransferError with the last reason and the number of tries.
         """
         url = self.url_of(link)
         under_way = _Part(part, url)
@@ -127,15 +132,29 @@ class Archive:
                 gained, reached = have - reached, max(have, reached)
                 if gained > max(_LEAST_GAIN, _SLOWEST * (time.monotonic() - begun)):
                     failed = 1
-                elif error.unavailable and self.connections.down:
+                elif error.unavailable and not self._works():
                     failed -= 1
             else:
+                self._good = url
                 return Fetched(found, size, tries)
             if problem.permanent or failed >= _MOST_TRIES:
                 raise _final(problem, tries, url)
             if not problem.unavailable:
                 self._sleep(backoff(failed, self._jitter()))
             self.connections.stop_here()
+
+    def _works(self) -> bool:
+        """Whether the archive does give something, so that it is a file that it cannot give."""
+        if self.connections.failures < _DOUBTFUL:
+            return True
+        if not self._good:
+            return False
+        try:
+            with self.connections.lease() as session:
+                self._get(session, self._good, {"Range": "bytes=0-0"}).close()
+        except TransferError:
+            return False
+        return True
 
     def _transfer(
         self, session: requests.Session, part: _Part, check: Begin[T], largest: int
@@ -167,15 +186,17 @@ class Archive:
                 length = _length(response)
                 if length is not None and have + length > largest:
                     raise _too_large(have + length, largest)
+                chunks = self._chunks(response)
+                first = next(chunks, b"")
+                if not have:
+                    _no_page(first)  # before what is there is thrown away
                 with part.opened(response, have) as write:
                     proving = check(part.path)
-                    for chunk in self._chunks(response):
+                    for chunk in chain([first], chunks):
                         size += len(chunk)
                         if size > largest:
                             part.throw_away()
                             raise _too_large(size, largest)
-                        if size == len(chunk):
-                            _no_page(chunk)
                         write(chunk)
                         proving.feed(chunk)
                 if length is not None and size - have != length:
@@ -270,7 +291,7 @@ class _Part:
             if note["url"] != self.url:
                 return 0, ""
             self._synced = note["synced"]
-            kept = size if note["boot"] == boot_id() != "" else min(size, self._synced)
+            kept = size if note["boot"] == boot_id() else min(size, self._synced)
             if kept < size:
                 os.truncate(self.path, kept)
             return kept, note["validator"]
@@ -284,11 +305,14 @@ class _Part:
         if not have:
             self._synced = 0
             self.throw_away()
-        if validator:
-            with writing(self._note):
-                self._note.write_text(json.dumps(self._facts(validator)))
-        # Not buffered: nothing is left to be written on the way out of a full disk.
-        with open(self.path, "ab", buffering=0) as out:
+        with ExitStack() as opened:
+            with writing(self.path):
+                if validator and self._synced:
+                    write_json(self._note, self._facts(validator))
+                elif validator:
+                    self._note.write_text(json.dumps(self._facts(validator)))
+                # Not buffered: nothing is left to be written on the way out of a full disk.
+                out = opened.enter_context(open(self.path, "ab", buffering=0))
 
             def write(chunk: bytes) -> None:
                 with writing(self.path):
@@ -312,8 +336,8 @@ class _Part:
     def throw_away(self) -> None:
         """Begin again; the file itself stays, since its claim is a lock on it."""
         self.forget()
-        with open(self.path, "wb"):
-            pass
+        with writing(self.path):
+            self.path.write_bytes(b"")
 
 
 def _final(problem: TransferError, tries: int, url: str) -> TransferError:

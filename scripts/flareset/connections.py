@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import gettempdir
@@ -26,6 +26,7 @@ import requests
 from flareset import __version__
 from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
+from flareset.output import writing
 from flareset.patience import backoff
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
@@ -36,6 +37,10 @@ _LONGEST_PROBE = 300.0
 _FORGOTTEN = 900.0
 # How long others wait for a slot before it is given on, and how often they look.
 _LEASE, _LOOK = 5.0, 0.05
+# How long a connection is kept for the next request, and how long it takes both ends to let go.
+_KEPT, _LINGER = 0.5, 0.1
+# Whoever waits longer is told why.
+_LONG = 60.0
 
 
 class Stopped(FlaresetError):
@@ -45,13 +50,14 @@ class Stopped(FlaresetError):
 @dataclass(frozen=True)
 class _Outage:
     """Failures since the last success: how many, from when to when (seconds since 1970), what the
-    last one was, and until when nothing is asked."""
+    last one was, and until when nothing is asked for, which the server may have `asked` us."""
 
     failures: int = 0
     since: float = 0.0
     last: float = 0.0
     until: float = 0.0
     problem: str = ""
+    asked: bool = False
 
 
 @dataclass
@@ -89,7 +95,7 @@ class Connections:
         self._local = is_local(url)
         self._server = urlsplit(url).netloc
         self._folder = folder
-        self._most = most
+        self.most = most
         self._say = say
         self._clock = clock
         self.stopping = threading.Event()
@@ -97,8 +103,11 @@ class Connections:
         self._jitter = jitter
         self._changed = threading.Condition()
         self._held: dict[int, _Slot] = {}
-        self._idle: list[int] = []
-        self._yielded: dict[int, float] = {}
+        # Slots that are not in use, each with the time when it is closed.
+        self._idle: dict[int, float] = {}
+        self._leaving: dict[int, float] = {}
+        self._left: dict[int, float] = {}
+        self._closer: threading.Thread | None = None
         self._failed_here = False
 
     @contextmanager
@@ -108,12 +117,14 @@ class Connections:
         A TransferError that is `unavailable`, raised in the block, is a failure of the server, and
         all connections back off; any other end of the block is an answer. Raises a TransferError
         that is `down` where the server has failed for longer than patience.
+
+        The connection is kept open for a moment, for the next request.
         """
         with self._slot() as slot, self._turn():
             try:
                 yield slot.session
-            except TransferError as error:
-                if error.unavailable:
+            except Exception as error:
+                if isinstance(error, TransferError) and error.unavailable:
                     self._failed(error)
                 else:
                     self._answered()
@@ -126,17 +137,10 @@ class Connections:
         if self.stopping.is_set():
             raise Stopped("stopped")
 
-    def rest(self) -> None:
-        """Close the connections that are not in use, for others to have."""
-        with self._changed:
-            for number in self._idle:
-                self._held.pop(number).close()
-            self._idle.clear()
-
     @property
-    def down(self) -> bool:
-        """Whether the server has failed so often in a row that it is asked but rarely."""
-        return self._outage().failures >= _DOWN
+    def failures(self) -> int:
+        """How often in a row the server has failed, whoever asked."""
+        return self._outage().failures
 
     @property
     def pause(self) -> float:
@@ -146,13 +150,22 @@ class Connections:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait until the back-off is over; while the server is down, one request at a time."""
+        latest, told = self._clock() + self.patience, False
         while True:
             self.stop_here()
             outage = self._outage()
-            failing = self._failed_here and outage.failures
-            if failing and outage.until - outage.since > self.patience:
+            if self._failed_here and outage.failures:
+                hopeless = outage.until - outage.since > self.patience
+            else:
+                # Who has not asked yet does so once, unless the server wants to be left alone.
+                hopeless = outage.asked and outage.until > latest
+            if hopeless:
                 raise self._given_up(outage)
-            if (pause := outage.until - self._clock()) > 0:
+            pause = (outage.until if outage.asked else min(outage.until, latest)) - self._clock()
+            if pause > 0:
+                if pause > _LONG and not told:
+                    self._say(f"{self._server}: {outage.problem}; waiting for {pause:.0f} s")
+                told = True
                 self._sleep(pause)
             elif outage.failures < _DOWN:
                 yield
@@ -167,12 +180,12 @@ class Connections:
 
     def _given_up(self, outage: _Outage) -> TransferError:
         failing = timedelta(seconds=round(outage.last - outage.since))
-        asked = timedelta(seconds=round(outage.until - outage.last))
+        often = f", {outage.failures} times in a row in {failing}" if outage.failures > 1 else ""
+        asked = timedelta(seconds=round(outage.until - self._clock()))
         return TransferError(
-            f"{self._server} fails: {outage.failures} times in a row in {failing}, at last"
-            f" {outage.problem}; another {asked} of waiting would be over archive.patience"
-            f" ({timedelta(seconds=round(self.patience))}). Run again when it is back: what arrived"
-            " is kept",
+            f"{self._server}: {outage.problem}{often}; another {asked} of waiting would be over"
+            f" archive.patience ({timedelta(seconds=round(self.patience))}). Run again when it is"
+            " back: what arrived is kept",
             permanent=True,
             down=True,
         )
@@ -187,28 +200,29 @@ class Connections:
 
     def _take(self) -> int:
         """The number of a slot that is now ours, waiting while others have them all."""
+        begun, told = time.monotonic(), False
         with self._changed:
-            if self._idle:
-                return self._idle.pop()
             while True:
                 self.stop_here()
-                for number in range(self._most):
+                if self._idle:
+                    return self._idle.popitem()[0]
+                for number in range(self.most):
                     if number not in self._held and self._locked(number):
                         return number
                 # Only who has none at all may ask others for theirs.
-                asking = nullcontext() if self._held else self._asking()
-                with asking:
+                with nullcontext() if self._held else self._asking():
                     self._changed.wait(_LOOK)
-                if self._idle:
-                    return self._idle.pop()
+                if not told and not self._held and time.monotonic() - begun > _LONG:
+                    self._say(f"waits for a connection to {self._server}: others have them all")
+                    told = True
 
     def _asking(self) -> AbstractContextManager[bool]:
         return _locked(self._folder / "asking", shared=True)
 
     def _locked(self, number: int) -> bool:
         """Whether a slot could be had from the other processes."""
-        if self._clock() < self._yielded.get(number, 0.0):
-            return False
+        if time.monotonic() - self._left.get(number, float("-inf")) < _LINGER:
+            return False  # it is for who asked for it
         lock = _open(self._folder / f"slot-{number}")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -220,13 +234,27 @@ class Connections:
 
     def _give_back(self, number: int) -> None:
         with self._changed:
-            now = self._clock()
-            if now - self._held[number].since > _LEASE and self._others_ask():
-                self._held.pop(number).close()
-                self._yielded[number] = now + 4 * _LOOK
+            if self._clock() - self._held[number].since > _LEASE and self._others_ask():
+                self._leaving[number] = time.monotonic() + _LINGER
             else:
-                self._idle.append(number)
-            self._changed.notify()
+                self._idle[number] = time.monotonic() + _KEPT
+            if self._closer is None:
+                self._closer = threading.Thread(target=self._close_in_time, daemon=True)
+                self._closer.start()
+            self._changed.notify_all()
+
+    def _close_in_time(self) -> None:
+        """Close what nobody uses, for other processes to have."""
+        with self._changed:
+            while self._held:
+                for free in (self._idle, self._leaving):
+                    for number in [n for n, due in free.items() if due <= time.monotonic()]:
+                        del free[number]
+                        self._held.pop(number).close()
+                        if free is self._leaving:
+                            self._left[number] = time.monotonic()
+                self._changed.wait(_LOOK)
+            self._closer = None
 
     def _others_ask(self) -> bool:
         with _locked(self._folder / "asking", wait=False) as nobody:
@@ -245,9 +273,11 @@ class Connections:
 
     def _outage(self) -> _Outage:
         try:
-            return _Outage(**json.loads((self._folder / "outage.json").read_text()))
+            outage = _Outage(**json.loads((self._folder / "outage.json").read_text()))
         except (OSError, ValueError, TypeError):
             return _Outage()
+        # One of the future is of a clock that was wrong.
+        return outage if outage.last <= self._clock() else _Outage()
 
     def _answered(self) -> None:
         if not self._outage().failures:
@@ -255,7 +285,7 @@ class Connections:
         with _locked(self._folder / "lock"):
             before = self._outage()
             # A wait that the server asked for holds, whatever another connection brings.
-            self._write(_Outage(until=before.until))
+            self._write(replace(before, failures=0, since=0.0))
         if before.failures >= _DOWN:
             self._say(f"{self._server} answers again")
 
@@ -264,15 +294,18 @@ class Connections:
             before = self._outage()
             now = self._clock()
             if not before.failures or now - max(before.last, before.until) > _FORGOTTEN:
-                before = _Outage(since=now)
+                before = replace(before, failures=0, since=now)
             failures = before.failures + 1
             longest = _LONGEST_PROBE if failures >= _DOWN else _LONGEST_PROBE / 5
             # The last question is asked when patience ends, not before.
             left = before.since + self.patience - now
             pause = min(backoff(failures, self._jitter(), longest), left if left > 0 else longest)
             pause = max(pause, error.retry_after)
+            # What the server asks for goes before what we think of.
+            asked = before.asked and before.until > now
             until = max(before.until, now + pause)
-            self._write(_Outage(failures, before.since, now, until, str(error)))
+            asked = asked if until == before.until else error.retry_after == pause
+            self._write(_Outage(failures, before.since, now, until, str(error), asked))
             self._failed_here = True
         if failures == _DOWN:
             self._say(
@@ -282,12 +315,16 @@ class Connections:
 
     def _write(self, outage: _Outage) -> None:
         new = self._folder / "outage.json.new"
-        new.write_text(json.dumps(asdict(outage)))
-        os.replace(new, self._folder / "outage.json")
+        with writing(new):
+            new.write_text(json.dumps(asdict(outage)))
+            os.replace(new, self._folder / "outage.json")
 
 
-def meeting_place(server: str) -> Path:
-    """Where the processes of this user on this machine meet that use a server."""
+def meeting_place(url: str) -> Path:
+    """Where the processes of this user on this machine meet that use the server of `url`."""
+    address = urlsplit(url)
+    # One machine is one server, whatever its ports; but this one may have many.
+    name = address.netloc if is_local(url) else address.hostname or ""
     folder = Path(gettempdir()) / f"flareset-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -295,15 +332,13 @@ def meeting_place(server: str) -> Path:
             raise StoreError(f"{folder} is not yours: remove it, or set TMPDIR")
     except OSError as error:
         raise StoreError(f"{folder}: cannot be used: {error.strerror}; set TMPDIR") from error
-    return folder / server
+    return folder / name.lower().replace(":", "_")
 
 
 def _open(path: Path) -> TextIO:
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "a", encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be used: {error.strerror}; set TMPDIR") from error
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from flareset.archive import Archive, Fetched
 from flareset.asking import Renew
 from flareset.errors import IncompleteError, TransferError
 from flareset.fitscheck import Asked, ImageCheck
-from flareset.listing import MOVIE, PICTURE, PageFacts, key_of
+from flareset.job import Job
+from flareset.listing import MOVIE, PICTURE, key_of
 from flareset.manifest import COLUMNS, KEYWORDS
 from flareset.partition import OUTSIDE
 from flareset.picturecheck import check_picture
@@ -51,9 +52,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Delivered:
-    """How an export delivered its images: what was done to them, as on the wire, and how many
-    `files` it has; with `as_stored`, their headers say little, and `keywords` of each record are
-    those that JSOC has."""
+    """How an export delivered its images: what was done to them, as on the wire, how many `files`
+    it has, and whether other jobs want some of them (`shared`).
+
+    With `as_stored`, the headers say little, and `keywords` of each record are those that JSOC has.
+    """
 
     series: Series
     segment: str
@@ -61,17 +64,29 @@ class Delivered:
     as_stored: bool = False
     requestid: str = ""
     files: int = 0
+    shared: bool = False
     keywords: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, series: Series, segment: str, facts: PageFacts, records: pd.DataFrame) -> Delivered:
-        """How the export of a listing's facts did; `records` are those that JSOC has."""
-        if not facts.as_stored:
-            return cls(series, segment, facts.process, False, facts.requestid, facts.count)
-        known = records.assign(T_OBS=[iso(t) if t is not pd.NaT else "" for t in records["t_obs"]])
-        rows = known.set_index("record")[list(KEYWORDS)].to_dict("index")
-        count = facts.count
-        return cls(series, segment, facts.process, True, facts.requestid, count, rows)
+    def of(cls, job: Job) -> Delivered:
+        """How the export of a listed job did."""
+        facts, records = job.facts, job.records
+        keywords = {}
+        if facts.as_stored:
+            times = [iso(t) if t is not pd.NaT else "" for t in records["t_obs"]]
+            known = records.assign(T_OBS=times).set_index("record")
+            keywords = known[list(KEYWORDS)].to_dict("index")
+        return cls(
+            job.series,
+            job.segment,
+            facts.process,
+            facts.as_stored,
+            facts.requestid,
+            facts.count,
+            # What we ask for ourselves is of one channel.
+            not facts.recordset and facts.count > len(job.listing),
+            keywords,
+        )
 
 
 class Downloader:
@@ -88,7 +103,6 @@ class Downloader:
         *,
         delivered: Delivered,
         reject: list[str],
-        connections: int,
         progress: Progress,
         log: Callable[[str], object],
         renew: Renew | None = None,
@@ -98,9 +112,8 @@ class Downloader:
         self.delivered = delivered
         self.steps = tuple(parse_process(delivered.process)[1])
         self.renew = renew
-        self._tars = Tars(archive, store)
+        self._tars = Tars(archive, store, keep=delivered.shared)
         self.reject = reject
-        self.connections = connections
         self.progress = progress
         self.log = log
         self._said = ""
@@ -137,7 +150,6 @@ class Downloader:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.archive.connections.rest()
         self._tars.__exit__(*error)
 
     def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
@@ -163,7 +175,7 @@ class Downloader:
     def _pool(self, images: pd.DataFrame, source: Source) -> Iterator[Outcome]:
         if images.empty:
             return
-        pool = ThreadPoolExecutor(self.connections + _WORKERS_MORE)
+        pool = ThreadPoolExecutor(self.archive.connections.most + _WORKERS_MORE)
         try:
             jobs = [pool.submit(self._one, row, source) for row in images.itertuples()]
             for job in as_completed(jobs):
@@ -174,7 +186,6 @@ class Downloader:
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             raise
         pool.shutdown()
-        self.archive.connections.rest()
 
     def _in_tar(self, link: str, missing: pd.DataFrame) -> Iterator[Outcome]:
         """The outcomes of a tar's members; a tar with a bad member is fetched once more."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 
 def sync(path: Path) -> None:
@@ -44,9 +46,11 @@ def make_folder(folder: Path) -> None:
     sync(folder.parent)
 
 
+@cache
 def boot_id() -> str:
-    """What tells one start of this machine from another; empty where that is not known."""
+    """What tells one start of this machine from another or, where that is not known, of this
+    process."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return ""
+        return uuid4().hex

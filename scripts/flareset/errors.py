@@ -14,10 +14,14 @@ FlaresetError
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FlaresetError(Exception):
@@ -92,15 +96,31 @@ def exit_status(main: Callable[[], None]) -> int:
     try:
         main()
     except FlaresetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
+        return 1
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(f"error: {where}{error.strerror}; make room, then run again")
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run again to go on from here", file=sys.stderr)
+        _tell("interrupted; run again to go on from here")
+        with suppress(OSError):
+            sys.stdout.flush()
         # Threads may wait for a connection; what they have can be gone on with.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(130)
     return 0
+
+
+def _tell(text: str) -> None:
+    """Say it on standard error or, where that is a log on a full disk, on the terminal that the
+    rules pass as number 3."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):
+            os.write(3, f"{text}\n".encode())
 
 
 def _interrupt(*_: object) -> None:

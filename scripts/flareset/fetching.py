@@ -40,9 +40,8 @@ def open_downloader(
         with Downloader(
             site.archive(say, progress.receive),
             store,
-            delivered=Delivered.of(job.series, job.segment, job.facts, job.records),
+            delivered=Delivered.of(job),
             reject=settings["quality"]["reject"],
-            connections=archive["connections"],
             progress=progress,
             log=say,
             renew=renew,

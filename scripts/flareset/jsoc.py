@@ -145,9 +145,6 @@ class Jsoc:
                 if error.down:
                     raise ExportError(f"{endpoint} of {self._base}: {error}") from None
                 self._log(f"{endpoint}: {error}; again in {self.connections.pause:.0f} s")
-            finally:
-                # Between two questions others may have the connection.
-                self.connections.rest()
 
     def _answer(
         self,

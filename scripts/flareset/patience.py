@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _FIRST, _LONGEST = 0.5, 60.0
+# A year: nobody waits so long, and sums of it stay in bounds.
+_FOR_EVER = 366 * 86400.0
 
 
 def backoff(failures: int, jitter: float, longest: float = _LONGEST) -> float:
@@ -48,9 +50,10 @@ class Patience:
 
 def retry_after(text: str) -> float:
     """Seconds of a Retry-After header, in either of its forms; 0 where there is none."""
-    if text.strip().isdigit():
-        return float(text)
     try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        if text.strip().isdecimal():
+            return min(float(text), _FOR_EVER)
+        passes = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        return min(max(0.0, passes), _FOR_EVER)
     except (TypeError, ValueError):
         return 0.0

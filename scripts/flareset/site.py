@@ -48,20 +48,18 @@ class Site:
             url,
             self.settings["connections"],
             patience=parse_duration(self.settings["patience"]).total_seconds(),
-            folder=meeting_place(self._name(url)),
+            folder=meeting_place("//rehearsal" if self._rehearses else url),
             say=say,
         )
 
-    def _name(self, url: str) -> str:
-        """The name of a server; that of a rehearsal has one, whatever its port."""
-        if self.settings["kind"] == "rehearsal":
-            return "rehearsal"
-        return urlsplit(url).netloc.replace(":", "_")
+    @property
+    def _rehearses(self) -> bool:
+        return self.settings["kind"] == "rehearsal"
 
     def jsoc(self, say: Callable[[str], object]) -> Jsoc:
         """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
         email = os.environ.get("JSOC_EMAIL", "").strip()
-        if self.settings["kind"] == "rehearsal":
+        if self._rehearses:
             email = "rehearsal@example.org"
         return Jsoc(
             self.cgi_url,
@@ -77,10 +75,12 @@ class Site:
         """What asks `jsoc` for exports, and remembers them in the store, under the archive's
         `name`."""
         local = is_local(self.cgi_url)
+        # The server of a rehearsal has one name, whatever its port.
+        server = "rehearsal" if self._rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
         return Exporter(
             jsoc,
             # A RequestID means something to the server that gave it, and to no other.
-            store / name / "requests" / self._name(self.cgi_url),
+            store / name / "requests" / server,
             store / ".export.lock",
             series=series,
             wait=parse_duration(self.settings["wait"]).total_seconds(),

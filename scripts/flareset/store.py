@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -90,8 +90,12 @@ class Store:
                     try:
                         yield part
                     finally:
-                        if part.exists() and part.stat().st_size == 0:
-                            part.unlink()
+                        # It may be another's by now, or gone.
+                        with suppress(FileNotFoundError):
+                            there = part.stat()
+                            ours = os.path.samestat(there, os.fstat(file.fileno()))
+                            if ours and not there.st_size:
+                                part.unlink()
                     return
 
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:

@@ -44,11 +44,15 @@ def check_tar(path: Path) -> int:
 
 
 class Tars:
-    """The tars of a job: each is in the store, held against other jobs, while it is of use."""
+    """The tars of a job: each is in the store, held against other jobs, while it is of use.
 
-    def __init__(self, archive: Archive, store: Store) -> None:
+    With `keep` it stays there, since other jobs want of it too; `clean_unused` finds it.
+    """
+
+    def __init__(self, archive: Archive, store: Store, *, keep: bool) -> None:
         self._archive = archive
         self._store = store
+        self._keep = keep
         self._held: dict[str, Path] = {}
         self._left: set[str] = set()
         self._claims = ExitStack()
@@ -59,7 +63,6 @@ class Tars:
         if not _is_whole(part, link):
             # Beside the files there are the export's own lists and scripts.
             self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
-            self._archive.connections.rest()
             with writing(part):
                 write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
                 sync(part.parent)
@@ -71,7 +74,7 @@ class Tars:
 
     def leave(self, link: str) -> None:
         """Nothing is wanted of a tar; what an earlier run has left of it is removed at the end."""
-        if (self._store.root / self._path(link)).parent.exists():
+        if not self._keep and (self._store.root / self._path(link)).parent.exists():
             self._hold(link)
             self._left.add(link)
 
@@ -81,7 +84,7 @@ class Tars:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Let go of the tars. Where all went well, those that are whole have served; the others
         are gone on with by the next run."""
-        for link, part in self._held.items() if kind is None else ():
+        for link, part in self._held.items() if kind is None and not self._keep else ():
             if link in self._left or _is_whole(part, link):
                 _empty(part)
         self._claims.close()
