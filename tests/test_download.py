@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -37,11 +38,13 @@ class Bench:
         *,
         patience: float = 600.0,
         shared: bool = False,
+        outage: float = math.inf,
         **limits: object,
     ) -> None:
         from test_listing import SHORT
 
         self.server = server
+        self.outage = outage
         page = server.page(str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])))
         listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
         images = partition(images_of(listing, "image"), SHORT)
@@ -55,15 +58,14 @@ class Bench:
             folder.parent / "meet",
             patience=patience,
             say=self.log.append,
-            # A time that only sleeps move.
             clock=lambda: 1e9 + sum(self.waited),
-            sleep=self.waited.append,
+            sleep=self.sleep,
         )
         self.archive = Archive(
             server.url,
             HOSTS,
             connections=self.connections,
-            sleep=self.waited.append,
+            sleep=self.sleep,
             arrived=self.arrived.append,
             **{"max_file_size": 10**7, **limits},
         )
@@ -75,6 +77,12 @@ class Bench:
             progress=Progress("test", []),
             log=self.log.append,
         )
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep in a time that only sleeps move; after an `outage` the server is well again."""
+        self.waited.append(seconds)
+        if sum(self.waited) >= self.outage:
+            self.server.faults.clear()
 
     def fetch(self, count: int = 4) -> pd.DataFrame:
         return download_all(self.downloader, self.images.head(count))
@@ -152,7 +160,8 @@ def test_a_file_that_is_bad_at_first(bench: Callable[..., Bench], kind: str) -> 
     b = bench(Fault(kind, times=2))
     manifest = b.fetch()
     assert manifest["status"].tolist() == ["verified"] * 4
-    assert manifest["tries"].tolist() == [3] * 4
+    # What tells a file in trouble from an archive in trouble may be one of the four.
+    assert manifest["tries"].isin([2, 3]).all()
     assert b.waited, "it backed off between tries"
     assert b.leftovers() == []
 
@@ -279,9 +288,9 @@ def test_a_page_does_not_cost_what_is_there(bench: Callable[..., Bench]) -> None
 
 
 def test_a_lone_file_survives_an_outage(bench: Callable[..., Bench]) -> None:
-    b = bench(Fault("status", times=20), patience=36000.0)
+    b = bench(Fault("status"), patience=36000.0, outage=7200.0)
     assert b.fetch(1)["status"].tolist() == ["verified"]
-    assert b.requests(b.images["filename"].iloc[0]) == 21
+    assert b.requests(b.images["filename"].iloc[0]) > 16
 
 
 def test_a_file_in_trouble_is_told_from_an_archive_in_trouble(bench: Callable[..., Bench]) -> None:

@@ -45,6 +45,8 @@ _DOUBTFUL = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Answers that another try does not change.
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
+# Answers that, as those from 500 on, say nothing of the file.
+_BUSY = (408, 425, 429)
 
 T = TypeVar("T")
 
@@ -86,8 +88,9 @@ class Archive:
         self._arrived = arrived
         self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
-        # The last file that came: what tells a file in trouble from an archive in trouble.
-        self._good = ""
+        # The URL of another file, at best one that came: it tells a file in trouble from an archive
+        # in trouble.
+        self.witness = ""
 
     def url_of(self, link: str) -> str:
         """Where a listed file is fetched: the link's path on `data_url`."""
@@ -135,7 +138,7 @@ class Archive:
                 elif error.unavailable and not self._works():
                     failed -= 1
             else:
-                self._good = url
+                self.witness = url
                 return Fetched(found, size, tries)
             if problem.permanent or failed >= _MOST_TRIES:
                 raise _final(problem, tries, url)
@@ -147,13 +150,16 @@ class Archive:
         """Whether the archive does give something, so that it is a file that it cannot give."""
         if self.connections.failures < _DOUBTFUL:
             return True
-        if not self._good:
+        if not self.witness:
             return False
         try:
-            with self.connections.lease() as session:
-                self._get(session, self._good, {"Range": "bytes=0-0"}).close()
-        except TransferError:
-            return False
+            with (
+                self.connections.lease() as session,
+                self._get(session, self.witness, {"Range": "bytes=0-63"}) as response,
+            ):
+                _no_page(next(self._chunks(response), b""))
+        except TransferError as error:
+            return not error.unavailable and not error.down
         return True
 
     def _transfer(
@@ -166,52 +172,45 @@ class Archive:
         """
         have, validator = part.there()
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
-        size, answered = have, False
-        try:
-            with self._get(session, part.url, headers) as response:
-                answered = True
-                if response.status_code == 416 and have:
-                    if response.headers.get("Content-Range", "") == f"bytes */{have}":
-                        return check(part.path), have  # it was whole already
-                    # The file has shrunk: begin again.
-                    part.forget()
-                    raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
-                if have and response.status_code == 200:
-                    size = have = 0  # it comes whole, from its start
-                elif have and (why := _mismatch(response, have, validator)):
-                    part.forget()
-                    raise TransferError(why)
-                if response.status_code == 206 and not have:
-                    raise TransferError("the server sent a part that was not asked for")
-                length = _length(response)
-                if length is not None and have + length > largest:
-                    raise _too_large(have + length, largest)
-                chunks = self._chunks(response)
-                first = next(chunks, b"")
-                if not have:
-                    _no_page(first)  # before what is there is thrown away
-                with part.opened(response, have) as write:
-                    proving = check(part.path)
-                    for chunk in chain([first], chunks):
-                        size += len(chunk)
-                        if size > largest:
-                            part.throw_away()
-                            raise _too_large(size, largest)
-                        write(chunk)
-                        proving.feed(chunk)
-                if length is not None and size - have != length:
-                    raise TransferError(f"{size - have} of {length} announced bytes came")
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # Where an answer began, the archive works: it is this file, or this connection.
-            raise TransferError(
-                f"the connection failed: {_root_cause(error)}", unavailable=not answered
-            ) from None
+        size = have
+        with self._get(session, part.url, headers) as response:
+            if response.status_code == 416 and have:
+                if response.headers.get("Content-Range", "") == f"bytes */{have}":
+                    return check(part.path), have  # it was whole already
+                # The file has shrunk: begin again.
+                part.forget()
+                raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
+            if have and response.status_code == 200:
+                size = have = 0  # it comes whole, from its start
+            elif have and (why := _mismatch(response, have, validator)):
+                part.forget()
+                raise TransferError(why)
+            if response.status_code == 206 and not have:
+                raise TransferError("the server sent a part that was not asked for")
+            length = _length(response)
+            if length is not None and have + length > largest:
+                raise _too_large(have + length, largest)
+            chunks = self._chunks(response)
+            first = next(chunks, b"")
+            if not have:
+                _no_page(first)  # before what is there is thrown away
+            with part.opened(response, have) as write:
+                proving = check(part.path)
+                for chunk in chain([first], chunks):
+                    size += len(chunk)
+                    if size > largest:
+                        part.throw_away()
+                        raise _too_large(size, largest)
+                    write(chunk)
+                    proving.feed(chunk)
+            if length is not None and size - have != length:
+                raise TransferError(f"{size - have} of {length} announced bytes came")
         return proving, size
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         """The bytes of an answer's body, as they come; TransferError where they but trickle."""
         begun, size = time.monotonic(), 0
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        while chunk := _read(response):
             self.connections.stop_here()
             self._arrived(len(chunk))
             yield chunk
@@ -227,13 +226,17 @@ class Archive:
     ) -> requests.Response:
         """The answer to a GET, after redirects within the allowed hosts."""
         for _ in range(_MOST_REDIRECTS + 1):
-            response = session.get(
-                url,
-                headers=headers,
-                stream=True,
-                timeout=(_CONNECT, self._stall),
-                allow_redirects=False,
-            )
+            try:
+                response = session.get(
+                    url,
+                    headers=headers,
+                    stream=True,
+                    timeout=(_CONNECT, self._stall),
+                    allow_redirects=False,
+                )
+            except requests.RequestException as error:
+                problem = f"the connection failed: {_root_cause(error)}"
+                raise TransferError(problem, unavailable=True) from None
             if response.status_code not in _REDIRECTS:
                 return self._accepted(response)
             response.close()
@@ -261,12 +264,13 @@ class Archive:
             return response
         response.close()
         permanent = status in _PERMANENT
+        wait = 0.0 if permanent else retry_after(response.headers.get("Retry-After", ""))
         raise TransferError(
             f"HTTP {status} {response.reason}",
             permanent=permanent,
             gone=status in (404, 410),
-            unavailable=not permanent,
-            retry_after=retry_after(response.headers.get("Retry-After", "")),
+            unavailable=status >= 500 or status in _BUSY or wait > 0,
+            retry_after=wait,
         )
 
 
@@ -363,6 +367,14 @@ def _no_page(start: bytes) -> None:
     """TransferError where a page came in place of a file: so speaks a server that is in trouble."""
     if start.lstrip(b"\0 \r\n\t")[:1] == b"<":
         raise TransferError(f"it is an HTML page: it begins with {start[:24]!r}", unavailable=True)
+
+
+def _read(response: requests.Response) -> bytes:
+    """The next bytes of an answer that has begun; if none come, the archive works all the same."""
+    try:
+        return response.raw.read1(_CHUNK, decode_content=True)
+    except (OSError, urllib3.exceptions.HTTPError) as error:
+        raise TransferError(f"the connection failed: {_root_cause(error)}") from None
 
 
 def _validator(response: requests.Response) -> str:

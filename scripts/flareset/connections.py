@@ -66,10 +66,6 @@ class _Slot:
     session: requests.Session
     since: float
 
-    def close(self) -> None:
-        self.session.close()
-        self.lock.close()
-
 
 class Connections:
     """At most `most` connections to the server of `url`, each kept open from request to request.
@@ -165,7 +161,7 @@ class Connections:
             if pause > 0:
                 if pause > _LONG and not told:
                     self._say(f"{self._server}: {outage.problem}; waiting for {pause:.0f} s")
-                told = True
+                    told = True
                 self._sleep(pause)
             elif outage.failures < _DOWN:
                 yield
@@ -181,7 +177,7 @@ class Connections:
     def _given_up(self, outage: _Outage) -> TransferError:
         failing = timedelta(seconds=round(outage.last - outage.since))
         often = f", {outage.failures} times in a row in {failing}" if outage.failures > 1 else ""
-        asked = timedelta(seconds=round(outage.until - self._clock()))
+        asked = timedelta(seconds=max(0, round(outage.until - self._clock())))
         return TransferError(
             f"{self._server}: {outage.problem}{often}; another {asked} of waiting would be over"
             f" archive.patience ({timedelta(seconds=round(self.patience))}). Run again when it is"
@@ -229,15 +225,14 @@ class Connections:
         except BlockingIOError:
             lock.close()
             return False
-        self._held[number] = _Slot(lock, self._session(), self._clock())
+        self._held[number] = _Slot(lock, self._session(), time.monotonic())
         return True
 
     def _give_back(self, number: int) -> None:
         with self._changed:
-            if self._clock() - self._held[number].since > _LEASE and self._others_ask():
-                self._leaving[number] = time.monotonic() + _LINGER
-            else:
-                self._idle[number] = time.monotonic() + _KEPT
+            self._idle[number] = time.monotonic() + _KEPT
+            if time.monotonic() - self._held[number].since > _LEASE and self._others_ask():
+                self._leave(number)
             if self._closer is None:
                 self._closer = threading.Thread(target=self._close_in_time, daemon=True)
                 self._closer.start()
@@ -247,14 +242,21 @@ class Connections:
         """Close what nobody uses, for other processes to have."""
         with self._changed:
             while self._held:
-                for free in (self._idle, self._leaving):
-                    for number in [n for n, due in free.items() if due <= time.monotonic()]:
-                        del free[number]
-                        self._held.pop(number).close()
-                        if free is self._leaving:
-                            self._left[number] = time.monotonic()
+                now = time.monotonic()
+                for number in [n for n, due in self._leaving.items() if due <= now]:
+                    del self._leaving[number]
+                    self._left[number] = now
+                    self._held.pop(number).lock.close()
+                for number in [n for n, due in self._idle.items() if due <= now]:
+                    self._leave(number)
                 self._changed.wait(_LOOK)
             self._closer = None
+
+    def _leave(self, number: int) -> None:
+        """Close a connection, and let go of its slot when the server has noticed."""
+        del self._idle[number]
+        self._held[number].session.close()
+        self._leaving[number] = time.monotonic() + _LINGER
 
     def _others_ask(self) -> bool:
         with _locked(self._folder / "asking", wait=False) as nobody:
@@ -280,12 +282,14 @@ class Connections:
         return outage if outage.last <= self._clock() else _Outage()
 
     def _answered(self) -> None:
+        self._failed_here = False
         if not self._outage().failures:
             return
         with _locked(self._folder / "lock"):
             before = self._outage()
             # A wait that the server asked for holds, whatever another connection brings.
-            self._write(replace(before, failures=0, since=0.0))
+            until = before.until if before.asked else 0.0
+            self._write(replace(before, failures=0, since=0.0, until=until))
         if before.failures >= _DOWN:
             self._say(f"{self._server} answers again")
 

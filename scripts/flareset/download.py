@@ -155,14 +155,17 @@ class Downloader:
     def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
         if images.empty:
             return
-        missing = []
+        # Of the images that are there already rather than of those that are asked for first.
+        missing, witness = [], images["url"].iloc[-1]
         for row in images.itertuples():
             path = self._path(row)
             if (facts := self.store.facts(path, row.record)) is None:
                 missing.append(row.Index)
             else:
                 self.store.tidy(path)
+                witness = row.url
                 yield self._outcome(row, path, facts)
+        self.archive.witness = self.archive.witness or self.archive.url_of(witness)
         links = images["url"].str.partition("#")
         wanted = images.index.isin(missing)
         yield from self._pool(images[wanted & (links[1] == "")], self._from_archive)

@@ -120,7 +120,8 @@ def _tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except OSError:
         with suppress(OSError):
-            os.write(3, f"{text}\n".encode())
+            if os.isatty(3):
+                os.write(3, f"{text}\n".encode())
 
 
 def _interrupt(*_: object) -> None:

@@ -180,7 +180,8 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except (fits.VerifyError, ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise VerificationError(f"its header cannot be read: {error}") from None
+        problem = f"its header cannot be read: {type(error).__name__}: {error}"
+        raise VerificationError(problem) from None
 
 
 def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:

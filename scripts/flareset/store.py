@@ -78,7 +78,10 @@ class Store:
         while True:
             with writing(part.parent):
                 make_folder(part.parent)
-                file = open(part, "ab")  # noqa: SIM115
+                try:
+                    file = open(part, "ab")  # noqa: SIM115
+                except FileNotFoundError:
+                    continue  # who had the last file in the folder has just removed it
             with file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 # The holder before us may have renamed or removed the file that we locked.

@@ -10,7 +10,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -89,7 +89,7 @@ class Tars:
                 _empty(part)
         self._claims.close()
         for folder in {part.parent for part in self._held.values()}:
-            if not any(folder.iterdir()):
+            with suppress(OSError):  # others have theirs in it
                 folder.rmdir()
 
     def _path(self, link: str) -> str:
