@@ -17,7 +17,7 @@ dataset: $(RUN)
 	@echo "What became of every slot: results/ledger. How it came about: results/provenance.json"
 
 test: $(DEV)
-	.venv/bin/python -m pytest -n 2
+	.venv/bin/python -m pytest -n 2 --dist worksteal
 
 check: $(DEV)
 	.venv/bin/ruff check scripts tests benchmarks

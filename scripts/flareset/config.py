@@ -88,7 +88,9 @@ def parse_size(text: str) -> int:
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """The settings with all defaults; ConfigError names every key that is unknown or wrong."""
-    schema = yaml.safe_load(SCHEMA.read_text())
+    # The C loader, where there is one: the schema is read by every job.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    schema = yaml.load(SCHEMA.read_text(), Loader=loader)
     validator = Draft202012Validator(schema, format_checker=_FORMATS)
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path])
     problems = [_sentence(error) for error in errors]

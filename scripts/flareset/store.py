@@ -34,8 +34,8 @@ class Store:
 
     def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
         """Where an image belongs, relative to the root: archive, series, wavelength, day, name."""
-        day = t_rec.strftime("%Y/%m/%d")
-        return str(self.folder / str(wavelength) / day / filename)
+        day = f"{t_rec.year}/{t_rec.month:02}/{t_rec.day:02}"
+        return f"{self.folder}/{wavelength}/{day}/{filename}"
 
     @contextmanager
     def in_use(self, owner: str) -> Iterator[None]:
@@ -57,9 +57,12 @@ class Store:
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
         """What is known of a verified file, or None where it is not there whole."""
+        # Asked of every file at every start: plain strings are five times as fast as Paths.
+        where = f"{self.root}/{path}"
         try:
-            facts = json.loads((self.root / f"{path}.json").read_text())
-            size = (self.root / path).stat().st_size
+            with open(f"{where}.json", "rb") as file:
+                facts = json.loads(file.read())
+            size = os.stat(where).st_size
         except (OSError, ValueError):
             return None
         if not {"record", "bytes", "sha256", "tries", "keywords"} <= set(facts):
@@ -114,9 +117,9 @@ class Store:
 
     def tidy(self, path: str) -> None:
         """Remove the note of a part that is no more: a power loss may have kept it."""
-        note = note_of(self.root / f"{path}.part")
-        if note.exists():
-            note.unlink()
+        note = f"{self.root}/{path}.part.json"
+        if os.path.exists(note):
+            os.unlink(note)
 
     def remove(self, path: str) -> None:
         """Remove a file and what is known of it."""
