@@ -105,7 +105,8 @@ def said_on(name: str, path: str) -> Iterator[Callable[[str], None]]:
                 shown = stack.enter_context(open(path, "a"))
 
         def say(line: str) -> None:
-            print(line, flush=True)
+            # In one piece: several threads may say something.
+            print(f"{line}\n", end="", flush=True)
             if shown is not None:
                 shown.write(f"{name}: {line}\n")
                 shown.flush()
