@@ -184,7 +184,7 @@ def test_a_full_store(confined: Confined, serve: Callable[..., StandIn], room: s
 
 
 def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[..., StandIn]) -> None:
-    """The disk grows page by page, so that every kind of write meets its end once."""
+    """The disk grows by two pages, so that nearly every kind of write meets its end once."""
     server = serve()
     confined.events(ONE_FLARE)
     confined.use(server)
@@ -195,7 +195,7 @@ def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[...
     confined.mounts.mount(store, "4k")
     failed = 0
     kept: set[str] = set()
-    for pages in range(1, 200):
+    for pages in range(1, 200, 2):
         confined.mounts.remount(store, f"size={4 * pages}k")
         done = subprocess.run(
             [*confined.mounts.enter, *job], env=environment, capture_output=True, text=True
@@ -211,7 +211,7 @@ def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[...
         assert "store" in error
         assert ROOM in error
     assert len(kept) == 7
-    assert failed > 7 * 6
+    assert failed > 7 * 3
     complete = images_asked(server)
     subprocess.run([*confined.mounts.enter, *job], env=environment, capture_output=True, check=True)
     assert images_asked(server) == complete
