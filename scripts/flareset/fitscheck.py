@@ -121,11 +121,11 @@ class ImageCheck(Check[Proof]):
             )
         index = _image_index([hdu.header for hdu in self._hdus])
         header = self._hdus[index].header
+        shape = _shape(header)
         if not self._hdus[index].proven:
-            _decode(path, index, _shape(header))
+            _decode(path, index, shape)
         _identity(header, self._asked)
         if self._asked.steps:
-            shape = _shape(header)
             size = (shape[1], shape[0])
             check_processed(header, size, list(self._asked.steps), self._asked.time)
         return {key: _plain(header.get(key)) for key in _KEYWORDS}

@@ -20,7 +20,7 @@ from flareset.durable import sync, write_all, write_json
 from flareset.errors import ProcessingError, TransferError, VerificationError
 from flareset.output import writing
 from flareset.proof import AtEnd, Begin
-from flareset.store import Store
+from flareset.store import Store, note_of
 
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -117,9 +117,9 @@ def _is_whole(part: Path, link: str) -> bool:
 def _empty(part: Path) -> None:
     """Throw away what arrived; not the file itself, which is a lock."""
     os.truncate(part, 0)
-    for name in (".whole", ".json"):
-        for left in (name, f"{name}.new"):
-            part.with_name(part.name + left).unlink(missing_ok=True)
+    for note in (_mark(part), note_of(part)):
+        for left in (note, note.with_name(f"{note.name}.new")):
+            left.unlink(missing_ok=True)
 
 
 class Tarball:
