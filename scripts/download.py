@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from flareset.asking import lacking_records
 from flareset.download import check_complete, download_all, download_sampled, with_products
 from flareset.errors import IncompleteError, exit_status
 from flareset.fetching import open_downloader
-from flareset.job import Job
+from flareset.job import Job, alone
 from flareset.ledger import ledger, write_ledger
 from flareset.manifest import write_manifest
 from flareset.progress import Progress, said_on, terminal_at
@@ -31,22 +33,30 @@ def main() -> None:
     parser.add_argument("--terminal", default="/dev/stderr", help="where progress is shown")
     args = parser.parse_args()
 
-    settings = args.settings
-    job = Job.read(args.job, settings)
-    name = f"{job.event.event_id} {job.wavelength}"
-    images = job.images
+    name = f"{args.job.parent.name} {args.job.name}"
     with (
         terminal_at(args.terminal) as terminal,
         said_on(name, args.terminal) as say,
-        open_downloader(
-            job,
-            settings,
-            args.archive,
-            job.store(args.store, settings["archive_name"]),
-            progress := Progress(name, [sys.stdout, *terminal]),
-            say,
-        ) as downloader,
+        alone(args.job, say),
     ):
+        download(args, name, terminal, say)
+
+
+def download(
+    args: argparse.Namespace, name: str, terminal: list[TextIO], say: Callable[[str], object]
+) -> None:
+    """Download a job's images, and write its manifest."""
+    settings = args.settings
+    job = Job.read(args.job, settings)
+    images = job.images
+    with open_downloader(
+        job,
+        settings,
+        args.archive,
+        job.store(args.store, settings["archive_name"]),
+        progress := Progress(name, [sys.stdout, *terminal]),
+        say,
+    ) as downloader:
         if settings["fetch"] == "all":
             manifest = download_all(downloader, images)
         else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flareset.errors import exit_status
 from flareset.events import read_event
+from flareset.job import alone
 from flareset.label import image_links, label_images, read_samples, write_labels
 from flareset.links import sync_folder
 
@@ -25,17 +26,18 @@ def main() -> None:
     args = parser.parse_args()
 
     folder = Path(args.folder)
-    samples = read_samples(args.samples)
-    folders = sorted({path.parents[1] for path in args.samples})
-    images = label_images(samples, [read_event(path / "event.json") for path in folders])
-    sync_folder(folder / "fits" / "raw", image_links(samples, Path(args.store)))
-    logs = {
-        f"{path.parents[1].name}.{path.parent.name}.csv": path.with_name("sampling_log.csv")
-        for path in args.samples
-    }
-    sync_folder(folder / "sampling_logs", logs)
-    write_labels(images, folder)
-    print(f"{len(images)} drawn, {(images['label'] == 1).sum()} of them in the flare")
+    with alone(folder.parent):
+        samples = read_samples(args.samples)
+        folders = sorted({path.parents[1] for path in args.samples})
+        images = label_images(samples, [read_event(path / "event.json") for path in folders])
+        sync_folder(folder / "fits" / "raw", image_links(samples, Path(args.store)))
+        logs = {
+            f"{path.parents[1].name}.{path.parent.name}.csv": path.with_name("sampling_log.csv")
+            for path in args.samples
+        }
+        sync_folder(folder / "sampling_logs", logs)
+        write_labels(images, folder)
+        print(f"{len(images)} drawn, {(images['label'] == 1).sum()} of them in the flare")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from flareset.asking import Wish, list_export, list_request, make_plan, processing_of
 from flareset.errors import ListingError, exit_status
 from flareset.events import read_event
+from flareset.job import alone
 from flareset.listing import PageFacts, write_facts, write_listing
 from flareset.listing_page import read_page
 from flareset.pages import missing_page, page_text
@@ -40,21 +41,24 @@ def main() -> None:
 
     event, settings = read_event(args.event), args.settings
     wish = Wish.of(event, args.wavelength, settings, args.archive["wavelengths"])
-    if settings["source"] == "page":
-        listing, records, facts = from_page(wish, args)
-    else:
-        listing, records, facts = from_jsoc(wish, settings, args)
-    write_listing(listing, args.listing)
-    write_records(records, args.records)
-    write_facts(facts, Path(args.facts))
-    print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
-    with said_on(f"{event.event_id} {args.wavelength}", args.terminal) as say:
+    with (
+        said_on(f"{event.event_id} {args.wavelength}", args.terminal) as say,
+        alone(Path(args.listing).parent, say),
+    ):
+        if settings["source"] == "page":
+            listing, records, facts = from_page(wish, args)
+        else:
+            listing, records, facts = from_jsoc(wish, args, say)
+        write_listing(listing, args.listing)
+        write_records(records, args.records)
+        write_facts(facts, Path(args.facts))
+        print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
         for remark in facts.remarks:
             say(f"note: {remark}")
-    if facts.accepted:
-        print(f"taken as it is (accept_pages): {facts.accepted}")
-    if facts.edges:
-        print(f"warning: {facts.edges}; the window's edges count as without records")
+        if facts.accepted:
+            print(f"taken as it is (accept_pages): {facts.accepted}")
+        if facts.edges:
+            print(f"warning: {facts.edges}; the window's edges count as without records")
 
 
 def from_page(wish: Wish, args: argparse.Namespace) -> Found:
@@ -92,17 +96,13 @@ def from_page(wish: Wish, args: argparse.Namespace) -> Found:
     return listing, no_records(), facts
 
 
-def from_jsoc(wish: Wish, settings: dict[str, Any], args: argparse.Namespace) -> Found:
+def from_jsoc(wish: Wish, args: argparse.Namespace, say: Callable[[str], object]) -> Found:
     """The listing of exports: those in the row, or one that is asked for here."""
     flares = [wish.event.flare, *wish.event.other_flares]
-    store, name = Path(args.store), settings["archive_name"]
-    with (
-        said_on(f"{wish.event.event_id} {wish.wavelength}", args.terminal) as say,
-        reached(args.archive, flares, store) as site,
-    ):
+    with reached(args.archive, flares, args.store) as site:
         jsoc = site.jsoc(say)
-        exporter = site.exporter(jsoc, store, name, wish.series, say)
-        if settings["source"] == "request_id":
+        exporter = site.exporter(jsoc, args.settings["archive_name"], wish.series, say)
+        if args.settings["source"] == "request_id":
             return list_request(wish, wish.event.request_ids, exporter)
         jsoc.check_address()
         plan = make_plan(wish, jsoc)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flareset.errors import exit_status
 from flareset.events import read_event
+from flareset.job import alone
 from flareset.links import sync_folder
 from flareset.listing import images_of, read_listing, write_listing
 from flareset.manifest import read_manifest
@@ -23,13 +24,16 @@ def main() -> None:
     parser.add_argument("--partition", required=True, help="output: CSV, a row per listed image")
     args = parser.parse_args()
 
-    images = partition(images_of(read_listing(args.listing), args.segment), read_event(args.event))
-    manifest, store = read_manifest(args.manifest), Path(args.store)
-    links = phase_links(images, manifest, store)
-    for phase, wanted in (links | product_links(manifest, store)).items():
-        sync_folder(Path(args.folder) / phase, wanted)
-        print(f"{phase}: {(images['phase'] == phase).sum()} listed, {len(wanted)} linked")
-    write_listing(images.drop(columns="url"), args.partition)
+    with alone(Path(args.partition).parent):
+        images = partition(
+            images_of(read_listing(args.listing), args.segment), read_event(args.event)
+        )
+        manifest, store = read_manifest(args.manifest), Path(args.store)
+        links = phase_links(images, manifest, store)
+        for phase, wanted in (links | product_links(manifest, store)).items():
+            sync_folder(Path(args.folder) / phase, wanted)
+            print(f"{phase}: {(images['phase'] == phase).sum()} listed, {len(wanted)} linked")
+        write_listing(images.drop(columns="url"), args.partition)
 
 
 if __name__ == "__main__":

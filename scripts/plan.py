@@ -60,7 +60,7 @@ def export(name: str, args: argparse.Namespace) -> dict[str, Any]:
         jsoc = site.jsoc(print)
         plan = make_plan(wish, jsoc)
         where = archive_name(args.archive, event)
-        exporter = site.exporter(jsoc, args.store, where, wish.series, print)
+        exporter = site.exporter(jsoc, where, wish.series, print)
         if known := known_listing(plan, exporter):
             listing, records, facts = known
             job = Job(event, wish.wavelength, wish.series, wish.segment, listing, facts, records)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from flareset.errors import exit_status
-from flareset.job import Job
+from flareset.job import Job, alone
 from flareset.ledger import ledger, write_ledger
 from flareset.manifest import read_manifest
 from flareset.output import write_table, write_text
@@ -27,24 +27,25 @@ def main() -> None:
     parser.add_argument("--account", required=True, help="output: JSON, times and counts")
     args = parser.parse_args()
 
-    quota = Quota(**args.settings["quota"])
-    job, manifest = Job.read(args.job, args.settings), read_manifest(args.manifest)
-    event, images = job.event, job.images
+    with alone(args.job):
+        quota = Quota(**args.settings["quota"])
+        job, manifest = Job.read(args.job, args.settings), read_manifest(args.manifest)
+        event, images = job.event, job.images
 
-    candidates = draw(images, event.event_id, job.wavelength, quota)
-    verified = set(manifest["filename"][manifest["status"] == "verified"])
-    chosen = choose(candidates, candidates["filename"].isin(verified), quota)
-    # An export of pictures or movies has nothing to draw from.
-    short = shortages(chosen, event, quota) if job.products.empty else None
-    booked = ledger(job, manifest, short)
-    write_ledger(booked, args.ledger)
-    write_table(sampling_log(images, chosen), args.log)
-    table = sample_table(chosen, manifest, event.event_id, job.wavelength)
-    write_table(table, args.sample)
-    entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
-    write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
-    lacking = 0 if short is None else len(short)
-    print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")
+        candidates = draw(images, event.event_id, job.wavelength, quota)
+        verified = set(manifest["filename"][manifest["status"] == "verified"])
+        chosen = choose(candidates, candidates["filename"].isin(verified), quota)
+        # An export of pictures or movies has nothing to draw from.
+        short = shortages(chosen, event, quota) if job.products.empty else None
+        booked = ledger(job, manifest, short)
+        write_ledger(booked, args.ledger)
+        write_table(sampling_log(images, chosen), args.log)
+        table = sample_table(chosen, manifest, event.event_id, job.wavelength)
+        write_table(table, args.sample)
+        entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
+        write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
+        lacking = 0 if short is None else len(short)
+        print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")
 
 
 if __name__ == "__main__":

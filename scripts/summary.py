@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flareset.errors import exit_status
+from flareset.job import alone
 from flareset.output import write_text
 from flareset.summary import provenance, summarise, write_summary
 
@@ -22,16 +23,17 @@ def main() -> None:
     parser.add_argument("--provenance", required=True, help="output: provenance.json")
     args = parser.parse_args()
 
-    accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
-    write_summary(summarise(accounts), args.csv, args.markdown)
-    logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
-    ledgers = {
-        args.results / "ledger" / f"{entry['event_id']}.{entry['wavelength']}.csv"
-        for entry in accounts
-    }
-    outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs, *ledgers}
-    history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
-    write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.provenance)
+    with alone(args.results):
+        accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
+        write_summary(summarise(accounts), args.csv, args.markdown)
+        logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
+        ledgers = {
+            args.results / "ledger" / f"{entry['event_id']}.{entry['wavelength']}.csv"
+            for entry in accounts
+        }
+        outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs, *ledgers}
+        history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
+        write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.provenance)
 
 
 if __name__ == "__main__":

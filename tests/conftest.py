@@ -58,9 +58,7 @@ def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets another where processes share their connections."""
-    place = str(tmp_path_factory.mktemp("tmp"))
-    monkeypatch.setenv("TMPDIR", place)
-    monkeypatch.setattr("flareset.connections.gettempdir", lambda: place)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture(scope="session")

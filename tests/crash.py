@@ -45,7 +45,7 @@ KILL, TERM, POWER_LOSS = "SIGKILL", "SIGTERM", "power loss"
 KINDS = (KILL, TERM, POWER_LOSS, "mixed")
 METHODS = ("url", "url-tar")
 # What may lie in a store for good beside the files and their notes.
-LASTING = {".lock"}
+LASTING = {".locks"}
 _LONGEST = 120.0
 # With one crash in an event of 100 files, bytes fetched over bytes needed are at most 1.02.
 _MOST_AGAIN = 0.02
@@ -377,7 +377,7 @@ class Rounds:
         """Run a script in a process of its own until it ends, by itself or by a plan."""
         journal = home / "journal"
         before = journal.stat().st_size
-        environment = {**environment, "TMPDIR": str(home), powerloss.BOOT: f"boot {boot}"}
+        environment = {**environment, "XDG_STATE_HOME": str(home), powerloss.BOOT: f"boot {boot}"}
         if plan and plan.operation:
             environment[powerloss.CRASH] = f"{plan.signal.name}:{plan.operation}"
         path = str(ROOT / "scripts" / f"{script}.py")

@@ -206,10 +206,12 @@ def test_an_outage_of_long_ago_is_forgotten(tmp_path: Path) -> None:
     assert not fail(2).down
 
 
-def test_the_meeting_place_is_one_s_own(tmp_path: Path) -> None:
+def test_jobs_of_all_machines_meet_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
     place = meeting_place("http://jsoc.stanford.edu/")
-    assert place.parent.stat().st_mode & 0o777 == 0o700
-    place.parent.rmdir()
-    place.parent.symlink_to(tmp_path)
-    with pytest.raises(StoreError, match="is not yours"):
+    assert place == tmp_path / ".local/state/flareset/jsoc.stanford.edu"
+    assert place.is_dir()
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    with pytest.raises(StoreError, match="set XDG_STATE_HOME to a folder that all machines"):
         meeting_place("http://jsoc.stanford.edu/")

@@ -19,6 +19,7 @@ from flareset.answers import Answer
 from flareset.errors import ExportError
 from flareset.export import Exporter, Order
 from flareset.jsoc import Jsoc
+from flareset.lease import held
 from flareset.patience import Patience
 from flareset.series import SERIES
 from flareset.standin.exports import Limits
@@ -427,17 +428,14 @@ def test_the_address_is_masked_in_every_spelling(tmp_path: Path) -> None:
 
 
 def test_one_request_at_a_time_over_processes(world: Callable[..., World]) -> None:
-    import fcntl
-
     here = world()
     run = here.run()
-    with open(here.folder / "lock", "a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with held(here.folder / "lock"):
         run.kill_at = 3
         with pytest.raises(Killed):
             run.bring()
         assert here.created == []
-    assert run.text == "waits for another export of this address"
+    assert run.text.startswith("waits for another export of this address (process ")
     started = time.monotonic()
     here.run().bring()
     assert time.monotonic() - started < 20

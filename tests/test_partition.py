@@ -1,6 +1,7 @@
 """Where an image lies, and the folders of links."""
 
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,8 +70,37 @@ def test_a_folder_holds_exactly_what_is_wanted(tmp_path: Path) -> None:
     assert not is_copy(folder / "a", store / "a")
     sync_folder(folder, {"a": store / "a"})
     assert (folder / "a").read_text() == "a"
+
+
+def test_a_file_that_another_machine_has_just_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "store/day/a"
+
+    def arrive() -> None:
+        source.parent.mkdir(parents=True)
+        source.write_text("a")
+
+    timer = threading.Timer(0.5, arrive)
+    timer.start()
+    sync_folder(tmp_path / "pre", {"a": source})
+    timer.join()
+    assert (tmp_path / "pre/a").read_text() == "a"
+    monkeypatch.setattr("flareset.links._LATENCY", 0.5)
     with pytest.raises(StoreError, match="No such file"):
-        sync_folder(folder, {"z": store / "z"})
+        sync_folder(tmp_path / "pre", {"z": tmp_path / "store/z"})
+
+
+def test_a_copy_on_a_filesystem_with_whole_seconds(tmp_path: Path) -> None:
+    source, copy = tmp_path / "a", tmp_path / "b"
+    for path in (source, copy):
+        path.write_text("a")
+    seconds, rest = divmod(source.stat().st_mtime_ns, 10**9)
+    os.utime(source, ns=(0, seconds * 10**9 + max(rest, 1)))
+    os.utime(copy, ns=(0, seconds * 10**9))
+    assert is_copy(copy, source)
+    os.utime(copy, ns=(0, (seconds - 1) * 10**9))
+    assert not is_copy(copy, source)
 
 
 def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -338,7 +338,7 @@ class _Part:
         self._note.unlink(missing_ok=True)
 
     def throw_away(self) -> None:
-        """Begin again; the file itself stays, since its claim is a lock on it."""
+        """Begin again."""
         self.forget()
         with writing(self.path):
             self.path.write_bytes(b"")

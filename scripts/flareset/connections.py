@@ -1,31 +1,30 @@
 """The connections to one server: a cap on them, and one back-off for all.
 
-Both hold over all processes of a user on this machine. A slot is a lock on a file, so that a killed
-process gives its slots back; the back-off is a small file that every process reads.
+Both hold over all processes of a user, on all machines that share a home: a slot is a lease there,
+the back-off a small file that every process reads.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from tempfile import gettempdir
-from typing import TextIO
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import requests
 
 from flareset import __version__
 from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
+from flareset.lease import Lease, held, holder_of, take
 from flareset.output import writing
 from flareset.patience import backoff
 
@@ -36,9 +35,10 @@ _LONGEST_PROBE = 300.0
 # A failure so long ago belongs to another outage: longer than a probe and its time-outs.
 _FORGOTTEN = 900.0
 # How long others wait for a slot before it is given on, and how often they look.
-_LEASE, _LOOK = 5.0, 0.05
-# How long a connection is kept for the next request, and how long it takes both ends to let go.
-_KEPT, _LINGER = 0.5, 0.1
+_LEASE, _LOOK, _LONGEST_LOOK = 5.0, 0.05, 0.5
+# How long a connection is kept for the next request, how long it takes both ends to let go, and how
+# long a slot is left to who asked for it.
+_KEPT, _LINGER, _LEFT = 0.5, 0.1, 1.0
 # Whoever waits longer is told why.
 _LONG = 60.0
 
@@ -62,7 +62,7 @@ class _Outage:
 
 @dataclass
 class _Slot:
-    lock: TextIO
+    lease: Lease
     session: requests.Session
     since: float
 
@@ -91,6 +91,7 @@ class Connections:
         self._local = is_local(url)
         self._server = urlsplit(url).netloc
         self._folder = folder
+        self._asking = folder / f"asking-{uuid4().hex}.lock"
         self.most = most
         self._say = say
         self._clock = clock
@@ -167,10 +168,12 @@ class Connections:
                 yield
                 return
             else:
-                with _locked(self._folder / "probe", wait=False) as alone:
-                    if alone:
+                if alone := take(self._folder / "probe.lock"):
+                    try:
                         yield
-                        return
+                    finally:
+                        alone.give_back()
+                    return
                 with self._changed:
                     self._changed.wait(_LOOK)
 
@@ -196,43 +199,40 @@ class Connections:
 
     def _take(self) -> int:
         """The number of a slot that is now ours, waiting while others have them all."""
-        begun, told = time.monotonic(), False
-        with self._changed:
+        begun, told, pause = time.monotonic(), False, _LOOK
+        with ExitStack() as asking, self._changed:
             while True:
                 self.stop_here()
                 if self._idle:
                     return self._idle.popitem()[0]
                 for number in range(self.most):
-                    if number not in self._held and self._locked(number):
+                    if number not in self._held and self._leased(number):
                         return number
                 # Only who has none at all may ask others for theirs.
-                with nullcontext() if self._held else self._asking():
-                    self._changed.wait(_LOOK)
+                if self._held:
+                    asking.close()
+                elif lease := take(self._asking):
+                    asking.callback(lease.give_back)
+                self._changed.wait(pause)
+                pause = min(2 * pause, _LONGEST_LOOK)
                 if not told and not self._held and time.monotonic() - begun > _LONG:
                     self._say(f"waits for a connection to {self._server}: others have them all")
                     told = True
 
-    def _asking(self) -> AbstractContextManager[bool]:
-        return _locked(self._folder / "asking", shared=True)
-
-    def _locked(self, number: int) -> bool:
+    def _leased(self, number: int) -> bool:
         """Whether a slot could be had from the other processes."""
-        if time.monotonic() - self._left.get(number, float("-inf")) < _LINGER:
+        if time.monotonic() < self._left.get(number, 0.0):
             return False  # it is for who asked for it
-        lock = _open(self._folder / f"slot-{number}")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            return False
-        self._held[number] = _Slot(lock, self._session(), time.monotonic())
-        return True
+        if lease := take(self._folder / f"slot-{number}.lock"):
+            self._held[number] = _Slot(lease, self._session(), time.monotonic())
+        return lease is not None
 
     def _give_back(self, number: int) -> None:
         with self._changed:
             self._idle[number] = time.monotonic() + _KEPT
             if time.monotonic() - self._held[number].since > _LEASE and self._others_ask():
                 self._leave(number)
+                self._left[number] = time.monotonic() + _LEFT
             if self._closer is None:
                 self._closer = threading.Thread(target=self._close_in_time, daemon=True)
                 self._closer.start()
@@ -245,8 +245,7 @@ class Connections:
                 now = time.monotonic()
                 for number in [n for n, due in self._leaving.items() if due <= now]:
                     del self._leaving[number]
-                    self._left[number] = now
-                    self._held.pop(number).lock.close()
+                    self._held.pop(number).lease.give_back()
                 for number in [n for n, due in self._idle.items() if due <= now]:
                     self._leave(number)
                 self._changed.wait(_LOOK)
@@ -259,8 +258,8 @@ class Connections:
         self._leaving[number] = time.monotonic() + _LINGER
 
     def _others_ask(self) -> bool:
-        with _locked(self._folder / "asking", wait=False) as nobody:
-            return not nobody
+        asking = self._folder.glob("asking-*.lock")
+        return any(path != self._asking and holder_of(path) for path in asking)
 
     def _session(self) -> requests.Session:
         """A session of one connection, whatever host it is redirected to."""
@@ -285,7 +284,7 @@ class Connections:
         self._failed_here = False
         if not self._outage().failures:
             return
-        with _locked(self._folder / "lock"):
+        with held(self._folder / "outage.lock"):
             before = self._outage()
             # A wait that the server asked for holds, whatever another connection brings.
             until = before.until if before.asked else 0.0
@@ -294,7 +293,7 @@ class Connections:
             self._say(f"{self._server} answers again")
 
     def _failed(self, error: TransferError) -> None:
-        with _locked(self._folder / "lock"):
+        with held(self._folder / "outage.lock"):
             before = self._outage()
             now = self._clock()
             if not before.failures or now - max(before.last, before.until) > _FORGOTTEN:
@@ -325,34 +324,18 @@ class Connections:
 
 
 def meeting_place(url: str) -> Path:
-    """Where the processes of this user on this machine meet that use the server of `url`."""
+    """Where the processes of this user meet that use the server of `url`, on any machine of a
+    cluster: they share a home. XDG_STATE_HOME names another place."""
     address = urlsplit(url)
     # One machine is one server, whatever its ports; but this one may have many.
     name = address.netloc if is_local(url) else address.hostname or ""
-    folder = Path(gettempdir()) / f"flareset-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise StoreError(f"{folder} is not yours: remove it, or set TMPDIR")
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be used: {error.strerror}; set TMPDIR") from error
-    return folder / name.lower().replace(":", "_")
-
-
-def _open(path: Path) -> TextIO:
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a", encoding="utf-8")
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
-    """Hold a lock while the block runs; whether it could be had, where `wait` is false."""
-    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-    with _open(path) as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+        folder = state / "flareset" / name.lower().replace(":", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        raise StoreError(
+            f"jobs meet in the home folder, and it cannot be used ({error}): set XDG_STATE_HOME to"
+            " a folder that all machines of the run share"
+        ) from error
+    return folder

@@ -92,6 +92,8 @@ class IncompleteError(FlaresetError):
 
 def exit_status(main: Callable[[], None]) -> int:
     """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
+    from flareset.lease import give_all_back  # which raises these errors itself
+
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
@@ -109,6 +111,7 @@ def exit_status(main: Callable[[], None]) -> int:
         with suppress(OSError):
             sys.stdout.flush()
         # Threads may wait for a connection; what they have can be gone on with.
+        give_all_back()
         os._exit(130)
     return 0
 

@@ -5,7 +5,6 @@ Source: jsoc_fetch.c (statuses, duplicates, pending requests), jsoc_export_manag
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from flareset.answers import Answer, again, request_ids
 from flareset.durable import make_folder, sync, write_json
 from flareset.errors import ExportError
 from flareset.jsoc import Jsoc
+from flareset.lease import held
 from flareset.output import writing
 from flareset.patience import Patience
 from flareset.recordset import Recordset, Times, jsoc_time
@@ -339,20 +339,11 @@ class Exporter:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the one request that an address may have pending."""
-        with writing(self.lock):
-            make_folder(self.lock.parent)
-            file = open(self.lock, "a")  # noqa: SIM115
-        with file:
-            waited = False
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not waited:
-                        self.say("waits for another export of this address")
-                    waited = True
-                    self.sleep(min(1.0, self.poll))
+
+        def waiting(holder: str) -> None:
+            self.say(f"waits for another export of this address ({holder})")
+
+        with held(self.lock, waiting=waiting, sleep=self.sleep):
             yield
 
     def _path(self, order: Order) -> Path:

@@ -35,7 +35,7 @@ def open_downloader(
         renew = None
         if job.facts.recordset:
             wish = Wish.of(job.event, job.wavelength, settings, archive["wavelengths"])
-            exporter = site.exporter(site.jsoc(say), store.root, store.archive, job.series, say)
+            exporter = site.exporter(site.jsoc(say), store.archive, job.series, say)
             renew = renewer(wish, job.records, job.facts, exporter)
         with Downloader(
             site.archive(say, progress.receive),

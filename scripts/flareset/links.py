@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from flareset.errors import StoreError
 from flareset.output import writing
+
+# How long a network's filesystem may hide what another machine has made (s), and how often to look.
+_LATENCY, _LOOK = 60.0, 0.2
+# In what units filesystems keep times (ns).
+_UNITS = (1, 100, 1000, 10**9)
 
 
 def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
@@ -30,10 +37,12 @@ def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
 def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
     """Link `wanted` (name to source) in `folder`, and leave what else is there alone."""
     folder = Path(folder)
+    patience = time.monotonic() + _LATENCY
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in wanted.items():
             if not is_copy(folder / name, source):
+                _wait_for(source, patience)
                 _replace(folder / name, source)
     except OSError as error:
         raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
@@ -45,9 +54,18 @@ def is_copy(path: Path, source: Path) -> bool:
         there, original = path.stat(), source.stat()
     except FileNotFoundError:
         return False
-    return os.path.samestat(there, original) or (
-        (there.st_size, there.st_mtime_ns) == (original.st_size, original.st_mtime_ns)
-    )
+    if os.path.samestat(there, original):
+        return True
+    times = {original.st_mtime_ns // unit * unit for unit in _UNITS}
+    return there.st_size == original.st_size and there.st_mtime_ns in times
+
+
+def _wait_for(source: Path, patience: float) -> None:
+    """Give a file that another machine has made just now time to appear on this one."""
+    while not source.exists() and time.monotonic() < patience:
+        time.sleep(_LOOK)
+        with suppress(FileNotFoundError):
+            os.listdir(source.parent)  # so that the next look is not at what was seen before
 
 
 def _replace(path: Path, source: Path) -> None:

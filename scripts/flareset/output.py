@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +28,25 @@ def writing(path: str | Path) -> Iterator[None]:
 
 def write_table(table: pd.DataFrame, path: str | Path, separator: str = ",") -> None:
     """Write a table without its index, the same bytes on any system."""
-    with writing(path):
-        table.to_csv(path, index=False, lineterminator="\n", sep=separator)
+    with _replacing(path) as new:
+        table.to_csv(new, index=False, lineterminator="\n", sep=separator)
 
 
 def write_text(text: str, path: str | Path) -> None:
     """Write a text file."""
+    with _replacing(path) as new:
+        new.write_text(text)
+
+
+@contextmanager
+def _replacing(path: str | Path) -> Iterator[Path]:
+    """A file that takes the place of `path` when the block has written it: who reads, on whatever
+    machine, finds the one or the other whole."""
+    new = Path(f"{path}.new")
     with writing(path):
-        Path(path).write_text(text)
+        try:
+            yield new
+            os.replace(new, path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise

@@ -19,6 +19,7 @@ from flareset.export import Exporter
 from flareset.hosts import is_local
 from flareset.jsoc import Jsoc
 from flareset.series import Series
+from flareset.store import LOCKS
 from flareset.times import parse_duration
 
 # A server on this machine needs no manners: it is asked more often how an export is getting on.
@@ -27,11 +28,12 @@ _LOCAL_POLL, _POLL = 0.2, 5.0
 
 @dataclass(frozen=True)
 class Site:
-    """The two servers of an archive, and how a campaign treats them."""
+    """The two servers of an archive, and how a campaign with a `store` treats them."""
 
     settings: dict[str, Any]
     data_url: str
     cgi_url: str
+    store: Path
 
     def archive(self, say: Callable[[str], object], arrived: Callable[[int], object]) -> Archive:
         """The server of files; `arrived` is told of bytes as they come."""
@@ -48,9 +50,13 @@ class Site:
             url,
             self.settings["connections"],
             patience=parse_duration(self.settings["patience"]).total_seconds(),
-            folder=meeting_place("//rehearsal" if self._rehearses else url),
+            folder=self._meeting_place(url),
             say=say,
         )
+
+    def _meeting_place(self, url: str) -> Path:
+        # Each job of a rehearsal has a stand-in of its own; together they keep to the cap as well.
+        return self.store / LOCKS / "rehearsal" if self._rehearses else meeting_place(url)
 
     @property
     def _rehearses(self) -> bool:
@@ -70,7 +76,7 @@ class Site:
         )
 
     def exporter(
-        self, jsoc: Jsoc, store: Path, name: str, series: Series, say: Callable[[str], object]
+        self, jsoc: Jsoc, name: str, series: Series, say: Callable[[str], object]
     ) -> Exporter:
         """What asks `jsoc` for exports, and remembers them in the store, under the archive's
         `name`."""
@@ -80,8 +86,8 @@ class Site:
         return Exporter(
             jsoc,
             # A RequestID means something to the server that gave it, and to no other.
-            store / name / "requests" / server,
-            store / ".export.lock",
+            self.store / name / "requests" / server,
+            self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
             wait=parse_duration(self.settings["wait"]).total_seconds(),
             say=say,
@@ -99,11 +105,11 @@ def reached(settings: dict[str, Any], sky: list[Flare], store: str | Path) -> It
     what it was asked for lies in the store, for the next one to find.
     """
     if settings["kind"] != "rehearsal":
-        yield Site(settings, settings["data_url"], settings["cgi_url"])
+        yield Site(settings, settings["data_url"], settings["cgi_url"], Path(store))
         return
     from flareset.standin.server import StandIn, running
 
     state = Path(store) / "rehearsal-requests.json"
     standin = StandIn(frame_size=settings["frame_size"], flares=sky, state=state)
     with running(standin):
-        yield Site(settings, standin.url, f"{standin.url}/cgi-bin/ajax/")
+        yield Site(settings, standin.url, f"{standin.url}/cgi-bin/ajax/", Path(store))

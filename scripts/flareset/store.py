@@ -2,26 +2,31 @@
 
 A file stands under its final name only when it was verified; beside it lies `<name>.json` with
 its record, sha256, size and keywords, written first. What is under way is `<name>.part`, with a
-note of its own beside it.
+note of its own beside it, and a lease in `.locks`: jobs on several machines share a store.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+from uuid import uuid4
 
 from flareset.durable import make_folder, sync, write_json
 from flareset.errors import StoreError
 from flareset.events import Event
 from flareset.hosts import is_local
+from flareset.lease import Lease, held, holder_of, living_holder, take
 from flareset.output import writing
 from flareset.processing import fingerprint
+
+# Where leases lie.
+LOCKS = ".locks"
 
 
 class Store:
@@ -31,6 +36,8 @@ class Store:
         self.root = Path(root)
         self.archive = archive
         self.folder = Path(archive) / series
+        self._locks = self.root / LOCKS
+        self._claims: dict[str, Lease] = {}
 
     def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
         """Where an image belongs, relative to the root: archive, series, wavelength, day, name."""
@@ -41,19 +48,26 @@ class Store:
     def in_use(self, owner: str) -> Iterator[None]:
         """Hold the store for a run; other jobs of the same `owner` may hold it too.
 
-        Raises StoreError at once where another run holds it or it cannot be written.
+        Raises StoreError where another run holds it, at once where that is on this machine, or
+        where it cannot be written.
         """
-        with ExitStack() as held:
-            with writing(self.root):
-                make_folder(self.root)
-                lock = held.enter_context(open(self.root / ".lock", "a+", encoding="utf-8"))
-                holder = _held_by(lock, owner)
-            if holder != owner:
-                raise StoreError(
-                    f"{self.root}: another run uses this store (from {holder});"
-                    " wait for it to end or give this campaign a store of its own"
-                )
+        with writing(self.root):
+            make_folder(self._locks)
+        with held(self._locks / "runs.lock"):
+            for path in list(self._locks.glob("*.lock")):
+                # What the dead have left is removed by the look at it.
+                there = holder_of(path)
+                if there and there.owner not in ("", owner) and living_holder(path):
+                    raise StoreError(
+                        f"{self.root}: another run uses this store (from {there.owner}):"
+                        f" {there}; wait for it to end or give this campaign a store of its own"
+                    )
+            lease = take(self._locks / f"run-{uuid4().hex}.lock", owner)
+        assert lease is not None
+        try:
             yield
+        finally:
+            lease.give_back()
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
         """What is known of a verified file, or None where it is not there whole."""
@@ -78,35 +92,25 @@ class Store:
     def claim(self, path: str) -> Iterator[Path]:
         """The `.part` of a file, held against other jobs while the block runs."""
         part = self.root / f"{path}.part"
-        while True:
-            with writing(part.parent):
-                make_folder(part.parent)
-                try:
-                    file = open(part, "ab")  # noqa: SIM115
-                except FileNotFoundError:
-                    continue  # who had the last file in the folder has just removed it
-            with file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                # The holder before us may have renamed or removed the file that we locked.
-                try:
-                    same = os.path.samestat(os.fstat(file.fileno()), part.stat())
-                except FileNotFoundError:
-                    same = False
-                if same:
-                    try:
-                        yield part
-                    finally:
-                        # It may be another's by now, or gone.
-                        with suppress(FileNotFoundError):
-                            there = part.stat()
-                            ours = os.path.samestat(there, os.fstat(file.fileno()))
-                            if ours and not there.st_size:
-                                part.unlink()
-                    return
+        name = hashlib.sha256(path.encode()).hexdigest()[:32]
+        with held(self._locks / f"{name}.lock") as lease:
+            _prepare(part, fresh=lease.inherited)
+            self._claims[path] = lease
+            try:
+                yield part
+            finally:
+                del self._claims[path]
+                with suppress(FileNotFoundError):
+                    if not part.stat().st_size:
+                        part.unlink()
 
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
-        """Give a verified and synced part its final name; the file is read-only from then on."""
+        """Give a claimed, verified and synced part its final name; it is read-only from then on.
+
+        Raises StoreError where another job has taken the claim over.
+        """
         final = self.root / path
+        self._claims[path].check()
         with writing(final):
             write_json(self.root / f"{path}.json", facts)
             # Hard links share the mode: nobody edits the store by editing a result.
@@ -152,19 +156,20 @@ def shelf(series: str, facts: Any) -> str:
     return f"{series}+{done}" if done else series
 
 
-def _held_by(lock: TextIO, owner: str) -> str:
-    """Take the store's lock, shared with jobs of one owner; whose it is."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lock.truncate(0)
-        lock.write(owner)
-        lock.flush()
-    except BlockingIOError:
-        pass
-    # Waits only while another job is between these two locks.
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    lock.seek(0)
-    return lock.read()
+def _prepare(part: Path, *, fresh: bool) -> None:
+    """See to it that a part is there; where it is `fresh`, who had it before writes elsewhere."""
+    while True:
+        with writing(part.parent):
+            make_folder(part.parent)
+            try:
+                if fresh and part.exists():
+                    shutil.copyfile(part, copy := part.with_name(f"{part.name}.new"))
+                    os.replace(copy, part)
+                # Where others made files in this folder, it also makes a network's cache see them.
+                open(part, "ab").close()
+                return
+            except FileNotFoundError:
+                continue  # who had the last file in the folder has just removed it
 
 
 def sha256_of(path: str | Path) -> str:

@@ -7,7 +7,6 @@ is a link or a device, or leads out of the folder, can do nothing. Source: jsoc_
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -115,8 +114,8 @@ def _is_whole(part: Path, link: str) -> bool:
 
 
 def _empty(part: Path) -> None:
-    """Throw away what arrived; not the file itself, which is a lock."""
-    os.truncate(part, 0)
+    """Throw away what arrived."""
+    part.unlink(missing_ok=True)
     for note in (_mark(part), note_of(part)):
         for left in (note, note.with_name(f"{note.name}.new")):
             left.unlink(missing_ok=True)

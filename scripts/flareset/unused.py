@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from flareset.store import LOCKS
+
 # What lies beside a file of the store: what is known of it, and what is under way.
 _OF_A_FILE = re.compile(r"(\.part)?(\.json|\.whole)?(\.new)?$")
 
@@ -48,7 +50,7 @@ def unused_files(
     for path in sorted(path for path in store.rglob("*") if path.is_file()):
         name = path.relative_to(store).as_posix()
         # What was asked for, and locks: small, and the way back to an export.
-        if "/" not in name or name.split("/")[1] == "requests":
+        if "/" not in name or name.split("/")[0] == LOCKS or name.split("/")[1] == "requests":
             continue
         image = _OF_A_FILE.sub("", name)
         under_way = ".part" in name[len(image) :]

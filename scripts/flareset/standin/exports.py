@@ -5,7 +5,6 @@ Source: jsoc_fetch.c, jsoc_export_manage.c, checkAddress.py, manage-request.py o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from flareset.lease import held
 from flareset.processing import Step
 from flareset.standin import catalogue
 from flareset.standin.catalogue import BadQuery
@@ -376,8 +376,7 @@ class Exports:
                 yield self._memory
                 return
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(open(f"{self._path}.lock", "a"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(held(Path(f"{self._path}.lock")))
             before = self._path.read_text() if self._path.exists() else json.dumps(self._memory)
             state = json.loads(before)
             self._settle(state)

@@ -1,0 +1,320 @@
+"""Locks that hold between machines: leases, files on a filesystem that the machines share.
+
+The kernel's locks will not do: on some of a cluster's filesystems they hold on one node only, and
+nothing says so. A lease is a file that only one process can make, and that its holder touches every
+few seconds. It is over when the holder removes it; when the holder is gone, which its own machine
+knows; or when it was not touched for a minute, as others saw by their own clocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from flareset.durable import boot_id
+from flareset.errors import StoreError
+from flareset.output import writing
+
+# A holder touches its leases this often (s); one that did not for so long is believed dead, and one
+# that has not said who it is, after a moment.
+_TOUCHED, _SILENT, _NAMELESS = 5.0, 60.0, 1.0
+# How often who waits looks (s).
+_SOON, _LATER = 0.02, 1.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease: a process, and where it runs. `owner` is for its own use."""
+
+    token: str
+    owner: str
+    host: str
+    machine: str
+    boot: str
+    space: str
+    pid: int
+    started: str
+
+    @classmethod
+    def here(cls, owner: str) -> Holder:
+        """This process, with a token that no other lease has."""
+        pid = os.getpid()
+        return cls(uuid4().hex, owner, *_place(), pid, _started(pid))
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether it still runs; None where this machine cannot tell."""
+        host, machine, boot, space = _place()
+        if self.host != host or self.machine != machine:
+            return None
+        if self.boot != boot:
+            return False  # the machine was started anew since
+        if self.space != space:
+            return None
+        return bool(started := _started(self.pid)) and started == self.started
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process holds; `inherited` from a holder that fell silent and may yet wake
+    up."""
+
+    path: Path
+    holder: Holder
+    inherited: bool
+
+    def check(self) -> None:
+        """Raise StoreError where another process has taken it over."""
+        if not self._ours():
+            raise StoreError(
+                f"{self.path}: another job took this lock over, since this one had not been heard"
+                f" of for {_SILENT:.0f} s. Run again: what is verified is kept"
+            )
+
+    def touch(self) -> None:
+        """Show others that its holder is alive."""
+        if self._ours():
+            os.utime(self.path)
+
+    def give_back(self) -> None:
+        """Let others have it."""
+        _keeper.leave(self)
+        if self._ours():
+            self.path.unlink(missing_ok=True)
+
+    def _ours(self) -> bool:
+        found = _look(self.path)
+        return found is not None and found.text == _text(self.holder)
+
+
+def take(path: Path, owner: str = "") -> Lease | None:
+    """A lease, or None where another holds it; StoreError where its file cannot be made."""
+    holder, inherited = Holder.here(owner), False
+    while not _create(path, _text(holder)):
+        if (end := _end_of(path)) is None:
+            return None
+        inherited = inherited or end == "silent"
+    lease = Lease(path, holder, inherited)
+    _keeper.keep(lease)
+    return lease
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds a lease; None where nobody does, or does not say so yet.
+
+    What is left of one that is over is removed.
+    """
+    found = _look(path)
+    return found.holder if found is not None and _end_of(path) is None else None
+
+
+def living_holder(path: Path, sleep: Callable[[float], object] = time.sleep) -> Holder | None:
+    """Who holds a lease, for sure: one on another machine is waited for until it shows a sign of
+    life or has been silent for too long."""
+    first: _Found | None = None
+    while (holder := holder_of(path)) is not None:
+        found = _look(path)
+        if holder.alive or (first and found and found.touched != first.touched):
+            return holder
+        first = first or found
+        sleep(_LATER)
+    return None
+
+
+@contextmanager
+def held(
+    path: Path,
+    *,
+    waiting: Callable[[str], object] = lambda _: None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Lease]:
+    """Hold a lease while the block runs; `waiting` is told once who has it, if another does."""
+    pause, told = _SOON, False
+    while (lease := take(path)) is None:
+        if not told:
+            waiting(str(holder_of(path) or "another process"))
+            told = True
+        sleep(pause)
+        pause = min(2 * pause, _LATER)
+    try:
+        yield lease
+    finally:
+        lease.give_back()
+
+
+def give_all_back() -> None:
+    """Let others have what this process holds: it ends without unwinding its threads."""
+    for lease in _keeper.kept():
+        with suppress(OSError):
+            lease.give_back()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A lease's file: what stands in it, and when it was touched (ns)."""
+
+    text: bytes
+    touched: int
+
+    @property
+    def holder(self) -> Holder | None:
+        try:
+            return Holder(**json.loads(self.text))
+        except (ValueError, TypeError):
+            return None
+
+
+def _text(holder: Holder) -> bytes:
+    return json.dumps(asdict(holder)).encode()
+
+
+def _create(path: Path, text: bytes) -> bool:
+    """Make a lease's file; whether there was none."""
+    with writing(path):
+        try:
+            file = open(path, "xb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _create(path, text)
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(text)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    return True
+
+
+def _look(path: Path) -> _Found | None:
+    """A lease's file as it is now, which an open file shows and a cached name may not."""
+    try:
+        with open(path, "rb") as file:
+            return _Found(file.read(), os.fstat(file.fileno()).st_mtime_ns)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ESTALE:  # removed by another machine while we read
+            return None
+        raise
+
+
+def _end_of(path: Path) -> str | None:
+    """How a lease ended: `gone` or `silent`; None while it is held. What is left is removed."""
+    found = _look(path)
+    if found is None:
+        return "gone"
+    holder = found.holder
+    alive = holder.alive if holder is not None else None
+    if alive:
+        return None
+    if alive is None and _silence(path, found) < (_SILENT if holder else _NAMELESS):
+        return None
+    _remove(path, found.text)
+    return "gone" if alive is False else "silent"
+
+
+_seen: dict[Path, tuple[_Found, float, float]] = {}
+
+
+def _silence(path: Path, found: _Found) -> float:
+    """For how long (s) this process has seen a lease as it is. Time in which it did not look counts
+    little: it may have stood still itself, or its filesystem may."""
+    now = time.monotonic()
+    before, silent, looked = _seen.get(path, (None, 0.0, now))
+    silent = silent + min(now - looked, _TOUCHED) if before == found else 0.0
+    _seen[path] = (found, silent, now)
+    return silent
+
+
+def _remove(path: Path, text: bytes) -> None:
+    """Remove what is left of a lease, but not what another has put there meanwhile."""
+    _seen.pop(path, None)
+    away = path.with_name(f"{path.name}.{uuid4().hex}")
+    with writing(path), suppress(FileNotFoundError):
+        os.rename(path, away)
+        if (moved := away.read_bytes()) != text:
+            _create(path, moved)
+        away.unlink()
+
+
+class _Keeper:
+    """Touches the leases that this process holds."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._kept: dict[str, Lease] = {}
+        self._thread: threading.Thread | None = None
+
+    def kept(self) -> list[Lease]:
+        with self._changed:
+            return list(self._kept.values())
+
+    def keep(self, lease: Lease) -> None:
+        with self._changed:
+            self._kept[lease.holder.token] = lease
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._touch_all, daemon=True)
+                self._thread.start()
+
+    def leave(self, lease: Lease) -> None:
+        with self._changed:
+            self._kept.pop(lease.holder.token, None)
+
+    def _touch_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait(_TOUCHED)
+                if not self._kept:
+                    self._thread = None
+                    return
+            for lease in self.kept():
+                # What fails is done five seconds later; who relies on it checks.
+                with suppress(OSError):
+                    lease.touch()
+
+
+_keeper = _Keeper()
+
+
+@cache
+def _place() -> tuple[str, str, str, str]:
+    """Where this process runs: host, machine, start of the machine, space of process numbers."""
+    machine = space = boot = ""
+    with suppress(OSError):
+        machine = Path("/etc/machine-id").read_text().strip()
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+        boot = boot_id()
+    return platform.node(), machine, boot, space
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, as it counts; empty where it runs no more."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else fields[18]
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self").exists():
+            return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"

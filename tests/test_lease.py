@@ -1,0 +1,261 @@
+"""Locks that hold between machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from flareset import lease
+from flareset.errors import StoreError
+from flareset.job import alone
+from flareset.lease import Holder, Lease, held, holder_of, take
+from flareset.store import Store
+
+HOLDING = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from pathlib import Path
+from flareset.lease import take
+print(take(Path(sys.argv[1])) is not None, flush=True)
+time.sleep(600)
+"""
+COUNTING = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from pathlib import Path
+from flareset.lease import held
+count = Path(sys.argv[2])
+for _ in range(20):
+    with held(Path(sys.argv[1]), sleep=lambda _: None):
+        before = int(count.read_text())
+        count.write_text(str(before + 1))
+"""
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases are touched and given up a hundred times as fast."""
+    for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.6), ("_NAMELESS", 0.2)):
+        monkeypatch.setattr(lease, name, seconds)
+    monkeypatch.setattr(lease, "_LATER", 0.05)
+
+
+def elsewhere(path: Path, **how: object) -> Holder:
+    """A lease that a process on another machine holds."""
+    holder = replace(Holder.here(""), **{"host": "c2", "machine": "another", **how})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(holder)))
+    return holder
+
+
+@contextmanager
+def touched(path: Path) -> Iterator[None]:
+    """Its holder is alive meanwhile."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(0.05):
+            os.utime(path)
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def process(*command: str, path: Path) -> subprocess.Popen[str]:
+    """A process that holds a lease until it is killed."""
+    words = [*command, sys.executable, "-c", HOLDING, str(path)]
+    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "True\n"
+    return started
+
+
+def test_one_at_a_time_over_processes(tmp_path: Path) -> None:
+    path, count = tmp_path / "folder/x.lock", tmp_path / "count"
+    count.write_text("0")
+    words = [sys.executable, "-c", COUNTING, str(path), str(count)]
+    processes = [subprocess.Popen(words) for _ in range(4)]
+    assert [each.wait(60) for each in processes] == [0] * 4
+    assert count.read_text() == "80"
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_a_killed_process_held_is_free_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    with process(path=path) as other:
+        assert take(path) is None
+        holder = holder_of(path)
+        assert holder is not None
+        assert holder.pid == other.pid
+        other.kill()
+        # Not waited for: it is a zombie.
+        deadline = time.monotonic() + 30
+        while (ours := take(path)) is None:
+            assert time.monotonic() < deadline
+    assert not ours.inherited
+    ours.give_back()
+    assert not path.exists()
+
+
+def test_a_process_number_that_was_given_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    here = Holder.here("")
+    path.write_text(json.dumps(asdict(replace(here, started="1"))))
+    assert take(path)
+
+
+def test_a_machine_that_was_started_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.write_text(json.dumps(asdict(replace(Holder.here(""), boot="the one before"))))
+    assert take(path)
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_machine_s_is_kept_while_it_is_touched(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    elsewhere(path)
+    told: list[str] = []
+    with touched(path):
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert take(path) is None
+            time.sleep(0.02)
+    with held(path, waiting=told.append) as ours:
+        assert ours.inherited
+    assert told == [f"process {os.getpid()} on c2"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_ours_is_touched(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    with held(path):
+        before = path.stat().st_mtime_ns
+        deadline = time.monotonic() + 30
+        while path.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("quick")
+def test_time_that_nobody_looked_is_not_silence(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    elsewhere(path)
+    assert take(path) is None
+    time.sleep(1)  # as where this process, or the filesystem for both, stood still
+    assert take(path) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_who_was_taken_over_notices(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    theirs = Lease(path, elsewhere(path), inherited=False)
+    theirs.check()
+    with held(path):
+        with pytest.raises(StoreError, match=r"x\.lock: another job took this lock over"):
+            theirs.check()
+        theirs.give_back()
+        assert take(path) is None, "what is another's is left alone"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("text", [b"", b"\0\0\0", b'{"token": "x"}'])
+def test_what_a_power_loss_left_of_one(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "x.lock"
+    path.write_bytes(text)
+    assert take(path) is None, "it may be about to say who it is"
+    with held(path) as ours:
+        assert ours.inherited
+
+
+def test_a_process_that_cannot_be_seen_from_here(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    apart = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no namespace of processes is to be had")
+    with process(*apart, path=path) as other:
+        holder = holder_of(path)
+        assert holder is not None
+        assert holder.alive is None
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert take(path) is None
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"x\.lock: cannot write: Not a directory"):
+        take(tmp_path / "file/x.lock")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_part_that_is_inherited_is_out_of_reach_of_who_had_it(tmp_path: Path) -> None:
+    first, second = (Store(tmp_path, "a", "s") for _ in range(2))
+    with first.claim("a/s/131/x.fits") as part, open(part, "ab", buffering=0) as theirs:
+        theirs.write(b"begun")
+        (path,) = (tmp_path / ".locks").glob("*.lock")
+        elsewhere(path)
+        with second.claim("a/s/131/x.fits") as ours:
+            assert ours.read_bytes() == b"begun"
+            theirs.write(b" late")
+            assert ours.read_bytes() == b"begun"
+            with pytest.raises(StoreError, match="took this lock over"):
+                first.commit("a/s/131/x.fits", part, {})
+            second.commit("a/s/131/x.fits", ours, {})
+    assert (tmp_path / "a/s/131/x.fits").read_bytes() == b"begun"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_that_a_run_on_another_machine_uses(tmp_path: Path) -> None:
+    store = Store(tmp_path, "a", "s")
+    run = tmp_path / ".locks/run-1.lock"
+    elsewhere(run, owner="/theirs")
+    with store.in_use("/theirs"):
+        pass
+    with touched(run), pytest.raises(StoreError, match=r"\(from /theirs\): process \d+ on c2"):
+        store.in_use("/ours").__enter__()
+    # Its machine is dead.
+    with store.in_use("/ours"):
+        assert not run.exists()
+
+
+def test_one_job_waits_for_another_of_a_killed_run(tmp_path: Path) -> None:
+    said: list[str] = []
+    slept: list[float] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def old() -> None:
+        with alone(tmp_path):
+            begun.set()
+            ended.wait(30)
+
+    thread = threading.Thread(target=old)
+    thread.start()
+    begun.wait(30)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        ended.set()
+        thread.join()
+
+    with alone(tmp_path, said.append, sleep):
+        pass
+    assert said == [f"waits for {Holder.here('')}, which does the same (of a run that was killed?)"]
+    assert slept[-1] >= 5, "its Snakemake may have to clear up"
+    with alone(tmp_path, said.append, sleep):
+        pass
+    assert len(said) == 1
