@@ -21,7 +21,7 @@ from flareset.durable import make_folder, sync, write_json
 from flareset.errors import StoreError
 from flareset.events import Event
 from flareset.hosts import is_local
-from flareset.lease import Lease, held, holder_of, living_holder, take
+from flareset.lease import Holder, Lease, held, holder_of, living_holder, take
 from flareset.output import writing
 from flareset.processing import fingerprint
 
@@ -54,9 +54,7 @@ class Store:
         with writing(self.root):
             make_folder(self._locks)
         with held(self._locks / "runs.lock"):
-            for path in list(self._locks.glob("*.lock")):
-                # What the dead have left is removed by the look at it.
-                there = holder_of(path)
+            for path, there in self._holders().items():
                 if there and there.owner not in ("", owner) and living_holder(path):
                     raise StoreError(
                         f"{self.root}: another run uses this store (from {there.owner}):"
@@ -68,6 +66,11 @@ class Store:
             yield
         finally:
             lease.give_back()
+            self._holders()
+
+    def _holders(self) -> dict[Path, Holder | None]:
+        """Who holds what; what the dead have left is removed by the look at it."""
+        return {path: holder_of(path) for path in list(self._locks.glob("*.lock"))}
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
         """What is known of a verified file, or None where it is not there whole."""
