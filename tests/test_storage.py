@@ -319,7 +319,7 @@ def test_a_read_only_store(confined: Confined, serve: Callable[..., StandIn]) ->
     run = confined.run(fails=True)
     error = error_in(confined.log("download", B))
     assert "Read-only file system" in error
-    assert "store: cannot write" in error
+    assert "store/.locks/runs.lock: cannot write" in error
     assert "may be written" in error
     assert error in run.text
     assert confined.data_set() != data, "the first event is done anew"
