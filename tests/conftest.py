@@ -10,12 +10,13 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import loaded
 import pytest
 import yaml
 
@@ -59,6 +60,13 @@ def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets another where processes share their connections."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended() -> Iterator[None]:
+    """No process outlives the tests."""
+    yield
+    loaded.end()
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +128,9 @@ class Run:
 class Project:
     """A campaign in a folder of its own, run as a user runs it."""
 
+    # What goes before the command: another program, and its options.
+    prefix: Sequence[str] = ()
+
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
         self.folder = folder
         (folder / "config").mkdir(parents=True)
@@ -155,18 +166,12 @@ class Project:
     def command(self, *args: str, cores: int = 2) -> list[str]:
         """The command line of a run."""
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        return [*snakemake, "--cores", str(cores), "--directory", str(self.folder), *args]
+        own = ["--cores", str(cores), "--directory", str(self.folder)]
+        return [*self.prefix, *snakemake, *own, *args]
 
     def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
         """Run snakemake; it must succeed, or fail where `fails`."""
-        done = subprocess.run(
-            self.command(*args, cores=cores),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=self.folder,
-            timeout=300,
-        )
+        done = loaded.run(self.command(*args, cores=cores), self.folder, os.environ)
         assert (done.returncode != 0) == fails, done.stdout
         return Run(done)
 

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import loaded
 import pytest
 import yaml
 from conftest import ROOT, TWO_FLARES, Project, Run, script
@@ -92,19 +94,17 @@ class Confined(Project):
     def __init__(self, folder: Path, mounts: Mounts, **config: Any) -> None:
         super().__init__(folder, config)
         self.mounts = mounts
-
-    def command(self, *args: str, cores: int = 2) -> list[str]:
-        return [*self.mounts.enter, *super().command(*args, cores=cores)]
+        self.prefix = mounts.enter
 
     def path(self, name: str) -> Path:
         return self.mounts.seen(super().path(name))
 
 
-@pytest.fixture
-def mounts(tmp_path: Path) -> Iterator[Mounts]:
+@pytest.fixture(scope="module")
+def mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounts]:
     """A mount namespace; the test is skipped where there is none to be had, but never in CI."""
     try:
-        found = Mounts(tmp_path)
+        found = Mounts(tmp_path_factory.mktemp("mounts"))
     except OSError as error:
         if os.environ.get("CI"):
             pytest.fail(f"{error}, and this is CI")
@@ -197,23 +197,21 @@ def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[...
     kept: set[str] = set()
     for pages in range(1, 200, 2):
         confined.mounts.remount(store, f"size={4 * pages}k")
-        done = subprocess.run(
-            [*confined.mounts.enter, *job], env=environment, capture_output=True, text=True
-        )
+        done = loaded.run([*confined.prefix, *job], confined.folder, environment)
         stored = assert_whole(confined, server)
         assert kept <= stored, "what was verified stays"
         kept = stored
         if done.returncode == 0:
             break
         failed += 1
-        error = error_in(done.stderr)
+        error = error_in(done.stdout)
         assert FULL in error
         assert "store" in error
         assert ROOM in error
     assert len(kept) == 7
     assert failed > 7 * 3
     complete = images_asked(server)
-    subprocess.run([*confined.mounts.enter, *job], env=environment, capture_output=True, check=True)
+    assert loaded.run([*confined.prefix, *job], confined.folder, environment).returncode == 0
     assert images_asked(server) == complete
 
 
@@ -232,7 +230,7 @@ def download_job(project: Project) -> tuple[list[str], dict[str, str]]:
         "--manifest", str(top / "manifest.csv"), "--ledger", str(top / "ledger.csv"),
         "--terminal", "/dev/null",
     ]  # fmt: skip
-    return ["python", str(ROOT / "scripts/download.py"), *words], environment
+    return [sys.executable, str(ROOT / "scripts/download.py"), *words], environment
 
 
 def test_a_store_that_is_full_while_a_tar_arrives(
@@ -366,10 +364,7 @@ def test_a_store_on_another_filesystem(
 class Limited(Project):
     """A campaign whose runs may write files of so many bytes and no more."""
 
-    limit = "100000"
-
-    def command(self, *args: str, cores: int = 2) -> list[str]:
-        return ["prlimit", f"--fsize={self.limit}", "--", *super().command(*args, cores=cores)]
+    prefix = ("prlimit", "--fsize=100000", "--")
 
 
 def test_a_limit_on_the_size_of_files(tmp_path: Path, serve: Callable[..., StandIn]) -> None:
@@ -384,7 +379,7 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path, serve: Callable[..., Stand
     assert "store" in error
     assert error in run.text
     assert project.stored() == set()
-    project.limit = "unlimited"
+    project.prefix = ()
     project.run()
     assert len(assert_whole(project, server)) == 15
     project.run("verify")
@@ -438,7 +433,7 @@ def test_a_quota(
     assert "store" in str(raised.value)
     assert ROOM in str(raised.value)
     assert project.stored() == set()
-    subprocess.run(job, env=environment, check=True, capture_output=True, timeout=60)
+    assert loaded.run(job, project.folder, environment).returncode == 0
     assert len(assert_whole(project, server)) == 15
 
 
