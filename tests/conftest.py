@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import importlib.util
 import io
 import os
@@ -94,6 +95,45 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small campaign when it has run as a rehearsal; who changes it takes a copy."""
+    return made_once("finished", tmp_path_factory, Project.run)
+
+
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small campaign when it has run with saved pages and a server, which is gone."""
+
+    def make(project: Project) -> None:
+        with running(StandIn(frame_size=128)) as server:
+            project.use(server)
+            project.run()
+
+    return made_once("fetched", tmp_path_factory, make)
+
+
+def made_once(
+    name: str, factory: pytest.TempPathFactory, make: Callable[[Project], object]
+) -> Project:
+    """The small campaign in a folder that all workers share, as the first who asks for it makes
+    it."""
+    top = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        top = top.parent / "shared"
+        top.mkdir(exist_ok=True)
+    with open(top / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (top / name).exists():
+            new = top / f"{name}.new"
+            with pytest.MonkeyPatch.context() as alone:
+                alone.setenv("TMPDIR", str(factory.mktemp("tmp")))
+                make(Project(new / "campaign"))
+            new.rename(top / name)
+    # As deep as a test's own: Snakemake knows the scripts by the way to them.
+    return Project.at(top / name / "campaign")
+
+
 def check_image(path: Path, asked: Asked) -> dict[str, Any]:
     """The keywords of an image file that is there; VerificationError as ImageCheck raises it."""
     return ImageCheck(asked, path).finish(path).keywords
@@ -137,6 +177,19 @@ class Project:
         self.config: dict[str, Any] = {}
         self.configure(**merged(SMALL, config or {}))
         self.events(TWO_FLARES)
+
+    @classmethod
+    def at(cls, folder: Path) -> Project:
+        """The campaign that is in a folder."""
+        found = object.__new__(cls)
+        found.folder = folder
+        found.config = yaml.safe_load((folder / "config/config.yaml").read_text())
+        return found
+
+    def copy(self, folder: Path) -> Project:
+        """This campaign, with all that its runs left, in another folder."""
+        subprocess.run(["cp", "--archive", self.folder, folder], check=True)
+        return Project.at(folder)
 
     def configure(self, **over: Any) -> None:
         """Change settings; a dict is merged."""

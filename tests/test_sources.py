@@ -74,9 +74,10 @@ def ledger(project: Project, event: str = A, wavelength: int = 131) -> list[dict
     return project.table(f"results/ledger/{event}.{wavelength}.csv")
 
 
-def test_three_sources_one_data_set(tmp_path: Path, serve: Callable[..., StandIn]) -> None:
-    rehearsal = Project(tmp_path / "rehearsal")
-    rehearsal.run()
+def test_three_sources_one_data_set(
+    finished: Project, tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    rehearsal = finished.copy(tmp_path / "rehearsal")
     expected = rehearsal.data_set()
     rehearsal.configure(source="export", results="results-export")
     text = rehearsal.run().text

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import TWO_FLARES, Project
@@ -20,9 +21,8 @@ def test_plan_downloads_nothing(project: Project) -> None:
 
 
 @pytest.fixture
-def done(project: Project) -> Project:
-    project.run()
-    return project
+def done(finished: Project, tmp_path: Path) -> Project:
+    return finished.copy(tmp_path / "done")
 
 
 def test_verify_and_repair(done: Project) -> None:
@@ -54,11 +54,8 @@ def test_verify_sees_results_that_are_gone(done: Project) -> None:
     done.run("verify")
 
 
-def test_repair_without_the_archive_loses_nothing(
-    project: Project, serve: Callable[..., StandIn]
-) -> None:
-    project.use(serve())
-    project.run()
+def test_repair_without_the_archive_loses_nothing(fetched: Project, tmp_path: Path) -> None:
+    project = fetched.copy(tmp_path / "copy")
     project.configure(archive={"data_url": "http://127.0.0.1:9", "patience": "0s"})
     first, second, *_ = sorted(project.path("store").rglob("*.fits"))
     content = first.read_bytes()
@@ -120,10 +117,9 @@ def test_clean_unused_leaves_what_another_campaign_uses(done: Project) -> None:
 
 
 def test_repair_where_the_archive_has_other_bytes_now(
-    project: Project, serve: Callable[..., StandIn]
+    fetched: Project, tmp_path: Path, serve: Callable[..., StandIn]
 ) -> None:
-    project.use(serve())
-    project.run()
+    project = fetched.copy(tmp_path / "copy")
     # The same images from a server with another sky: as good, but other bytes.
     flares = [event.flare for event in project.read_events()]
     project.configure(archive={"data_url": serve(flares=flares).url})

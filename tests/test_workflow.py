@@ -22,21 +22,13 @@ ONE = {"event": 1, "list": 1, "download": 1, "partition": 1, "sample": 1, "label
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small campaign that has run; tests that change it take a copy."""
-    project = Project(tmp_path_factory.mktemp("finished") / "campaign")
-    assert project.run().jobs == ALL
-    return project
-
-
 @pytest.fixture
 def copy(finished: Project, tmp_path: Path) -> Project:
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2, symlinks=True)
-    twin = object.__new__(Project)
-    twin.folder, twin.config = folder, json.loads(json.dumps(finished.config))
-    return twin
+    return finished.copy(tmp_path / "copy")
+
+
+def test_what_a_run_does(project: Project) -> None:
+    assert project.planned() == ALL
 
 
 def test_what_a_run_leaves(finished: Project) -> None:
@@ -148,7 +140,12 @@ EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
 
 @pytest.mark.parametrize(("what", "events", "config", "jobs"), EDITS, ids=[e[0] for e in EDITS])
 def test_only_what_is_stale_is_run(
-    copy: Project, what: str, events: str | None, config: dict, jobs: dict[str, int]
+    finished: Project,
+    copy: Project,
+    what: str,
+    events: str | None,
+    config: dict,
+    jobs: dict[str, int],
 ) -> None:
     if events:
         copy.events(events)
@@ -157,6 +154,11 @@ def test_only_what_is_stale_is_run(
     if what in ("edit one row", "delete a row", "seed"):
         assert copy.run().jobs == jobs
         assert copy.planned() == {}
+    if what == "seed":
+        before, after = finished.data_set(), copy.data_set()
+        assert after.keys() != before.keys()
+        for name in ("images.csv", "image_labels.csv", f"sampling_logs/{A}.131.csv"):
+            assert after[name] != before[name]
 
 
 def test_with_fetch_all_the_seed_concerns_the_draw_alone(copy: Project) -> None:
@@ -207,16 +209,14 @@ def test_a_change_in_code_runs_what_it_touches(
 
 
 def test_an_edit_that_needs_no_new_image_downloads_none(
-    project: Project, serve: Callable[..., StandIn]
+    fetched: Project, tmp_path: Path, serve: Callable[..., StandIn]
 ) -> None:
     server = serve()
-    project.use(server)
-    project.run()
-    fetched = dict(server.log)
-    assert set(fetched.values()) == {1}
+    project = fetched.copy(tmp_path / "copy")
+    project.configure(archive={"data_url": server.url})
     project.events(TWO_FLARES.replace("X1.2", "X1.3"))
-    project.run()
-    assert dict(server.log) == fetched
+    assert project.run().jobs["download"] == 1
+    assert dict(server.log) == {}
     assert "X1.3" in project.path("results/data_selection/images.csv").read_text()
 
 
@@ -242,27 +242,16 @@ def test_same_bytes_however_it_is_run(
     pages.run()
     assert pages.data_set() == expected
 
-    other_seed = Project(tmp_path / "seed", {"sample": {"seed": 8}})
-    other_seed.run()
-    other = other_seed.data_set()
-    assert other.keys() != expected.keys()
-    for name in ("images.csv", "image_labels.csv", f"sampling_logs/{A}.131.csv"):
-        assert other[name] != expected[name]
-
 
 def test_one_lost_image_changes_its_bin_alone(
-    project: Project, serve: Callable[..., StandIn]
+    fetched: Project, tmp_path: Path, serve: Callable[..., StandIn]
 ) -> None:
-    server = serve()
-    project.use(server)
-    project.run()
-    before = project.table("results/data_selection/images.csv")
+    before = fetched.table("results/data_selection/images.csv")
     flare = [row for row in before if row["phase"] == "flare"]
     lost = flare[2]["filename"]
-    server.faults.append(Fault("status", lost, code=404))
 
-    again = Project(project.folder / "again")
-    again.use(server)
+    again = Project(tmp_path / "again")
+    again.use(serve(faults=[Fault("status", lost, code=404)]))
     failed = again.run(fails=True)
     assert f"{lost}: HTTP 404" in failed.text
     assert "run again to fetch only what is missing" in failed.text
