@@ -36,6 +36,7 @@ TWO_FLARES = """event_starttime,event_endtime,event_peaktime,goes_class,hpc_x,hp
 2014-01-07 18:05:34,2014-01-07 18:09:58,2014-01-07T18:07:00,X1.2,268.8,-115.2
 2014-02-24T23:57:10Z,2014-02-25T00:02:30.5Z,,M3.0,,
 """
+ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 SMALL: dict[str, Any] = {
     "archive": {"frame_size": 128, "patience": "3s"},
     "window": {"pre": "4m", "post": "4m"},
@@ -278,7 +279,9 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
         listed = ["--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)]
         outputs = [*paths("listing.csv", "records.csv"), "--facts", str(folder / "page.json")]
-        stage("list", *listed, "--store", store, *reach, *outputs)
+        page = campaign.page(event, wavelength)
+        saved = ["--page", str(page)] if page else []
+        stage("list", *listed, *saved, "--store", store, *reach, *outputs)
         ledger = f"results/ledger/{event}.{wavelength}.csv"
         manifest = paths("manifest.csv")
         job = ["--job", str(folder)]
@@ -295,6 +298,11 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     data = Path("results/data_selection")
     data.mkdir(exist_ok=True)
     script("label", "--samples", *samples, "--store", store, "--folder", str(data))
+    tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
+    made = ["--csv", "results/summary.csv", "--markdown", "results/summary.md"]
+    told = ["--config", campaign.public_config, "--results", "results", "--outputs", *tables]
+    history = ["--provenance", "results/provenance.json"]
+    script("summary", "--accounts", *accounts, *told, *made, *history)
 
 
 def script(name: str, *args: str) -> None:

@@ -29,6 +29,7 @@ PLACED = """event_starttime,event_endtime,event_peaktime,hpc_x,hpc_y,noaa_ar
 2014-01-07 18:05:34,2014-01-07 18:09:58,2014-01-07T18:07:00,268.8,-115.2,11944
 2014-01-07 18:08:10,2014-01-07 18:12:30,,-300,200,
 """
+ONE = "\n".join(PLACED.splitlines()[:2]) + "\n"
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,10 @@ def ledger(project: Project, event: str = A, wavelength: int = 131) -> list[dict
 
 
 def test_three_sources_one_data_set(
-    finished: Project, tmp_path: Path, serve: Callable[..., StandIn]
+    finished: Project,
+    tmp_path: Path,
+    serve: Callable[..., StandIn],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rehearsal = finished.copy(tmp_path / "rehearsal")
     expected = rehearsal.data_set()
@@ -104,7 +108,7 @@ def test_three_sources_one_data_set(
     ids = [requestid for _, requestid in sorted(zip(asked, server.created, strict=True))]
     cells = ["request_id", *ids]
     by_id.events("".join(f"{row},{cell}\n" for row, cell in zip(rows, cells, strict=True)))
-    by_id.run()
+    in_process(by_id, monkeypatch)
     assert by_id.data_set() == expected
     assert len(server.created) == 2, "nothing is asked for"
     no_address(export)
@@ -158,7 +162,7 @@ def test_ways_to_deliver(
 
 
 def test_cut_outs_of_two_events_from_one_record(
-    site: Callable[..., tuple[Project, StandIn]],
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = site(export={"processing": [CUT_OUT]}, other_flares="allow")
     project.events(PLACED)
@@ -178,9 +182,11 @@ def test_cut_outs_of_two_events_from_one_record(
         assert entry["page"]["process"].startswith("n=0|im_patch,t_start=2014-01-07T18:0")
     assert "t=0,r=0,c=0,cadence=12s,locunits=arcsec" in history["events"][0]["page"]["process"]
     # A campaign of full frames from the same store takes none of them.
-    project.configure(export={"processing": []}, results="full")
-    project.run()
-    for path in files_of(project.path("full/data_selection/fits")):
+    full = Project(project.folder / "full", {**project.config, "store": "../store"})
+    full.configure(export={"processing": []})
+    full.events(PLACED)
+    in_process(full, monkeypatch)
+    for path in files_of(full.path("results/data_selection/fits")):
         assert fits.getheader(path, 1)["NAXIS1"] == 128
 
 
@@ -188,7 +194,7 @@ def test_full_frames_in_place_of_cut_outs_are_refused(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site(Fault("unprocessed"), export={"processing": [CUT_OUT]})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     text = project.run(fails=True).text
     # Sound files of another making: no second try, and no next in the draw.
     asked = [count for path, count in server.log.items() if path.endswith(".fits")]
@@ -222,7 +228,7 @@ def test_series(
         wavelengths=wavelengths,
         window={"pre": window, "post": window},
     )
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     in_process(project, monkeypatch)
     rows = project.table("results/data_selection/images.csv")
     assert {int(row["wavelength"]) for row in rows} == set(wavelengths)
@@ -239,24 +245,32 @@ def test_series(
         assert "[? NOAA_AR = 11944 ?]" in form["ds"]
 
 
-@pytest.mark.parametrize(
-    ("protocol", "folder", "files"),
-    [("JPEG,CT=aia_131.lut,scaling=LOG,size=4", "pictures", 61), ("mpg", "movies", 1),
-     ("MP4", "movies", 1)],
-)  # fmt: skip
-def test_pictures_and_movies(
-    site: Callable[..., tuple[Project, StandIn]], protocol: str, folder: str, files: int
+def test_pictures(site: Callable[..., tuple[Project, StandIn]]) -> None:
+    project, _ = site(export={"protocol": "JPEG,CT=aia_131.lut,scaling=LOG,size=4"})
+    project.events(ONE)
+    project.run()
+    assert_products(project, "pictures", 61)
+    assert "61 files are what their manifests say" in project.run("verify").text
+
+
+@pytest.mark.parametrize("protocol", ["mpg", "MP4"])
+def test_movies(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     project, _ = site(export={"protocol": protocol})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
-    project.run()
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    assert_products(project, "movies", 1)
+
+
+def assert_products(project: Project, folder: str, files: int) -> None:
+    """There are so many files of an export that has no FITS files, and nothing is drawn."""
     there = files_of(project.path(f"results/final_fits/{A}/131/{folder}"))
     assert len(there) == files
     assert project.table("results/data_selection/image_labels.csv") == []
     kept = [row for row in ledger(project) if row["filename"]]
     assert {row["status"] for row in kept} == {"verified"}
     assert len(kept) == files
-    assert "files are what their manifests say" in project.run("verify").text
 
 
 def test_what_an_export_leaves_out(site: Callable[..., tuple[Project, StandIn]]) -> None:
@@ -267,7 +281,7 @@ def test_what_an_export_leaves_out(site: Callable[..., tuple[Project, StandIn]])
         Fault("nodata", r"18:03:37Z\]"),
         Fault("noname", r"18:06:37Z\]", times=1),
     )
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     text = project.run(fails=True).text
     lost = "aia.lev1_euv_12s[2014-01-07T18:05:37Z][131]"
     assert f"{lost}: asked for, but not in JSOC_" in text
@@ -294,7 +308,7 @@ def test_no_record_and_no_image_are_what_jsoc_says(
 ) -> None:
     # Of a long window some slots have no record, and some records no image.
     project, _ = site(window={"pre": "500m", "post": "900m"})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     in_process(project, monkeypatch)
     rows = ledger(project)
     bare = [row for row in rows if row["status"] == "no_record"]
@@ -310,7 +324,7 @@ def test_an_export_that_expired_before_the_download(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site()
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     project.run("--until", "list")
     server.days = 8
     project.run()
@@ -327,6 +341,7 @@ def test_repair_after_the_export_expired(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site()
+    project.events(ONE)
     project.run()
     made = len(server.created)
     server.days = 8
@@ -345,7 +360,7 @@ def test_killed_while_it_waits(tmp_path: Path, serve: Callable[..., StandIn], de
     server = serve(delay=0.6)
     urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
     project = Project(tmp_path / "killed", {"source": "export", "archive": urls})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     process = subprocess.Popen(
         project.command(),
         stdout=subprocess.DEVNULL,
@@ -392,6 +407,7 @@ def test_an_address_that_will_not_do(
 ) -> None:
     monkeypatch.setenv("JSOC_EMAIL", address)
     project, server = site()
+    project.events(ONE)
     assert message in project.run(fails=True).text
     assert server.created == []
 
@@ -421,6 +437,7 @@ def test_names_with_fields_that_the_series_lacks(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site(export={"filename_format": "x.{T_REC:A}.{WAVELENGTH}.{segment}"})
+    project.events(ONE)
     assert "has no keyword WAVELENGTH" in project.run(fails=True).text
     assert server.created == []
 
@@ -432,7 +449,7 @@ def test_a_tar_is_resumed_and_a_bad_member_fetched_once_more(
         Fault("cut", r"\.tar$", times=3), Fault("flip", r"\.tar$", times=1, skip=3),
         export={"method": "url-tar"}, fetch="all",
     )  # fmt: skip
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     in_process(project, monkeypatch)
     begins = [int(text[6:-1]) for text in server.ranges if text]
     assert len(begins) >= 3
@@ -450,7 +467,7 @@ def test_offline_records_are_told_one_by_one(
     project, server = site(
         Fault("jsoc", "exp_request", code=25, text=text), export={"method": "url"}
     )
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     said = project.run(fails=True).text
     assert "60 of 60 images could not be had" in said
     rows = [row for row in ledger(project) if row["status"] == "failed"]
@@ -469,7 +486,7 @@ def test_names_without_wavelength_are_kept_apart(
         wavelengths=[131, 335], fetch="all", sample={"pre": 30, "post": 30, "per_minute": 6},
         export={"filename_format": names, "processing": [CUT_OUT]},
     )  # fmt: skip
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     in_process(project, monkeypatch)
     rows = project.table("results/data_selection/images.csv")
     assert len({row["filename"] for row in rows}) == len(rows) > 100
@@ -497,7 +514,7 @@ def test_plan_asks_for_nothing_where_a_listing_is_stale(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site()
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     project.run()
     assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 ", project.run("plan").text)
     project.configure(export={"method": "url-tar"})
@@ -520,7 +537,7 @@ def test_what_a_cut_out_leaves_out_is_not_missed(
 ) -> None:
     step = {"im_patch": {**CUT_OUT["im_patch"], **box}}
     project, server = site(export={"processing": [step]})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     in_process(project, monkeypatch)
     assert len(server.created) == 1
     rows = ledger(project)
@@ -543,7 +560,7 @@ def test_a_tar_serves_every_round_of_the_draw_and_repair(
 
     monkeypatch.setattr(Frames, "_keywords", dark)
     project, server = site(export={"method": "url-tar"}, archive={"max_file_size": "60kB"})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     project.run()
     (tar,) = [path for path in server.log if path.endswith(".tar")]
     assert server.log[tar] == 1
@@ -561,10 +578,11 @@ def test_pictures_and_movies_are_repaired_and_renewed(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site(export={"protocol": "mp4"})
-    project.events("\n".join(PLACED.splitlines()[:2]) + "\n")
+    project.events(ONE)
     project.run("--until", "list")
     server.days = 8
     project.run()
+    assert "1 files are what their manifests say" in project.run("verify").text
     assert len(server.created) == 2
     (movie,) = project.path("store").rglob("*.mp4")
     movie.chmod(0o644)
@@ -622,14 +640,12 @@ def test_what_one_server_gave_is_nothing_to_another(
     project, server = site()
     in_process(project, monkeypatch)
     other = serve()
-    project.configure(archive={"data_url": other.url, "cgi_url": other.cgi_url}, results="other")
-    project.run()
+    second = Project(project.folder / "second", {**project.config, "store": "../store"})
+    second.configure(archive={"data_url": other.url, "cgi_url": other.cgi_url})
+    in_process(second, monkeypatch)
     assert (len(server.created), len(other.created)) == (2, 2)
     # Made-up images never stand among those of the real archive.
     assert {path.name for path in project.path("store").iterdir() if path.is_dir()} == {"local"}
-
-
-ONE = "\n".join(PLACED.splitlines()[:2]) + "\n"
 
 
 def test_the_next_in_the_draw_is_taken_where_all_of_a_round_are_gone(

@@ -24,14 +24,13 @@ from typing import Any
 import loaded
 import pytest
 import yaml
-from conftest import ROOT, TWO_FLARES, Project, Run, script
+from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script
 
 from flareset.campaign import Campaign
 from flareset.standin.frames import Frame
 from flareset.standin.server import Fault, StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
-ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 FULL, ROOM = "No space left on device", "room"
 
 
@@ -160,6 +159,7 @@ def images_asked(server: StandIn) -> Counter[str]:
 @pytest.mark.parametrize("room", ["0", "300k"])
 def test_a_full_store(confined: Confined, serve: Callable[..., StandIn], room: str) -> None:
     server = serve()
+    confined.events(ONE_FLARE)
     confined.use(server)
     store = confined.folder / "store"
     # No room at all cannot be had: size=0 is no limit to a tmpfs, and a page holds a lock.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TWO_FLARES, Project
+from conftest import ONE_FLARE, TWO_FLARES, Project
 
 from flareset.standin.server import StandIn
 
@@ -72,7 +72,7 @@ def test_repair_without_the_archive_loses_nothing(fetched: Project, tmp_path: Pa
 
 
 def test_clean_unused_right_after_a_row_is_gone(done: Project) -> None:
-    done.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
+    done.events(ONE_FLARE)
     text = done.run("clean_unused", "--config", "clean=remove").text
     assert "kept" not in text
     assert len(done.stored()) == 15
@@ -84,7 +84,7 @@ def test_verify_before_anything_ran(project: Project) -> None:
 
 def test_clean_unused(done: Project) -> None:
     assert "unused: 0 in all" in done.run("clean_unused").text
-    done.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
+    done.events(ONE_FLARE)
     done.run()
     text = done.run("clean_unused").text
     assert "unused: results/events/2014-02-24T235710" in text
@@ -109,7 +109,7 @@ def test_clean_unused_knows_when_it_does_not_know(done: Project) -> None:
 def test_clean_unused_leaves_what_another_campaign_uses(done: Project) -> None:
     other = Project(done.folder / "other")
     other.configure(store="../store")
-    other.events("".join(TWO_FLARES.splitlines(keepends=True)[:2]))
+    other.events(ONE_FLARE)
     other.run()
     text = other.run("clean_unused", "--config", "clean=remove").text
     assert "kept: 32 files that the results of another campaign are linked to" in text
