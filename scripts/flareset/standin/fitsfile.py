@@ -10,9 +10,8 @@ import numpy as np
 from astropy.io import fits
 
 from flareset.fitscheck import BLOCK, ones_complement_sum
+from flareset.standin.headers import SATURATION, Card
 
-Card = tuple[str, object, str]
-SATURATION = 16383
 _PRIMARY = fits.PrimaryHDU().header.tostring().encode("ascii")
 
 

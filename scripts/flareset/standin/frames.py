@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from flareset.events import Flare
 from flareset.processing import Step
 from flareset.series import SERIES, find_series
 from flareset.standin import headers, sun
-from flareset.standin.fitsfile import SATURATION, Card, Compressed, assemble, compress
+from flareset.standin.headers import SATURATION, Card
 from flareset.standin.processed import (
     Action,
     Flip,
@@ -33,6 +33,9 @@ from flareset.standin.processed import (
     processed_series,
 )
 from flareset.times import iso, name_time
+
+if TYPE_CHECKING:
+    from flareset.standin.fitsfile import Compressed
 
 _T = TypeVar("_T")
 _NORMAL = {171: 2.0, 193: 2.0, 1700: 1.0, 4500: 0.5}
@@ -161,6 +164,8 @@ class Frames:
 
         A `spikes` table is never processed.
         """
+        from flareset.standin.fitsfile import assemble, compress  # astropy, which no listing needs
+
         if frame.segment == "spikes":
             made = self._compressed.get("spikes", lambda: compress(_spikes()))
             keywords = self._keywords(frame, ())

@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 from flareset import geometry
 from flareset.series import SERIES
-from flareset.standin.fitsfile import Card
 from flareset.standin.processed import View
 from flareset.times import to_tai
 
+Card = tuple[str, object, str]
+# The highest stored value of AIA's cameras.
+SATURATION = 16383
 # Unit and step of a stored value of HMI's segments; the others are plain numbers.
 HMI_UNITS = {
     "magnetogram": ("Gauss", 0.1),
