@@ -128,7 +128,7 @@ def made_once(
         if not (top / name).exists():
             new = top / f"{name}.new"
             with pytest.MonkeyPatch.context() as alone:
-                alone.setenv("TMPDIR", str(factory.mktemp("tmp")))
+                alone.setenv("XDG_STATE_HOME", str(factory.mktemp("state")))
                 make(Project(new / "campaign"))
             new.rename(top / name)
     # As deep as a test's own: Snakemake knows the scripts by the way to them.
