@@ -28,12 +28,10 @@ rule all:
         f"{RESULTS}/provenance.json",
         # Snakemake does not miss a file in the middle while its consumers are up to date: without
         # these, a stage that failed after a change would be forgotten by the next run.
-        every_job("listing.csv"),
-        every_job("page.json"),
-        every_job("records.csv"),
-        every_job("manifest.csv"),
-        every_job("partition.csv"),
-        every_job("sample.csv"),
-        every_job("account.json"),
-        rules.summary.input.ledgers,
+        every_job(
+            "listing.csv",
+            "manifest.csv",
+            "partition.csv",
+        ),
+        every_ledger,
     localrule: True

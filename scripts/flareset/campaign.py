@@ -5,19 +5,20 @@ Read by every job that Snakemake starts, so nothing heavy is imported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
-from flareset.pages import find_page
+from flareset.pages import SavedPages
 from flareset.series import SERIES
 from flareset.store import archive_name
 from flareset.times import parse_duration
@@ -43,6 +44,10 @@ class Campaign:
         if strange := sorted(set(self.config["accept_pages"]) - set(self.events)):
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
 
+    @cached_property
+    def _pages(self) -> SavedPages:
+        return SavedPages(self.config["export_pages"])
+
     @property
     def jobs(self) -> list[tuple[str, int]]:
         """Every (event_id, wavelength) in the order of time."""
@@ -52,7 +57,7 @@ class Campaign:
 
     def page(self, event_id: str, wavelength: int) -> Path | None:
         """The saved export page of a job, or None where there is none."""
-        return find_page(self.config["export_pages"], self.events[event_id], wavelength)
+        return self._pages.find(self.events[event_id], wavelength)
 
     def jobs_in(self, states: Iterable[str]) -> list[tuple[str, int]]:
         """The jobs in these states.
@@ -131,11 +136,21 @@ class Campaign:
         shown = {key: v for key, v in self.config.items() if key != "clean"}
         return json.dumps({**shown, **left_out}, sort_keys=True)
 
-    def sources(self, script: str) -> list[str]:
-        """A script and every module of the package that it uses, relative to the working directory.
+    def code(self, script: str) -> str:
+        """The sha256 over the modules that a script uses, hex: a change in code makes it stale.
 
-        Inputs of its rule: Snakemake compares their checksums, so a change in code runs what it
-        touches again. The stand-in shapes nothing but rehearsals.
+        One parameter, where the modules as inputs of every job would be most of a large campaign's
+        files. The script itself is an input.
+        """
+        digest = hashlib.sha256()
+        for path in self.sources(script)[1:]:
+            digest.update(f"{path.name} {_sha256(path)}\n".encode())
+        return digest.hexdigest()
+
+    def sources(self, script: str) -> list[Path]:
+        """A script and every module of the package that it uses.
+
+        The stand-in shapes nothing but rehearsals.
         """
         rehearsal = self.config["archive"]["kind"] == "rehearsal"
         found: set[Path] = set()
@@ -146,11 +161,16 @@ class Campaign:
                 found.add(path)
                 waiting.extend(_imports(path))
         first = SCRIPTS / f"{script}.py"
-        return [os.path.relpath(path) for path in (first, *sorted(found - {first}))]
+        return [first, *sorted(found - {first})]
 
 
 # Parsing the files would take a tenth of the time of a run that finds nothing to do.
 _IMPORT = re.compile(r"^ *from (?P<module>flareset[\w.]*) import (?P<names>\([^)]*\)|.*)", re.M)
+
+
+@cache
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @cache
@@ -160,10 +180,13 @@ def _imports(path: Path) -> list[Path]:
     for match in _IMPORT.finditer(path.read_text(encoding="utf-8")):
         names.add(match["module"])
         names.update(f"{match['module']}.{name}" for name in re.findall(r"\w+", match["names"]))
-    files = []
-    for name in names:
-        base = SCRIPTS.joinpath(*name.split("."))
-        files += [
-            file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()
-        ]
-    return files
+    modules = _modules()
+    return [modules[name] for name in names if name in modules]
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """The files of the package by the names of their modules."""
+    files = (SCRIPTS / "flareset").rglob("*.py")
+    parts = ((file.relative_to(SCRIPTS).with_suffix("").parts, file) for file in files)
+    return {".".join(part for part in names if part != "__init__"): file for names, file in parts}

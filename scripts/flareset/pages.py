@@ -5,6 +5,7 @@ Nothing heavy is imported: Snakemake looks for pages in every job it starts.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flareset.errors import ListingError
@@ -12,14 +13,22 @@ from flareset.events import Event
 from flareset.times import iso
 
 
-def find_page(folder: str | Path, event: Event, wavelength: int) -> Path | None:
-    """The saved page of an event: by its id or its flare's date, with or without wavelength."""
-    date = event.flare_start.strftime("%Y-%m-%d")
-    for stem in (event.event_id, date):
-        for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
-            if (path := Path(folder) / name).is_file():
-                return path
-    return None
+class SavedPages:
+    """The pages in a folder, which is looked into once: a campaign has thousands of jobs."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        found = os.scandir(folder) if os.path.isdir(folder) else ()
+        self._names = {entry.name for entry in found if entry.is_file()}
+
+    def find(self, event: Event, wavelength: int) -> Path | None:
+        """The saved page of an event: by its id or its flare's date, with or without wavelength."""
+        date = event.flare_start.strftime("%Y-%m-%d")
+        for stem in (event.event_id, date):
+            for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
+                if name in self._names:
+                    return self.folder / name
+        return None
 
 
 def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:

@@ -1,10 +1,15 @@
 """What the rules share: the campaign, and how its pieces reach a script."""
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# Snakemake keeps nearly all that it makes, millions of small objects in a large campaign: Python
+# looks for garbage among them less often.
+gc.set_threshold(50_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
@@ -16,7 +21,7 @@ try:
 except FlaresetError as error:
     raise WorkflowError(str(error)) from None
 
-sources = CAMPAIGN.sources
+code = CAMPAIGN.code
 RESULTS = CAMPAIGN.config["results"]
 STORE = CAMPAIGN.config["store"]
 PAGES = CAMPAIGN.config["export_pages"]
@@ -34,6 +39,11 @@ sys.argv[:] = CAMPAIGN.without_address(sys.argv)
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
     wavelength="[0-9]+",
+
+
+def script(name):
+    """A script, relative to the working directory: a moved project stays up to date."""
+    return os.path.relpath(CAMPAIGN.sources(name)[0])
 
 
 def event_json(wildcards):
@@ -71,9 +81,23 @@ def settings(stage):
     return of_job
 
 
-def every_job(pattern):
-    """A file of every event and wavelength."""
-    return [f"{RESULTS}/events/{job}/{pattern}" for job in JOBS]
+def every_event(wildcards):
+    """The event.json of every event."""
+    return [f"{RESULTS}/events/{event}/event.json" for event in CAMPAIGN.events]
+
+
+def every_job(*names):
+    """Files of every event and wavelength, named when a job asks: a job on a cluster does not."""
+
+    def of_target(wildcards):
+        return [f"{RESULTS}/events/{job}/{name}" for name in names for job in JOBS]
+
+    return of_target
+
+
+def every_ledger(wildcards):
+    """The ledger of every event and wavelength."""
+    return [f"{RESULTS}/ledger/{event}.{wave}.csv" for event, wave in CAMPAIGN.jobs]
 
 
 def of_state(*states):

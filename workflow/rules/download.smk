@@ -1,8 +1,7 @@
 # The images are no outputs: Snakemake deletes the outputs of a job that fails.
 rule download:
     input:
-        script=sources("download")[0],
-        code=sources("download")[1:],
+        script=script("download"),
         event=f"{RESULTS}/events/{{event}}/event.json",
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/page.json",
@@ -21,7 +20,8 @@ rule download:
         mem_mb=1500,
         runtime=240,
     params:
-        job=folder_of_listing,
+        code=code("download"),
+        job=JOB,
         store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",

@@ -1,8 +1,7 @@
 rule label:
     input:
-        script=sources("label")[0],
-        code=sources("label")[1:],
-        events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
+        script=script("label"),
+        events=every_event,
         samples=every_job("sample.csv"),
         logs=every_job("sampling_log.csv"),
     output:
@@ -21,6 +20,7 @@ rule label:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("label"),
         store=STORE,
         folder=lambda wildcards, output: str(Path(output.images).parent),
     shell:

@@ -14,8 +14,7 @@ rule event:
 
 rule list:
     input:
-        script=sources("list")[0],
-        code=sources("list")[1:],
+        script=script("list"),
         event=f"{RESULTS}/events/{{event}}/event.json",
         page=saved_page,
     output:
@@ -32,6 +31,7 @@ rule list:
         mem_mb=500,
         runtime=export_minutes,
     params:
+        code=code("list"),
         pages=PAGES,
         store=STORE,
         settings=settings("list"),

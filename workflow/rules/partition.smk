@@ -1,7 +1,6 @@
 rule partition:
     input:
-        script=sources("partition")[0],
-        code=sources("partition")[1:],
+        script=script("partition"),
         event=f"{RESULTS}/events/{{event}}/event.json",
         listing=f"{JOB}/listing.csv",
         manifest=f"{JOB}/manifest.csv",
@@ -15,6 +14,7 @@ rule partition:
         mem_mb=500,
         runtime=10,
     params:
+        code=code("partition"),
         store=STORE,
         segment=CAMPAIGN.config["segment"],
         folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",

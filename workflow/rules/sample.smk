@@ -1,7 +1,6 @@
 rule sample:
     input:
-        script=sources("sample")[0],
-        code=sources("sample")[1:],
+        script=script("sample"),
         event=f"{RESULTS}/events/{{event}}/event.json",
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/page.json",
@@ -21,7 +20,8 @@ rule sample:
         mem_mb=500,
         runtime=10,
     params:
-        job=folder_of_listing,
+        code=code("sample"),
+        job=JOB,
         settings=settings("sample"),
     shell:
         "python {input.script:q} --job {params.job:q} --manifest {input.manifest:q}"

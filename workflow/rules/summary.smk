@@ -1,12 +1,11 @@
 rule summary:
     input:
-        script=sources("summary")[0],
-        code=sources("summary")[1:],
+        script=script("summary"),
         accounts=every_job("account.json"),
-        ledgers=[
-            f"{RESULTS}/ledger/{event}.{wavelength}.csv" for event, wavelength in CAMPAIGN.jobs
-        ],
-        data=rules.label.output,
+        ledgers=every_ledger,
+        images=f"{RESULTS}/data_selection/images.csv",
+        labels=f"{RESULTS}/data_selection/image_labels.csv",
+        labels_txt=f"{RESULTS}/data_selection/image_labels.txt",
     output:
         csv=report(
             f"{RESULTS}/summary.csv",
@@ -23,9 +22,10 @@ rule summary:
         mem_mb=500,
         runtime=10,
     params:
+        code=code("summary"),
         results=lambda wildcards, output: str(Path(output.csv).parent),
         config=lambda wildcards: CAMPAIGN.public_config,
     shell:
         "python {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
-        " --results {params.results:q} --outputs {input.data:q} --csv {output.csv:q}"
+        " --results {params.results:q} --outputs {input.images:q} {input.labels:q} {input.labels_txt:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,9 +1,8 @@
 # Targets that are asked for by name; each looks anew whenever it is called.
 rule plan:
     input:
-        script=sources("plan")[0],
-        code=sources("plan")[1:],
-        events=expand(f"{RESULTS}/events/{{event}}/event.json", event=CAMPAIGN.events),
+        script=script("plan"),
+        events=every_event,
         facts=listable("page.json"),
         listings=listable("listing.csv"),
         records=listable("records.csv"),
@@ -13,6 +12,7 @@ rule plan:
     conda:
         "../../envs/flareset.yaml"
     params:
+        code=code("plan"),
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
@@ -28,7 +28,7 @@ rule plan:
 
 rule verify:
     input:
-        script=sources("verify")[0],
+        script=script("verify"),
     log:
         "logs/verify.log",
     localrule: True
@@ -47,7 +47,7 @@ rule verify:
 
 rule repair:
     input:
-        script=sources("verify")[0],
+        script=script("verify"),
     log:
         "logs/repair.log",
     localrule: True
@@ -66,7 +66,7 @@ rule repair:
 
 rule clean_unused:
     input:
-        script=sources("clean_unused")[0],
+        script=script("clean_unused"),
     log:
         "logs/clean_unused.log",
     localrule: True
