@@ -67,9 +67,23 @@ def export_slot(wildcards):
     return int(CAMPAIGN.events[wildcards.event].source == "export")
 
 
-def export_minutes(wildcards):
+def export_minutes(wildcards, attempt):
     """How long a listing may take: an export as long as it is waited for."""
-    return 10 + CAMPAIGN.longest_wait * (CAMPAIGN.events[wildcards.event].source != "page")
+    wait = CAMPAIGN.longest_wait * (CAMPAIGN.events[wildcards.event].source != "page")
+    return 10 * attempt + wait
+
+
+def growing(amount, of_each_job=0):
+    """What a job may use, more with each attempt; what belongs to all events grows with them.
+
+    The amounts are twice what benchmarks/resources.py measures, with the two Snakemakes of a job on
+    a cluster (130 MB each).
+    """
+
+    def of_attempt(wildcards, attempt):
+        return round((amount + of_each_job * len(JOBS)) * attempt)
+
+    return of_attempt
 
 
 def settings(stage):

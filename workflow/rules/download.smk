@@ -17,11 +17,11 @@ rule download:
     resources:
         # One job downloads at a time, over archive.connections connections.
         jsoc_download=1,
-        mem_mb=1500,
-        runtime=240,
+        mem_mb=growing(800),
+        runtime=growing(240),
     params:
         code=code("download"),
-        job=JOB,
+        job=folder_of_listing,
         store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",

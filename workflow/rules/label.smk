@@ -17,8 +17,8 @@ rule label:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(700, 1.6),
+        runtime=growing(10, 0.01),
     params:
         code=code("label"),
         store=STORE,

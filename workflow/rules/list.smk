@@ -28,7 +28,7 @@ rule list:
     resources:
         # One export is pending at a time; a saved page waits for nobody.
         jsoc_export=export_slot,
-        mem_mb=500,
+        mem_mb=growing(800),
         runtime=export_minutes,
     params:
         code=code("list"),

@@ -11,8 +11,8 @@ rule partition:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(700),
+        runtime=growing(10),
     params:
         code=code("partition"),
         store=STORE,

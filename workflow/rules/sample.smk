@@ -17,11 +17,11 @@ rule sample:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(700),
+        runtime=growing(10),
     params:
         code=code("sample"),
-        job=JOB,
+        job=folder_of_listing,
         settings=settings("sample"),
     shell:
         "python {input.script:q} --job {params.job:q} --manifest {input.manifest:q}"

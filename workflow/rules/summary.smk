@@ -19,8 +19,8 @@ rule summary:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(700, 0.3),
+        runtime=growing(10, 0.003),
     params:
         code=code("summary"),
         results=lambda wildcards, output: str(Path(output.csv).parent),
