@@ -9,6 +9,10 @@ compile() {
 compile ../pyproject.toml --output-file requirements.txt
 compile ../pyproject.toml --group ../pyproject.toml:dev --constraint requirements.txt \
     --output-file requirements-dev.txt
+# The plugins for clusters, to be installed on top of the others.
+compile ../pyproject.toml --extra cluster --constraint requirements.txt \
+    $(sed -nE "s/^([A-Za-z0-9_.-]+)==.*/--no-emit-package \1/p" requirements.txt) \
+    --output-file requirements-cluster.txt
 {
     echo "# Written by lock.sh: the pins of requirements.txt for conda."
     echo "name: flareset"

@@ -48,9 +48,10 @@ _LINGER = b"\1\0\0\0\0\0\0\0"
 
 class StandIn(ThreadingHTTPServer):
     """The server; `log` counts the requests for each path, `most_at_once` the simultaneous ones,
-    and `ranges` has the Range header of every request for a file, empty where there was none.
-    `calls` has the endpoint and arguments of every request to the CGI, `asked` counts them by
-    `<endpoint> <op>`, and `created` has the RequestIDs of the exports that are new.
+    `most_connected` the connections that clients held open at once, busy or not, and `ranges` has
+    the Range header of every request for a file, empty where there was none. `calls` has the
+    endpoint and arguments of every request to the CGI, `asked` counts them by `<endpoint> <op>`,
+    and `created` has the RequestIDs of the exports that are new.
 
     The exports are in `state`, a JSON file that several servers may share, or in memory; each is
     queued and processed for `delay` seconds. `clock` gives seconds since 1970.
@@ -87,8 +88,10 @@ class StandIn(ThreadingHTTPServer):
         self.ranges: list[str] = []
         self.pages: dict[str, str] = {}
         self.most_at_once = 0
+        self.most_connected = 0
         self.lock = threading.Lock()
         self._at_once = 0
+        self._connections: set[socket.socket] = set()
         self._ended = threading.Event()
 
     @property
@@ -111,12 +114,25 @@ class StandIn(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection that is new."""
+        with self.lock:
+            self._connections.add(request)
+            self.most_connected = max(self.most_connected, sum(map(_held, self._connections)))
+        super().process_request(request, client_address)
+
     def shutdown_request(self, request: Any) -> None:
         """End a connection; one that is to be reset without the orderly end that goes before."""
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_LINGER)) == _LINGER:
             self.close_request(request)
         else:
             super().shutdown_request(request)
+
+    def close_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self.lock:
+            self._connections.remove(request)
+        super().close_request(request)
 
     def server_close(self) -> None:
         """Stop listening, and let go of the files of tars."""
@@ -154,6 +170,16 @@ class StandIn(ThreadingHTTPServer):
         """Let a client wait; ConnectionAbortedError where the server ends meanwhile."""
         if self._ended.wait(seconds):
             raise ConnectionAbortedError("the stand-in ends")
+
+
+def _held(connection: socket.socket) -> bool:
+    """Whether the client still holds its end: one that was killed has let go, answered or not."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @contextmanager
