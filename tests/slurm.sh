@@ -16,8 +16,6 @@ install() {
 
 configure() {
     mkdir -p "$folder"/{bin,state,c1,c2}
-    # munged wants nobody else to write to the folders above its socket.
-    chmod 755 "$folder"
     (umask 077 && head -c 128 /dev/urandom >"$folder/munge.key")
     # The plugin's job step drops SLURM_CONF, so its srun is told where the cluster is.
     printf '#!/bin/sh\nSLURM_CONF=%s/slurm.conf exec %s "$@"\n' "$folder" "$(command -v srun)" \
@@ -49,7 +47,8 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU_Memory
+# Jobs go to the node that has less to do.
+SelectTypeParameters=CR_CPU_Memory,CR_LLN
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=5
 KillWait=3
@@ -62,9 +61,10 @@ CONF
 
 start() {
     [ -e "$folder/slurm.conf" ] || configure
-    alive munged || munged --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
-        --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" \
-        --seed-file="$folder/munged.seed"
+    # By force: only we have to reach its socket.
+    alive munged || munged --force --key-file="$folder/munge.key" \
+        --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
+        --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" 2>"$folder/munged.err"
     alive slurmctld || slurmctld
     for node in c1 c2; do
         alive "slurmd.$node" || slurmd -N "$node"
