@@ -4,8 +4,9 @@ PYTHON ?= python3
 CORES ?= 2
 RUN = .venv/installed
 DEV = .venv/installed-dev
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: dataset test check clean-venv
+.PHONY: dataset cluster test check clean-venv
 .DELETE_ON_ERROR:
 
 dataset: $(RUN)
@@ -15,6 +16,11 @@ dataset: $(RUN)
 	@echo
 	@echo "The labelled set: results/data_selection (images.csv, image_labels.csv, fits/raw/)"
 	@echo "What became of every slot: results/ledger. How it came about: results/provenance.json"
+
+# The plugins that profiles/slurm and profiles/generic need.
+cluster: $(RUN)
+	$(PIP) --no-deps -r envs/requirements-cluster.txt
+	ln -sf ../../profiles/slurm/bin/sacct .venv/bin/sacct
 
 test: $(DEV)
 	.venv/bin/python -m pytest -n 2 --dist worksteal
@@ -31,11 +37,14 @@ check: $(DEV)
 	$(PYTHON) -m venv .venv
 
 $(RUN): envs/requirements.txt | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(PIP) -r $<
 	@touch $@
 
-$(DEV): envs/requirements-dev.txt | .venv/bin/python
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# The Slurm plugin makes every start of Snakemake slower: only its tests look into that folder.
+$(DEV): envs/requirements-dev.txt envs/requirements-cluster.txt | .venv/bin/python
+	$(PIP) -r $<
+	rm -rf .venv/cluster
+	$(PIP) --no-deps --target .venv/cluster -r envs/requirements-cluster.txt
 	@touch $(RUN) $@
 
 clean-venv:

@@ -8,7 +8,7 @@ set -euo pipefail
 export PATH=$PATH:/usr/sbin
 
 install() {
-    command -v slurmctld slurmd munged >/dev/null && return
+    hash slurmctld slurmd munged srun 2>/dev/null && return
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     apt-get install -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import EUV, ROOT, TWO_FLARES, Project
+from conftest import EUV, ROOT, TWO_FLARES, Project, in_process
 
 from flareset.recordset import window_recordset
 from flareset.standin.server import Fault, StandIn, running
@@ -30,6 +30,7 @@ PROFILE = ROOT / "profiles/slurm"
 PLUGIN = "snakemake_executor_plugin_slurm"
 ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 EVENT = "2014-01-07T180534"
+WAVELENGTHS = [131, 171, 193]
 CAP = 2
 
 
@@ -86,18 +87,22 @@ class Cluster:
         subprocess.run([SCRIPT, "stop", self.folder], check=True, timeout=60)
 
     def kill(self, daemon: str) -> None:
-        """Kill slurmctld, slurmd.c1 or slurmd.c2."""
+        """SIGKILL to slurmctld, slurmd.c1 or slurmd.c2."""
         os.kill(int((self.folder / f"{daemon}.pid").read_text()), signal.SIGKILL)
 
     def call(self, *command: str) -> str:
         """What one of Slurm's commands prints."""
         return subprocess.check_output(command, env=self.env, text=True, timeout=60)
 
-    def queue(self, wavelength: int, state: str = "RUNNING") -> list[str]:
-        """The numbers of the downloads of a wavelength that are in this state."""
-        comment = f"rule_download_wildcards_{EVENT}_{wavelength}"
-        lines = self.call("squeue", "-h", "-o", "%i %T %k").splitlines()
-        return [line.split()[0] for line in lines if line.split()[1:] == [state, comment]]
+    def queue(self, state: str) -> dict[str, int]:
+        """The downloads that are in this state: numbers of their jobs, and wavelengths."""
+        lines = self.call("squeue", "-h", "-t", state, "-o", "%i_%k").splitlines()
+        jobs = [line.split("_") for line in lines if "_rule_download_" in line]
+        return {job: int(wavelength) for job, *_, wavelength in jobs}
+
+    def node(self, job: str) -> str:
+        """Where a job runs."""
+        return self.call("squeue", "-h", "-o", "%N", "-j", job).strip()
 
     def ended(self) -> list[dict[str, str]]:
         """What is known of the jobs that have ended: JobState, NodeList and so on."""
@@ -164,11 +169,12 @@ class Watch:
         self._project, self._server = project, server
         self._asked: dict[str, int] = {}
 
-    def until(self, happened: Callable[[], object], run: Run, seconds: float = 150) -> None:
-        """Wait until something has happened."""
-        deadline = time.monotonic() + seconds
+    def until(self, happened: Callable[[], object], run: Run | None = None) -> None:
+        """Wait until something has happened, which `run` must live to see."""
+        deadline = time.monotonic() + 200
         while not happened():
-            assert time.monotonic() < deadline, run.text
+            in_time = time.monotonic() < deadline
+            assert in_time and not (run and run.ended()), run and run.text
             counts = self._counts()
             for name in self._project.stored() - self._asked.keys():
                 self._asked[name] = counts[name]
@@ -255,3 +261,135 @@ def test_the_default_campaign_on_two_nodes(
     assert run.submitted() == {"list": 2, "download": 2, "event": 2, "data": 1}
     assert cluster.states() == {"COMPLETED": 7}
     assert {job["NodeList"] for job in cluster.ended()} == {"c1", "c2"}
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A campaign of one flare and three wavelengths that has been listed."""
+    project = Project(tmp_path_factory.mktemp("listed") / "campaign", {"wavelengths": WAVELENGTHS})
+    project.events(ONE_FLARE)
+    with running(StandIn(frame_size=128)) as server:
+        use(project, server)
+        project.run("--until", "list")
+    return project
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What comes of that campaign as a rehearsal, in which nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("expected") / "campaign"
+    project = Project(folder, {"wavelengths": WAVELENGTHS})
+    project.events(ONE_FLARE)
+    with pytest.MonkeyPatch.context() as patch:
+        in_process(project, patch)
+    return project.data_set()
+
+
+@pytest.fixture
+def slow(listed: Project, serve: Callable[..., StandIn]) -> StandIn:
+    """A stand-in that takes its time, until its faults are cleared."""
+    flares = [event.flare for event in listed.read_events()]
+    return serve(flares=flares, faults=[Fault("stall", seconds=3)])
+
+
+@pytest.fixture
+def project(listed: Project, slow: StandIn, tmp_path: Path) -> Project:
+    """A campaign of three downloads at the slow stand-in."""
+    project = twin(listed, tmp_path / "campaign")
+    project.configure(archive={"data_url": slow.url})
+    return project
+
+
+def test_jobs_that_are_killed(
+    cluster: Cluster, project: Project, slow: StandIn, expected: dict[str, bytes]
+) -> None:
+    greedy, cancelled, stranded = WAVELENGTHS
+    run = cluster.run(
+        project, "--until", "download", "--resources", "jsoc_download=3", "--set-resources",
+        f"download:mem_mb=220 if (attempt, wildcards.wavelength) == (1, '{greedy}') else 2000",
+    )  # fmt: skip
+    watch = Watch(project, slow)
+    watch.until(lambda: cluster.states()["FAILED"] + cluster.states()["OUT_OF_MEMORY"], run)
+    watch.until(lambda: watch.verified > 4, run)
+    jobs = {wavelength: job for job, wavelength in cluster.queue("RUNNING").items()}
+    cluster.call("scancel", jobs[cancelled])
+    watch.until(lambda: cluster.states()["CANCELLED"], run)
+    node = cluster.node(jobs[stranded])
+    cluster.call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    watch.until(lambda: cluster.states()["NODE_FAIL"], run)
+    slow.faults.clear()
+    watch.until(run.ended, run)
+    watch.check()
+    project.run()
+    assert project.data_set() == expected
+
+
+def test_jobs_that_a_killed_run_left_behind(
+    cluster: Cluster, project: Project, slow: StandIn, expected: dict[str, bytes]
+) -> None:
+    cluster.call("scontrol", "update", "NodeName=c2", "State=DRAIN", "Reason=test")
+    first = cluster.run(project, "--until", "download", "--resources", "jsoc_download=3")
+    watch = Watch(project, slow)
+    watch.until(lambda: len(cluster.queue("RUNNING")) == 2, first)
+    watch.until(lambda: watch.verified > 2, first)
+    first.kill()
+    ((late, wavelength),) = cluster.queue("PENDING").items()
+    cluster.call("scontrol", "hold", late)
+
+    project.run("--unlock")
+    second = cluster.run(project, "--until", "download", "--resources", "jsoc_download=3")
+    watch.until(lambda: second.submitted()["download"] == 3, second)
+    cluster.call("scontrol", "update", "NodeName=c2", "State=RESUME")
+    watch.until(lambda: len(cluster.queue("RUNNING")) == 4, second)
+    slow.faults.clear()
+    # The one that has not begun does so when its successor is at work.
+    watch.until(lambda: wavelength in cluster.queue("RUNNING").values(), second)
+    cluster.call("scontrol", "release", late)
+    watch.until(second.ended)
+    watch.until(lambda: cluster.states() == {"COMPLETED": 6})
+    watch.check()
+    project.run()
+    assert project.planned() == {}
+    assert project.data_set() == expected
+
+
+def test_slurm_away_a_node_lost_and_a_job_out_of_time(
+    cluster: Cluster, project: Project, slow: StandIn, expected: dict[str, bytes]
+) -> None:
+    out_of_time, stranded, quick = WAVELENGTHS
+    slow.faults[:] = [Fault("stall", f"[.]({out_of_time}|{stranded})[.]", seconds=8)]
+    run = cluster.run(
+        project, "--until", "download", "--resources", "jsoc_download=3", "--set-resources",
+        f"download:runtime=1 if (attempt, wildcards.wavelength) == (1, '{out_of_time}') else 9",
+    )  # fmt: skip
+    watch = Watch(project, slow)
+    watch.until(lambda: watch.verified and len(cluster.queue("RUNNING")) == 3, run)
+    cluster.kill("slurmctld")
+    back = time.monotonic() + 62
+    watch.until(lambda: time.monotonic() > back, run)
+    manifest = f"results/events/{EVENT}/{quick}/manifest.csv"
+    assert project.path(manifest).exists(), "jobs go on without slurmctld"
+    assert "Finished jobid" not in run.text
+    cluster.start()
+    # What runs on a node that is lost goes on, unknown to Slurm, beside what replaces it.
+    (job,) = (job for job, wave in cluster.queue("RUNNING").items() if wave == stranded)
+    cluster.kill(f"slurmd.{cluster.node(job)}")
+    watch.until(lambda: cluster.states()["TIMEOUT"] and cluster.states()["NODE_FAIL"], run)
+    slow.faults.clear()
+    watch.until(run.ended)
+    watch.check()
+    project.run()
+    assert project.data_set() == expected
+
+
+def test_nodes_without_a_way_out(
+    cluster: Cluster, project: Project, slow: StandIn, expected: dict[str, bytes]
+) -> None:
+    slow.faults.clear()
+    project.run("--until", "download")
+    fetched = dict(slow.log)
+    run = cluster.run(project)
+    Watch(project, slow).until(run.ended, run)
+    assert run.submitted() == {"event": 3, "data": 1}
+    assert slow.log == fetched
+    assert project.data_set() == expected
