@@ -71,7 +71,7 @@ class Cluster:
         self._port = _free_ports(3)
         self._runs: list[Run] = []
         self.start()
-        show = f'eval "$({SCRIPT} env {folder})" && export PATH={PROFILE}/bin:$PATH && exec env -0'
+        show = f'eval "$({SCRIPT} env {folder})" && exec env -0'
         env = subprocess.check_output(["bash", "-c", show], text=True)
         self.env = dict(line.split("=", 1) for line in env.split("\0") if line)
         self.env["PYTHONPATH"] = plugins

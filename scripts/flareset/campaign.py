@@ -113,7 +113,9 @@ class Campaign:
         settings = {key: value for key, value in archive.items() if key != "email"}
         settings |= {"requestor": export["requestor"], "wait": export["wait"]}
         email = os.environ.get("JSOC_EMAIL") or archive["email"]
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        # The Slurm plugin of the Snakemake that reads this asks our `sacct`, which asks Slurm's.
+        first = [str(Path(sys.executable).parent), str(SCRIPTS.parent / "profiles/slurm/bin")]
+        path = os.pathsep.join([*first, os.environ.get("PATH", "")])
         asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
         settings["wavelengths"] = sorted(asked)
         return {

@@ -307,7 +307,8 @@ def _started(pid: int) -> str:
     """When a process of this machine started, as it counts; empty where it runs no more."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state in "ZX" else fields[18]
+        # One that was killed holds its connections until the last of its threads has ended.
+        return "" if state in "ZX" and fields[16] in "01" else fields[18]
     except (FileNotFoundError, ProcessLookupError):
         if Path("/proc/self").exists():
             return ""
