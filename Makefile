@@ -1,11 +1,9 @@
 # Two commands: `make dataset` runs the campaign in config/config.yaml, `make test` the tests.
-# On a cluster, `make cluster` adds what profiles/slurm and profiles/generic need.
 # Each sets up what it needs in .venv (Python 3.11 or newer; PYTHON=... chooses one).
 PYTHON ?= python3
 CORES ?= 2
 RUN = .venv/installed
 DEV = .venv/installed-dev
-PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: dataset cluster test check clean-venv
@@ -22,13 +20,9 @@ dataset: $(RUN)
 # The plugins that profiles/slurm and profiles/generic need.
 cluster: $(RUN)
 	$(PIP) --no-deps -r envs/requirements-cluster.txt
-	ln -sf ../../profiles/slurm/bin/sacct .venv/bin/sacct
 
 test: $(DEV)
 	.venv/bin/python -m pytest -n 2 --dist worksteal
-
-cluster: $(RUN)
-	$(PIP) --no-deps -r envs/requirements-cluster.txt
 
 check: $(DEV)
 	.venv/bin/ruff check scripts tests benchmarks
