@@ -70,7 +70,7 @@ start() {
         alive "slurmd.$node" || slurmd -N "$node"
     done
     for _ in {1..100}; do
-        [ "$(sinfo -hN -t idle,mixed,allocated -o %N 2>/dev/null | wc -l)" = 2 ] && return
+        [ "$(sinfo -hN -t idle,mixed,allocated -o %N 2>/dev/null | sort -u | wc -l)" = 2 ] && return
         sleep 0.1
     done
     tail -n 5 "$folder"/*.log >&2

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -110,7 +111,11 @@ def exit_status(main: Callable[[], None]) -> int:
         _tell("interrupted; run again to go on from here")
         with suppress(OSError):
             sys.stdout.flush()
-        # Threads may wait for a connection; what they have can be gone on with.
+        # Threads may wait for a connection; what they have can be gone on with. The connections end
+        # before others may have their slots.
+        for descriptor in os.listdir("/dev/fd"):
+            with suppress(OSError):
+                socket.socket(fileno=int(descriptor)).shutdown(socket.SHUT_RDWR)
         give_all_back()
         os._exit(130)
     return 0
