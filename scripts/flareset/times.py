@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,9 +28,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def tai_minus_utc(when: datetime) -> timedelta:
     """TAI - UTC at a UTC time, whole seconds (35 s in 2014), from the IAU SOFA table in erfa."""
+    return _tai_minus_utc(when.year, when.month, when.day)
+
+
+# Asked for each record of a listing, and the same for days on end.
+@cache
+def _tai_minus_utc(year: int, month: int, day: int) -> timedelta:
     import erfa  # brings numpy, which reading events.csv does without
 
-    return timedelta(seconds=float(erfa.dat(when.year, when.month, when.day, 0.0)))
+    return timedelta(seconds=float(erfa.dat(year, month, day, 0.0)))
 
 
 def from_tai(when: datetime) -> datetime:
