@@ -5,11 +5,13 @@ import json
 import math
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import EUV, connected
+from test_listing import SHORT
 
 from flareset.archive import Archive
 from flareset.download import Delivered, Downloader, check_complete, download_all, download_sampled
@@ -22,10 +24,21 @@ from flareset.partition import partition
 from flareset.progress import Progress
 from flareset.recordset import window_recordset
 from flareset.sample import Quota
+from flareset.standin import catalogue
 from flareset.standin.server import Fault, StandIn
 from flareset.store import Store
 
 HOSTS = ["jsoc1.stanford.edu"]
+
+
+@cache
+def listed_images(frame_size: int) -> pd.DataFrame:
+    """The images of a short flare's window, as a page lists them."""
+    recordset = window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
+    page = catalogue.listing_page(catalogue.export(str(recordset), frame_size))
+    listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
+    images = partition(images_of(listing, "image"), SHORT)
+    return images[images["phase"] != "outside"]
 
 
 class Bench:
@@ -41,14 +54,9 @@ class Bench:
         outage: float = math.inf,
         **limits: object,
     ) -> None:
-        from test_listing import SHORT
-
         self.server = server
         self.outage = outage
-        page = server.page(str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])))
-        listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
-        images = partition(images_of(listing, "image"), SHORT)
-        self.images = images[images["phase"] != "outside"]
+        self.images = listed_images(server.frame_size).copy()
         self.store = Store(folder, "test", EUV.name)
         self.waited: list[float] = []
         self.log: list[str] = []
