@@ -131,7 +131,8 @@ def all_flares(folder: Path, flares: int, channels: int) -> None:
     label = ["--samples", *(str(path / "sample.csv") for path in paths), "--store", str(store)]
     measure("label", len(paths), folder, *label, "--folder", str(data))
     summary = [
-        "--accounts", *(str(path / "account.json") for path in paths), "--config", json.dumps({"sample": {"seed": 1}}),
+        "--accounts", *(str(path / "account.json") for path in paths),
+        "--config", json.dumps({"sample": {"seed": 1}}),
         "--results", str(results), "--outputs", str(data / "images.csv"),
         "--csv", str(results / "summary.csv"), "--markdown", str(results / "summary.md"),
         "--provenance", str(results / "provenance.json"),

@@ -571,6 +571,7 @@ def assert_once(pair: tuple[Project, Project], server: StandIn) -> None:
 
 
 def test_two_runs_in_one_folder(project: Project, gate: Gate) -> None:
+    project.events(ONE_FLARE)
     project.use(gate.server)
     running = Started(project)
     assert gate.reached.wait(120)
