@@ -30,8 +30,12 @@ rule all:
         # these, a stage that failed after a change would be forgotten by the next run.
         every_job(
             "listing.csv",
+            "page.json",
+            "records.csv",
             "manifest.csv",
             "partition.csv",
+            "sample.csv",
+            "account.json",
         ),
         every_ledger,
     localrule: True

@@ -43,13 +43,32 @@ for _ in range(20):
         count.write_text(str(before + 1))
 """
 
+DYING = f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from pathlib import Path
+from flareset.lease import held
+def tell():
+    with open(sys.argv[2], "a") as out:
+        out.write(str(os.getpid()) + " ")
+with held(Path(sys.argv[1]), sleep=lambda _: time.sleep(0.01)):
+    tell()
+    tell()
+    if os.getpid() % 2:
+        os._exit(0)
+"""
+
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases are touched and given up a hundred times as fast."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Leases are touched and given up a hundred times as fast; a process that has lost one says so,
+    and lives."""
+    ended: list[str] = []
+    monkeypatch.setattr(lease, "end", ended.append)
     for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.6), ("_NAMELESS", 0.2)):
         monkeypatch.setattr(lease, name, seconds)
     monkeypatch.setattr(lease, "_LATER", 0.05)
+    return ended
 
 
 def elsewhere(path: Path, **how: object) -> Holder:
@@ -194,6 +213,63 @@ def test_a_process_that_cannot_be_seen_from_here(tmp_path: Path) -> None:
         other.send_signal(signal.SIGKILL)
         other.wait()
         assert take(path) is None
+
+
+def test_a_holder_that_wakes_up_ends(tmp_path: Path, quick: list[str]) -> None:
+    path = tmp_path / "x.lock"
+    with held(path):
+        elsewhere(path)
+        deadline = time.monotonic() + 30
+        while not quick:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert "another job took this lock over" in quick[0]
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_onlooker_leaves_what_may_wake_up(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    elsewhere(path)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        holder_of(path)
+        time.sleep(0.02)
+    ours = take(path)
+    assert ours is not None
+    assert ours.inherited
+
+
+def test_one_at_a_time_though_holders_die(tmp_path: Path) -> None:
+    path, told = tmp_path / "x.lock", tmp_path / "told"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", DYING, str(path), str(told)]) for _ in range(10)
+    ]
+    for each in processes:
+        each.wait(120)
+    # Each one says when it has it, and when it is about to lose it; only in this order.
+    said = told.read_text().split()
+    assert len(said) == 20
+    assert said[::2] == said[1::2]
+
+
+def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "x.lock"
+    with held(path):
+        assert take(path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_that_cannot_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_place", lambda: ("host", "", "", ""))
+    path = tmp_path / "x.lock"
+    with process(path=path) as other:
+        taken = take(path)
+        other.kill()
+        assert taken is None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

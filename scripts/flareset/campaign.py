@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
 from flareset.pages import SavedPages
+from flareset.run import CODE, RUN, code_sum
 from flareset.series import SERIES
 from flareset.store import archive_name
 from flareset.times import parse_duration
@@ -119,6 +121,8 @@ class Campaign:
         asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
         settings["wavelengths"] = sorted(asked)
         return {
+            CODE: code_sum(),
+            RUN: os.environ.get(RUN) or uuid4().hex,
             "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
             "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
             "JSOC_EMAIL": email,

@@ -22,7 +22,7 @@ from flareset.partition import OUTSIDE
 from flareset.picturecheck import check_picture
 from flareset.processing import parse_process
 from flareset.progress import Progress
-from flareset.proof import AtEnd, Begin, Proof
+from flareset.proof import AtEnd, Begin, Check, Proof
 from flareset.quality import rejected_by
 from flareset.records import quality_of
 from flareset.sample import Quota, choose, draw
@@ -246,7 +246,14 @@ class Downloader:
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
     def _bring(self, row: Any, path: str, part: Path, source: Source) -> dict[str, Any]:
-        got = source(row, part, self._check_of(row))
+        check = self._check_of(row)
+
+        def begin(there: Path) -> Check[Proof]:
+            # At each try: another job may have taken this one's place while it stood still.
+            self.store.check_claim(path)
+            return check(there)
+
+        got = source(row, part, begin)
         facts = {
             "record": row.record,
             "sha256": got.found.sha256,

@@ -21,6 +21,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -93,8 +94,6 @@ class IncompleteError(FlaresetError):
 
 def exit_status(main: Callable[[], None]) -> int:
     """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
-    from flareset.lease import give_all_back  # which raises these errors itself
-
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
@@ -108,17 +107,24 @@ def exit_status(main: Callable[[], None]) -> int:
         _tell(f"error: {where}{error.strerror}; make room, then run again")
         return 1
     except KeyboardInterrupt:
-        _tell("interrupted; run again to go on from here")
-        with suppress(OSError):
-            sys.stdout.flush()
-        # Threads may wait for a connection; what they have can be gone on with. The connections end
-        # before others may have their slots.
-        for descriptor in os.listdir("/dev/fd"):
-            with suppress(OSError):
-                socket.socket(fileno=int(descriptor)).shutdown(socket.SHUT_RDWR)
-        give_all_back()
-        os._exit(130)
+        end("interrupted; run again to go on from here")
     return 0
+
+
+def end(text: str) -> NoReturn:
+    """Say why, and end this process without its threads, which may wait for a connection: what they
+    have can be gone on with."""
+    from flareset.lease import give_all_back  # which raises these errors itself
+
+    _tell(text)
+    with suppress(OSError):
+        sys.stdout.flush()
+    # The connections end before others may have their slots.
+    for descriptor in os.listdir("/dev/fd"):
+        with suppress(OSError):
+            socket.socket(fileno=int(descriptor)).shutdown(socket.SHUT_RDWR)
+    give_all_back()
+    os._exit(130)
 
 
 def _tell(text: str) -> None:

@@ -17,6 +17,7 @@ from flareset.lease import held
 from flareset.listing import MOVIE, PICTURE, PageFacts, images_of, read_facts, read_listing
 from flareset.partition import partition
 from flareset.records import read_records
+from flareset.run import tried_once
 from flareset.series import SERIES, Series
 from flareset.store import Store, shelf
 
@@ -84,4 +85,5 @@ def alone(
     with held(folder / ".lock", waiting=waiting, sleep=sleep):
         if others:
             sleep(_CLEARED)
-        yield
+        with tried_once(folder / ".failed"):
+            yield

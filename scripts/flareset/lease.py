@@ -16,18 +16,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 from flareset.durable import boot_id
-from flareset.errors import StoreError
+from flareset.errors import StoreError, end
 from flareset.output import writing
 
-# A holder touches its leases this often (s); one that did not for so long is believed dead, and one
-# that has not said who it is, after a moment.
-_TOUCHED, _SILENT, _NAMELESS = 5.0, 60.0, 1.0
+# A holder touches its leases this often (s); one that did not for so long is believed dead, and a
+# lease whose bytes a power loss took, after a moment.
+_TOUCHED, _SILENT, _NAMELESS = 5.0, 60.0, 3.0
 # How often who waits looks (s).
 _SOON, _LATER = 0.02, 1.0
 
@@ -55,7 +55,7 @@ class Holder:
     def alive(self) -> bool | None:
         """Whether it still runs; None where this machine cannot tell."""
         host, machine, boot, space = _place()
-        if self.host != host or self.machine != machine:
+        if not (machine and boot and self.boot) or (self.host, self.machine) != (host, machine):
             return None
         if self.boot != boot:
             return False  # the machine was started anew since
@@ -78,47 +78,57 @@ class Lease:
 
     def check(self) -> None:
         """Raise StoreError where another process has taken it over."""
-        if not self._ours():
+        if not self.ours:
             raise StoreError(
                 f"{self.path}: another job took this lock over, since this one had not been heard"
                 f" of for {_SILENT:.0f} s. Run again: what is verified is kept"
             )
 
-    def touch(self) -> None:
-        """Show others that its holder is alive."""
-        if self._ours():
-            os.utime(self.path)
-
     def give_back(self) -> None:
         """Let others have it."""
         _keeper.leave(self)
-        if self._ours():
+        if self.ours:
             self.path.unlink(missing_ok=True)
 
-    def _ours(self) -> bool:
+    @property
+    def ours(self) -> bool:
+        """Whether nobody has taken it over."""
         found = _look(self.path)
         return found is not None and found.text == _text(self.holder)
 
 
 def take(path: Path, owner: str = "") -> Lease | None:
-    """A lease, or None where another holds it; StoreError where its file cannot be made."""
+    """A lease, or None where another holds it; StoreError where its file cannot be made.
+
+    Should another take it over, this process ends: it was silent for a minute, and what it believes
+    to hold is another's.
+    """
     holder, inherited = Holder.here(owner), False
     while not _create(path, _text(holder)):
-        if (end := _end_of(path)) is None:
+        found = _look(path)
+        if found is None:
+            continue
+        if (end := _end_of(path, found)) is None:
             return None
-        inherited = inherited or end == "silent"
+        if not _replace(path, found.text, _text(holder)):
+            return None
+        inherited = end == "silent"
+        break
     lease = Lease(path, holder, inherited)
     _keeper.keep(lease)
     return lease
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds a lease; None where nobody does, or does not say so yet.
+    """Who holds a lease; None where nobody does, or does not say so.
 
-    What is left of one that is over is removed.
+    What a process that is known to be dead has left is removed.
     """
     found = _look(path)
-    return found.holder if found is not None and _end_of(path) is None else None
+    end = found and _end_of(path, found)
+    if found is not None and end == "gone" and _replace(path, found.text, b""):
+        path.unlink(missing_ok=True)
+    return found.holder if found is not None and end is None else None
 
 
 def living_holder(path: Path, sleep: Callable[[float], object] = time.sleep) -> Holder | None:
@@ -172,8 +182,9 @@ class _Found:
     @property
     def holder(self) -> Holder | None:
         try:
-            return Holder(**json.loads(self.text))
-        except (ValueError, TypeError):
+            said = json.loads(self.text)
+            return Holder(**{field.name: said.get(field.name, "") for field in fields(Holder)})
+        except (ValueError, AttributeError):
             return None
 
 
@@ -182,22 +193,63 @@ def _text(holder: Holder) -> bytes:
 
 
 def _create(path: Path, text: bytes) -> bool:
-    """Make a lease's file; whether there was none."""
-    with writing(path):
+    """Make a lease's file, which has its bytes from the first; whether there was none."""
+    with writing(path), _written(path, text) as new:
         try:
-            file = open(path, "xb", buffering=0)  # noqa: SIM115
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _create(path, text)
+            os.link(new, path)
         except FileExistsError:
+            found = _look(path)  # ours, where only the answer of a network's filesystem was lost
+            return found is not None and found.text == text
+        except OSError:
+            # No hard links here.
+            try:
+                with open(path, "xb", buffering=0) as file:
+                    file.write(text)
+            except FileExistsError:
+                return False
+            found = _look(path)
+            return found is not None and found.text == text
+    return True
+
+
+def _replace(path: Path, old: bytes, text: bytes) -> bool:
+    """Put other bytes in the place of a lease that is over; whether no other did, or does."""
+    alone = path.with_name(f"{path.name}.over")
+    with writing(path), _written(path, text) as new:
+        try:
+            open(alone, "xb").close()
+        except FileExistsError:
+            # Who was at it may have died.
+            found = _look(alone)
+            if found is not None and _silence(alone, found) >= _NAMELESS:
+                alone.unlink(missing_ok=True)
             return False
         try:
-            with file:
-                file.write(text)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
+            found = _look(path)
+            if found is None or found.text != old:
+                return False
+            os.replace(new, path)
+        finally:
+            alone.unlink(missing_ok=True)
+    _seen.pop(path, None)
     return True
+
+
+@contextmanager
+def _written(path: Path, text: bytes) -> Iterator[Path]:
+    """A file with these bytes beside a lease, for as long as the block runs."""
+    new = path.with_name(f"{path.name}.{uuid4().hex}")
+    try:
+        try:
+            file = open(new, "wb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(new, "wb", buffering=0)  # noqa: SIM115
+        with file:
+            file.write(text)
+        yield new
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _look(path: Path) -> _Found | None:
@@ -213,19 +265,14 @@ def _look(path: Path) -> _Found | None:
         raise
 
 
-def _end_of(path: Path) -> str | None:
-    """How a lease ended: `gone` or `silent`; None while it is held. What is left is removed."""
-    found = _look(path)
-    if found is None:
-        return "gone"
+def _end_of(path: Path, found: _Found) -> str | None:
+    """How a lease ended: `gone` or `silent`; None while it is held."""
     holder = found.holder
     alive = holder.alive if holder is not None else None
-    if alive:
-        return None
-    if alive is None and _silence(path, found) < (_SILENT if holder else _NAMELESS):
-        return None
-    _remove(path, found.text)
-    return "gone" if alive is False else "silent"
+    if alive is not None:
+        return None if alive else "gone"
+    silent = _silence(path, found) >= (_SILENT if holder else _NAMELESS)
+    return "silent" if silent else None
 
 
 _seen: dict[Path, tuple[_Found, float, float]] = {}
@@ -239,17 +286,6 @@ def _silence(path: Path, found: _Found) -> float:
     silent = silent + min(now - looked, _TOUCHED) if before == found else 0.0
     _seen[path] = (found, silent, now)
     return silent
-
-
-def _remove(path: Path, text: bytes) -> None:
-    """Remove what is left of a lease, but not what another has put there meanwhile."""
-    _seen.pop(path, None)
-    away = path.with_name(f"{path.name}.{uuid4().hex}")
-    with writing(path), suppress(FileNotFoundError):
-        os.rename(path, away)
-        if (moved := away.read_bytes()) != text:
-            _create(path, moved)
-        away.unlink()
 
 
 class _Keeper:
@@ -276,16 +312,32 @@ class _Keeper:
             self._kept.pop(lease.holder.token, None)
 
     def _touch_all(self) -> None:
+        seen = time.monotonic()
         while True:
             with self._changed:
                 self._changed.wait(_TOUCHED)
                 if not self._kept:
                     self._thread = None
                     return
-            for lease in self.kept():
-                # What fails is done five seconds later; who relies on it checks.
-                with suppress(OSError):
-                    lease.touch()
+            try:
+                for lease in self.kept():
+                    if lease.ours:
+                        os.utime(lease.path)
+                    elif lease in self.kept():
+                        _lost(lease)
+                seen = time.monotonic()
+            except OSError:
+                # Five seconds later it may do; after a minute others think that we are dead.
+                if time.monotonic() - seen > _SILENT:
+                    _lost(lease)
+
+
+def _lost(lease: Lease) -> None:
+    """End this process: others have what it believes to hold."""
+    try:
+        lease.check()
+    except (StoreError, OSError) as error:
+        end(f"error: {error}")
 
 
 _keeper = _Keeper()
@@ -297,6 +349,7 @@ def _place() -> tuple[str, str, str, str]:
     machine = space = boot = ""
     with suppress(OSError):
         machine = Path("/etc/machine-id").read_text().strip()
+    # Without these, only silence tells.
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
         boot = boot_id()
@@ -307,15 +360,7 @@ def _started(pid: int) -> str:
     """When a process of this machine started, as it counts; empty where it runs no more."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        # One that was killed holds its connections until the last of its threads has ended.
-        return "" if state in "ZX" and fields[16] in "01" else fields[18]
     except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self").exists():
-            return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return ""
-    except PermissionError:
-        pass
-    return "running"
+    # One that was killed holds its connections until the last of its threads has ended.
+    return "" if state in "ZX" and fields[16] in "01" else fields[18]

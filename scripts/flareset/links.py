@@ -12,7 +12,7 @@ from flareset.errors import StoreError
 from flareset.output import writing
 
 # How long a network's filesystem may hide what another machine has made (s), and how often to look.
-_LATENCY, _LOOK = 60.0, 0.2
+_LATENCY, _LOOK = 15.0, 0.2
 # In what units filesystems keep times (ns).
 _UNITS = (1, 100, 1000, 10**9)
 

@@ -104,8 +104,12 @@ class Store:
             finally:
                 del self._claims[path]
                 with suppress(FileNotFoundError):
-                    if not part.stat().st_size:
+                    if not part.stat().st_size and lease.ours:
                         part.unlink()
+
+    def check_claim(self, path: str) -> None:
+        """Raise StoreError where another job has taken the claim on a file over."""
+        self._claims[path].check()
 
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
         """Give a claimed, verified and synced part its final name; it is read-only from then on.
@@ -113,7 +117,9 @@ class Store:
         Raises StoreError where another job has taken the claim over.
         """
         final = self.root / path
-        self._claims[path].check()
+        self.check_claim(path)
+        if (size := part.stat().st_size) != facts["bytes"]:
+            raise StoreError(f"{part}: has {size} bytes, and {facts['bytes']} came; run again")
         with writing(final):
             write_json(self.root / f"{path}.json", facts)
             # Hard links share the mode: nobody edits the store by editing a result.
