@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def run(
     before = tuple(command[:place])
     if before not in _RUNNING:
         _RUNNING[before] = _Loaded(before)
-    code, text = _RUNNING[before].run([command[place + 1 :], str(folder), dict(environment)])
+    try:
+        code, text = _RUNNING[before].run([command[place + 1 :], str(folder), dict(environment)])
+    except BaseException:
+        # It may still be at this command; the next one gets another.
+        _RUNNING.pop(before).end()
+        raise
     return subprocess.CompletedProcess(command, code, text)
 
 
@@ -66,13 +72,17 @@ class _Loaded:
         reader, writer = os.pipe()
         late = threading.Timer(_LONGEST, self._kill)
         with open(reader) as out:
-            socket.send_fds(self._channel, [json.dumps(asked).encode()], [writer])
-            os.close(writer)
+            with open(writer, "wb"):
+                socket.send_fds(self._channel, [json.dumps(asked).encode()], [writer])
             late.start()
-            text = out.read()
-        code = self._channel.recv(_MOST)
-        late.cancel()
-        late.join()
+            code = b""
+            try:
+                text = out.read()
+                with suppress(ConnectionResetError):
+                    code = self._channel.recv(_MOST)
+            finally:
+                late.cancel()
+                late.join()
         assert code, f"not done in {_LONGEST} s: {text}"
         return int(code), text
 
@@ -121,7 +131,7 @@ def _run(out: int, words: list[str], folder: str, environment: dict[str, str]) -
         sys.path[0], sys.argv = folder, words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
-        sys.path[0], sys.argv = os.path.dirname(words[0]), words
+        sys.path[0], sys.argv = os.path.dirname(os.path.abspath(words[0])), words
         runpy.run_path(words[0], run_name="__main__")
 
 

@@ -108,7 +108,7 @@ environment() {
     echo "export PATH=$folder/bin:\$PATH"
 }
 
-command=${1:-} folder=${2:-} port=${3:-}
+command=${1:-} folder=$(realpath -m "${2:-.}") port=${3:-}
 export SLURM_CONF=$folder/slurm.conf
 case "$command $#" in
     "install 1") install ;;

@@ -55,11 +55,14 @@ class Store:
             make_folder(self._locks)
         with held(self._locks / "runs.lock"):
             for path, there in self._holders().items():
-                if there and there.owner not in ("", owner) and living_holder(path):
+                if there is None or there.owner in ("", owner):
+                    continue
+                if living_holder(path):
                     raise StoreError(
                         f"{self.root}: another run uses this store (from {there.owner}):"
                         f" {there}; wait for it to end or give this campaign a store of its own"
                     )
+                path.unlink(missing_ok=True)
             lease = take(self._locks / f"run-{uuid4().hex}.lock", owner)
         assert lease is not None
         try:
