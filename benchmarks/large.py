@@ -47,7 +47,15 @@ main([*sys.argv[1:], "--touch"])
 """
 SNAKEMAKE = ["-m", "snakemake"]
 # As an executor calls Snakemake on a node, but for -n.
-AS_A_JOB = "--mode remote --force --nolock --ignore-incomplete -n --allowed-rules".split()
+AS_A_JOB = [
+    "--mode",
+    "remote",
+    "--force",
+    "--nolock",
+    "--ignore-incomplete",
+    "-n",
+    "--allowed-rules",
+]
 # Choosing jobs one by one takes the longer the more are ready.
 NO_LIMITS = ["--cores", "100000", "--resources", "jsoc_download=100000", "jsoc_export=100000"]
 
@@ -128,7 +136,7 @@ def main() -> None:
 
     single = Workflow(snakefile, top / "single", lambda place, n: write(place, flares[:n]))
     single.resize(1)
-    empty = Workflow(top / "empty" / "Snakefile", top / "empty", lambda place, n: None)
+    empty = Workflow(top / "empty" / "Snakefile", top / "empty", lambda *_: None)
     empty.snakefile.write_text("rule download:\n    output: 'manifest.csv'\n")
     event = datetime.fromisoformat(flares[0].partition(",")[0]).strftime("%Y-%m-%dT%H%M%S")
     job = ["--target-jobs", f"download:event={event},wavelength={WAVELENGTHS[0]}"]
