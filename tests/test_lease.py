@@ -291,6 +291,8 @@ def test_a_part_that_is_inherited_is_out_of_reach_of_who_had_it(tmp_path: Path) 
             assert ours.read_bytes() == b"begun"
             with pytest.raises(StoreError, match="took this lock over"):
                 first.commit("a/s/131/x.fits", part, {})
+            with pytest.raises(StoreError, match="has 5 bytes, and 4 came"):
+                second.commit("a/s/131/x.fits", ours, {"bytes": 4})
             second.commit("a/s/131/x.fits", ours, {"bytes": 5})
     assert (tmp_path / "a/s/131/x.fits").read_bytes() == b"begun"
 

@@ -1,0 +1,43 @@
+"""What jobs know of the run that they belong to."""
+
+from pathlib import Path
+
+import pytest
+
+from flareset.errors import ConfigError, FlaresetError
+from flareset.run import tried_once
+
+
+def test_an_error_of_ours_is_not_tried_again_in_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, tried = tmp_path / ".failed", []
+
+    def attempt(run: str, error: Exception | None) -> None:
+        monkeypatch.setenv("FLARESET_RUN", run)
+        with tried_once(note):
+            tried.append(run)
+            if error:
+                raise error
+
+    with pytest.raises(ConfigError, match="wrong page"):
+        attempt("one", ConfigError("wrong page"))
+    with pytest.raises(FlaresetError, match=r"wrong page \(not tried again in the same run\)"):
+        attempt("one", None)
+    assert tried == ["one"]
+    attempt("two", None)
+    attempt("two", None)
+    assert tried == ["one", "two", "two"]
+    assert not note.exists()
+    # What is not our error may pass: a job that was killed, and is started again.
+    with pytest.raises(KeyboardInterrupt), tried_once(note):
+        raise KeyboardInterrupt
+    attempt("two", None)
+
+
+def test_a_job_goes_by_the_code_that_its_run_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLARESET_CODE", "that of before an edit")
+    with pytest.raises(FlaresetError, match="has changed since this run began: run again"):
+        tried_once(tmp_path / ".failed").__enter__()
