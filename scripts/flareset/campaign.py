@@ -14,13 +14,12 @@ from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
 from flareset.pages import SavedPages
-from flareset.run import CODE, RUN, code_sum
+from flareset.run import CODE, code_sum
 from flareset.series import SERIES
 from flareset.store import archive_name
 from flareset.times import parse_duration
@@ -122,7 +121,6 @@ class Campaign:
         settings["wavelengths"] = sorted(asked)
         return {
             CODE: code_sum(),
-            RUN: os.environ.get(RUN) or uuid4().hex,
             "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
             "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
             "JSOC_EMAIL": email,

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from flareset.durable import write_json
-from flareset.errors import FlaresetError
+from flareset.errors import FlaresetError, StoreError
+from flareset.output import write_text
 
 # In the environment of the jobs, on a cluster too.
 RUN, CODE = "FLARESET_RUN", "FLARESET_CODE"
@@ -44,7 +44,7 @@ def tried_once(note: Path) -> Iterator[None]:
     try:
         yield
     except FlaresetError as error:
-        with suppress(OSError):
-            write_json(note, {"run": run, "error": str(error)})
+        with suppress(StoreError):
+            write_text(json.dumps({"run": run, "error": str(error)}), note)
         raise
     note.unlink(missing_ok=True)

@@ -73,7 +73,7 @@ class Store:
 
     def _holders(self) -> dict[Path, Holder | None]:
         """Who holds what; what the dead have left is removed by the look at it."""
-        return {path: holder_of(path) for path in list(self._locks.glob("*.lock"))}
+        return {path: holder_of(path) for path in list(self._locks.glob("*.lock*"))}
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
         """What is known of a verified file, or None where it is not there whole."""

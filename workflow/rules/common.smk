@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
 from flareset.campaign import Campaign
 from flareset.errors import FlaresetError
+from flareset.run import RUN
 
 try:
     CAMPAIGN = Campaign(config)
@@ -31,6 +33,8 @@ JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 # In the environment, not in params: no job goes stale when they change. Every job on a cluster
 # reads this file again and so sets them too.
 os.environ.update(CAMPAIGN.environment())
+# Its jobs inherit the name of the run, on a cluster too.
+os.environ.setdefault(RUN, uuid4().hex)
 
 # Snakemake writes its command line to its log, and the address may be on it.
 sys.argv[:] = CAMPAIGN.without_address(sys.argv)
