@@ -23,43 +23,10 @@ from flareset.recordset import window_recordset
 from flareset.standin.server import StandIn, running
 
 ROOT = Path(__file__).parents[1]
+# The same jobs and files as the campaign's, and nothing else: what Snakemake needs for itself.
+EMPTY = ROOT / "benchmarks/empty.smk"
 EVENTS, MINUTES, TIMES = 22, 92, 5
 BEGIN = datetime(2014, 1, 7, tzinfo=UTC)
-# The same jobs and files as the campaign's, and nothing else: what Snakemake needs for itself.
-EMPTY = """
-E = [f"e{n}" for n in range(EVENTS)]
-J = "r/{event}/131"
-rule all:
-    default_target: True
-    input: "r/images.csv", "r/summary.csv", expand(J + "/partition.csv", event=E)
-rule event:
-    output: "r/{event}/event.json"
-    shell: "touch {output}"
-rule list:
-    input: "r/{event}/event.json"
-    output: J + "/listing.csv", J + "/records.csv", J + "/page.json"
-    shell: "touch {output}"
-rule download:
-    input: "r/{event}/event.json", rules.list.output
-    output: J + "/manifest.csv"
-    shell: "touch {output}"
-rule partition:
-    input: "r/{event}/event.json", J + "/listing.csv", J + "/manifest.csv"
-    output: J + "/partition.csv"
-    shell: "touch {output}"
-rule sample:
-    input: "r/{event}/event.json", rules.list.output, J + "/partition.csv", J + "/manifest.csv"
-    output: J + "/sample.csv", J + "/log.csv", J + "/ledger.csv", J + "/account.json"
-    shell: "touch {output}"
-rule label:
-    input: expand(rules.sample.output, event=E), expand("r/{event}/event.json", event=E)
-    output: "r/images.csv", "r/labels.csv", "r/labels.txt"
-    shell: "touch {output}"
-rule summary:
-    input: expand(rules.sample.output, event=E), rules.label.output
-    output: "r/summary.csv", "r/summary.md", "r/provenance.json"
-    shell: "touch {output}"
-"""
 # Runs a script and says what it opened and read; the kernel counts the bytes.
 WATCHED = """
 import atexit, runpy, sys
@@ -96,9 +63,10 @@ def main() -> None:
           f" {TIMES} runs, the fastest in brackets")  # fmt: skip
     empty = top / "empty"
     if not empty.exists():
-        empty.mkdir()
-        (empty / "Snakefile").write_text(EMPTY.replace("EVENTS", str(EVENTS)))
-        snakemake(empty, empty / "Snakefile")
+        (empty / "config").mkdir(parents=True)
+        sizes = {"flares": EVENTS, "wavelengths": 1}
+        (empty / "config/config.yaml").write_text(yaml.safe_dump(sizes))
+        snakemake(empty, EMPTY)
     (top / "bare").mkdir(exist_ok=True)
     bare = top / "bare/Snakefile"
     bare.write_text("rule all:\n    default_target: True\n    input: 'Snakefile'\n")
@@ -107,7 +75,7 @@ def main() -> None:
     lap("python, an empty program", [*python, ""])
     lap("snakemake --version", [sys.executable, "-m", "snakemake", "--version"])
     lap("snakemake, no job", command(bare.parent, bare))
-    lap("snakemake, the same jobs, empty", command(empty, empty / "Snakefile"))
+    lap("snakemake, the same jobs, empty", command(empty, EMPTY))
     lap("snakemake, the campaign", command(many))
     lap("snakemake -n, the campaign", [*command(many), "-n"])
     lap("snakemake, one event", command(one))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import importlib.util
 import io
 import os
@@ -25,6 +24,7 @@ from flareset.campaign import Campaign
 from flareset.connections import Connections
 from flareset.events import Event, read_events
 from flareset.fitscheck import Asked, ImageCheck
+from flareset.lease import held
 from flareset.recordset import window_recordset
 from flareset.series import SERIES
 from flareset.standin.server import StandIn, running
@@ -123,8 +123,7 @@ def made_once(
     if "PYTEST_XDIST_WORKER" in os.environ:
         top = top.parent / "shared"
         top.mkdir(exist_ok=True)
-    with open(top / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(top / f"{name}.lock"):
         if not (top / name).exists():
             new = top / f"{name}.new"
             with pytest.MonkeyPatch.context() as alone:
@@ -206,14 +205,16 @@ class Project:
         window = self.config["window"]
         pre, post = (timedelta(minutes=int(window[key].rstrip("m"))) for key in ("pre", "post"))
         path = self.folder / "config/events.csv"
-        return read_events(path, series=EUV, wavelengths=[131], pre=pre, post=post)
+        wavelengths = self.config.get("wavelengths", [131])
+        return read_events(path, series=EUV, wavelengths=wavelengths, pre=pre, post=post)
 
     def use(self, server: StandIn) -> None:
         """Turn the campaign into one of saved pages and a server that runs already."""
         pages = self.folder / "export_pages"
         pages.mkdir(exist_ok=True)
         for event in self.read_events():
-            wanted = str(window_recordset(EUV, event.window_start, event.window_end, [131]))
+            span = event.window_start, event.window_end
+            wanted = str(window_recordset(EUV, *span, list(event.wavelengths)))
             (pages / f"{event.event_id}.html").write_text(server.page(wanted))
         self.configure(archive={"kind": "jsoc", "data_url": server.url})
 

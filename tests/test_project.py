@@ -42,7 +42,7 @@ def test_the_sources_of_a_script_are_all_it_imports(step: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     loaded = {Path(name).resolve() for name in done.stdout.split()}
-    tracked = {Path(name).resolve() for name in CAMPAIGN.sources(step)}
+    tracked = {Path(name).resolve() for name in CAMPAIGN.modules(step)}
     # A package's __init__ is loaded with any module of it; ours hold a sentence and the version.
     assert {path for path in loaded if path.name != "__init__.py"} <= tracked
 

@@ -13,15 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import EUV, ROOT, TWO_FLARES, Project, in_process
+from conftest import ROOT, TWO_FLARES, Project, in_process
 
-from flareset.recordset import window_recordset
 from flareset.standin.server import Fault, StandIn, running
 
 pytestmark = pytest.mark.slurm
@@ -212,25 +210,6 @@ def _free_ports(count: int) -> int:
             return port
 
 
-def twin(project: Project, folder: Path) -> Project:
-    """A copy of a campaign."""
-    shutil.copytree(project.folder, folder, copy_function=shutil.copy2, symlinks=True)
-    copy = object.__new__(Project)
-    copy.folder, copy.config = folder, deepcopy(project.config)
-    return copy
-
-
-def use(project: Project, server: StandIn) -> None:
-    """Turn a campaign into one of saved pages, of all its wavelengths, and this server."""
-    pages = project.folder / "export_pages"
-    pages.mkdir()
-    for event in project.read_events():
-        window = event.window_start, event.window_end, project.config["wavelengths"]
-        page = server.page(str(window_recordset(EUV, *window)))
-        (pages / f"{event.event_id}.html").write_text(page)
-    project.configure(archive={"kind": "jsoc", "data_url": server.url, "connections": CAP})
-
-
 def test_the_status_of_a_job_that_was_cancelled(tmp_path: Path) -> None:
     # As Slurm's own puts it where there is a slurmdbd; its plugin knows CANCELLED alone.
     slurms = tmp_path / "sacct"
@@ -256,8 +235,8 @@ def test_the_default_campaign_on_two_nodes(
         flares=[event.flare for event in project.read_events()],
         faults=[Fault("stall", seconds=0.1)],
     )
-    use(project, server)
-    locally = twin(project, tmp_path / "locally")
+    project.use(server)
+    locally = project.copy(tmp_path / "locally")
     locally.run()
     fetched = dict(server.log)
     server.log.clear()
@@ -280,7 +259,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("listed") / "campaign", {"wavelengths": WAVELENGTHS})
     project.events(ONE_FLARE)
     with running(StandIn(frame_size=128)) as server:
-        use(project, server)
+        project.use(server)
         project.run("--until", "list")
     return project
 
@@ -306,7 +285,7 @@ def slow(listed: Project, serve: Callable[..., StandIn]) -> StandIn:
 @pytest.fixture
 def project(listed: Project, slow: StandIn, tmp_path: Path) -> Project:
     """A campaign of three downloads at the slow stand-in."""
-    project = twin(listed, tmp_path / "campaign")
+    project = listed.copy(tmp_path / "campaign")
     project.configure(archive={"data_url": slow.url})
     return project
 

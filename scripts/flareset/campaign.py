@@ -5,7 +5,6 @@ Read by every job that Snakemake starts, so nothing heavy is imported.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
 from flareset.pages import SavedPages
-from flareset.run import CODE, code_sum
+from flareset.run import CODE, code_sum, sum_of
 from flareset.series import SERIES
 from flareset.store import archive_name
 from flareset.times import parse_duration
@@ -146,35 +145,26 @@ class Campaign:
         One parameter, where the modules as inputs of every job would be most of a large campaign's
         files. The script itself is an input.
         """
-        digest = hashlib.sha256()
-        for path in self.sources(script)[1:]:
-            digest.update(f"{path.name} {_sha256(path)}\n".encode())
-        return digest.hexdigest()
+        return sum_of(self.modules(script))
 
-    def sources(self, script: str) -> list[Path]:
-        """A script and every module of the package that it uses.
+    def modules(self, script: str) -> list[Path]:
+        """Every module of the package that a script uses.
 
         The stand-in shapes nothing but rehearsals.
         """
         rehearsal = self.config["archive"]["kind"] == "rehearsal"
         found: set[Path] = set()
-        waiting = [SCRIPTS / f"{script}.py"]
+        waiting = list(_imports(SCRIPTS / f"{script}.py"))
         while waiting:
             path = waiting.pop()
             if path not in found and (rehearsal or path.parent.name != "standin"):
                 found.add(path)
                 waiting.extend(_imports(path))
-        first = SCRIPTS / f"{script}.py"
-        return [first, *sorted(found - {first})]
+        return sorted(found)
 
 
 # Parsing the files would take a tenth of the time of a run that finds nothing to do.
 _IMPORT = re.compile(r"^ *from (?P<module>flareset[\w.]*) import (?P<names>\([^)]*\)|.*)", re.M)
-
-
-@cache
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @cache

@@ -25,7 +25,7 @@ from flareset import __version__
 from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
 from flareset.lease import Lease, held, holder_of, take
-from flareset.output import writing
+from flareset.output import write_text
 from flareset.patience import backoff
 
 USER_AGENT = f"flareset/{__version__} (solar flare data sets; python-requests)"
@@ -169,10 +169,8 @@ class Connections:
                 return
             else:
                 if alone := take(self._folder / "probe.lock"):
-                    try:
+                    with alone:
                         yield
-                    finally:
-                        alone.give_back()
                     return
                 with self._changed:
                     self._changed.wait(_LOOK)
@@ -212,7 +210,7 @@ class Connections:
                 if self._held:
                     asking.close()
                 elif lease := take(self._asking):
-                    asking.callback(lease.give_back)
+                    asking.enter_context(lease)
                 self._changed.wait(pause)
                 pause = min(2 * pause, _LONGEST_LOOK)
                 if not told and not self._held and time.monotonic() - begun > _LONG:
@@ -317,10 +315,7 @@ class Connections:
             )
 
     def _write(self, outage: _Outage) -> None:
-        new = self._folder / "outage.json.new"
-        with writing(new):
-            new.write_text(json.dumps(asdict(outage)))
-            os.replace(new, self._folder / "outage.json")
+        write_text(json.dumps(asdict(outage)), self._folder / "outage.json")
 
 
 def meeting_place(url: str) -> Path:

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 from flareset.durable import boot_id
@@ -69,8 +70,8 @@ class Holder:
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that this process holds; `inherited` from a holder that fell silent and may yet wake
-    up."""
+    """A lease that this process holds, given back when it is left as a context; `inherited` from a
+    holder that fell silent and may yet wake up."""
 
     path: Path
     holder: Holder
@@ -84,6 +85,12 @@ class Lease:
                 f" of for {_SILENT:.0f} s. Run again: what is verified is kept"
             )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
     def give_back(self) -> None:
         """Let others have it."""
         _keeper.leave(self)
@@ -93,8 +100,7 @@ class Lease:
     @property
     def ours(self) -> bool:
         """Whether nobody has taken it over."""
-        found = _look(self.path)
-        return found is not None and found.text == _text(self.holder)
+        return _holds(self.path, _text(self.holder))
 
 
 def take(path: Path, owner: str = "") -> Lease | None:
@@ -108,11 +114,10 @@ def take(path: Path, owner: str = "") -> Lease | None:
         found = _look(path)
         if found is None:
             continue
-        if (end := _end_of(path, found)) is None:
+        how = _end_of(path, found)
+        if how is None or not _replace(path, found.text, _text(holder)):
             return None
-        if not _replace(path, found.text, _text(holder)):
-            return None
-        inherited = end == "silent"
+        inherited = how == "silent"
         break
     lease = Lease(path, holder, inherited)
     _keeper.keep(lease)
@@ -124,11 +129,12 @@ def holder_of(path: Path) -> Holder | None:
 
     What a process that is known to be dead has left is removed.
     """
-    found = _look(path)
-    end = found and _end_of(path, found)
-    if found is not None and end == "gone" and _replace(path, found.text, b""):
+    if (found := _look(path)) is None:
+        return None
+    how = _end_of(path, found)
+    if how == "gone" and _replace(path, found.text, b""):
         path.unlink(missing_ok=True)
-    return found.holder if found is not None and end is None else None
+    return found.holder if how is None else None
 
 
 def living_holder(path: Path, sleep: Callable[[float], object] = time.sleep) -> Holder | None:
@@ -159,10 +165,8 @@ def held(
             told = True
         sleep(pause)
         pause = min(2 * pause, _LATER)
-    try:
+    with lease:
         yield lease
-    finally:
-        lease.give_back()
 
 
 def give_all_back() -> None:
@@ -198,8 +202,7 @@ def _create(path: Path, text: bytes) -> bool:
         try:
             os.link(new, path)
         except FileExistsError:
-            found = _look(path)  # ours, where only the answer of a network's filesystem was lost
-            return found is not None and found.text == text
+            return _holds(path, text)  # where only the answer of a network's filesystem was lost
         except OSError:
             # No hard links here.
             try:
@@ -207,8 +210,7 @@ def _create(path: Path, text: bytes) -> bool:
                     file.write(text)
             except FileExistsError:
                 return False
-            found = _look(path)
-            return found is not None and found.text == text
+            return _holds(path, text)
     return True
 
 
@@ -225,8 +227,7 @@ def _replace(path: Path, old: bytes, text: bytes) -> bool:
                 alone.unlink(missing_ok=True)
             return False
         try:
-            found = _look(path)
-            if found is None or found.text != old:
+            if not _holds(path, old):
                 return False
             os.replace(new, path)
         finally:
@@ -263,6 +264,12 @@ def _look(path: Path) -> _Found | None:
         if error.errno == errno.ESTALE:  # removed by another machine while we read
             return None
         raise
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    """Whether a lease's file is there, with these bytes."""
+    found = _look(path)
+    return found is not None and found.text == text
 
 
 def _end_of(path: Path, found: _Found) -> str | None:

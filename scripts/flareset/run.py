@@ -20,10 +20,18 @@ RUN, CODE = "FLARESET_RUN", "FLARESET_CODE"
 @cache
 def code_sum() -> str:
     """The sha256 over all modules of the package, hex."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return sum_of(sorted(Path(__file__).parent.rglob("*.py")))
+
+
+def sum_of(modules: list[Path]) -> str:
+    """The sha256 over the names and contents of modules, hex; each is read once."""
+    lines = (f"{path.name} {_sha256(path)}\n" for path in modules)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@cache
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

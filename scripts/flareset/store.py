@@ -66,9 +66,9 @@ class Store:
             lease = take(self._locks / f"run-{uuid4().hex}.lock", owner)
         assert lease is not None
         try:
-            yield
+            with lease:
+                yield
         finally:
-            lease.give_back()
             self._holders()
 
     def _holders(self) -> dict[Path, Holder | None]:

@@ -14,7 +14,7 @@ gc.set_threshold(50_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
-from flareset.campaign import Campaign
+from flareset.campaign import SCRIPTS, Campaign
 from flareset.errors import FlaresetError
 from flareset.run import RUN
 
@@ -47,7 +47,7 @@ wildcard_constraints:
 
 def script(name):
     """A script, relative to the working directory: a moved project stays up to date."""
-    return os.path.relpath(CAMPAIGN.sources(name)[0])
+    return os.path.relpath(SCRIPTS / f"{name}.py")
 
 
 def event_json(wildcards):
