@@ -226,6 +226,17 @@ def test_a_holder_that_wakes_up_ends(tmp_path: Path, quick: list[str]) -> None:
     assert "another job took this lock over" in quick[0]
 
 
+def test_a_process_that_goes_to_another_folder_keeps_what_it_has(
+    tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with held(Path("x.lock")):
+        monkeypatch.chdir("/")
+        time.sleep(0.5)
+        assert quick == []
+    assert not (tmp_path / "x.lock").exists()
+
+
 @pytest.mark.usefixtures("quick")
 def test_an_onlooker_leaves_what_may_wake_up(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"

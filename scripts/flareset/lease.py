@@ -109,6 +109,8 @@ def take(path: Path, owner: str = "") -> Lease | None:
     Should another take it over, this process ends: it was silent for a minute, and what it believes
     to hold is another's.
     """
+    # It is held, and given back, also when this process has gone to another folder.
+    path = path.absolute()
     holder, inherited = Holder.here(owner), False
     while not _create(path, _text(holder)):
         found = _look(path)
@@ -132,8 +134,8 @@ def holder_of(path: Path) -> Holder | None:
     if (found := _look(path)) is None:
         return None
     how = _end_of(path, found)
-    if how == "gone" and _replace(path, found.text, b""):
-        path.unlink(missing_ok=True)
+    if how == "gone" and (lease := take(path)):
+        lease.give_back()
     return found.holder if how is None else None
 
 
@@ -221,9 +223,9 @@ def _replace(path: Path, old: bytes, text: bytes) -> bool:
         try:
             open(alone, "xb").close()
         except FileExistsError:
-            # Who was at it may have died.
+            # Who was at it may have died, or only stand still.
             found = _look(alone)
-            if found is not None and _silence(alone, found) >= _NAMELESS:
+            if found is not None and _silence(alone, found) >= _SILENT:
                 alone.unlink(missing_ok=True)
             return False
         try:
