@@ -23,19 +23,12 @@ include: "workflow/rules/upkeep.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/data_selection/images.csv",
-        f"{RESULTS}/summary.csv",
-        f"{RESULTS}/provenance.json",
-        # Snakemake does not miss a file in the middle while its consumers are up to date: without
-        # these, a stage that failed after a change would be forgotten by the next run.
-        every_job(
-            "listing.csv",
-            "page.json",
-            "records.csv",
-            "manifest.csv",
-            "partition.csv",
-            "sample.csv",
-            "account.json",
+        rules.label.output,
+        rules.summary.output,
+        gaps(
+            *rules.list.output,
+            *rules.download.output,
+            *rules.partition.output,
+            *rules.sample.output,
         ),
-        every_ledger,
     localrule: True

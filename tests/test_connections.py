@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, connected
+from conftest import ONE_FLARE, ROOT, Project, connected, in_process
 from test_download import Bench
 
 from flareset.connections import meeting_place
@@ -70,6 +71,17 @@ def test_a_killed_process_gives_its_connections_back(
     connections = connected(server.url, tmp_path / "meet")
     with connections.lease(), connections.lease():
         pass
+
+
+def test_a_job_that_has_ended_leaves_its_connections_to_others(
+    project: Project, serve: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On another machine they would be taken for held for a minute.
+    project.events(ONE_FLARE)
+    project.use(serve())
+    in_process(project, monkeypatch)
+    state = Path(os.environ["XDG_STATE_HOME"])
+    assert [path.name for path in state.rglob("*") if path.is_file()] == []
 
 
 def test_who_has_none_gets_one_from_who_has_all(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -43,6 +44,27 @@ for _ in range(20):
         count.write_text(str(before + 1))
 """
 
+ENDING = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from pathlib import Path
+from flareset.errors import exit_status
+from flareset.lease import take
+def main():
+    for number in range(300):
+        take(Path(sys.argv[1]) / str(number))
+    print("ready", flush=True)
+    time.sleep(600)
+sys.exit(exit_status(main))
+"""
+WITHIN = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from pathlib import Path
+from flareset.lease import holder_of, take
+path = Path(sys.argv[1])
+print(take(path) is not None, holder_of(path).alive, take(path) is not None)
+"""
 DYING = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT / "scripts")!r})
@@ -90,18 +112,24 @@ def touched(path: Path) -> Iterator[None]:
 
     thread = threading.Thread(target=touch)
     thread.start()
-    yield
-    ended.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
-def process(*command: str, path: Path) -> subprocess.Popen[str]:
-    """A process that holds a lease until it is killed."""
+@contextmanager
+def process(*command: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds a lease until it is killed, or the block ends."""
     words = [*command, sys.executable, "-c", HOLDING, str(path)]
-    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert started.stdout is not None
-    assert started.stdout.readline() == "True\n"
-    return started
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert started.stdout is not None
+            assert started.stdout.readline() == "True\n"
+            yield started
+        finally:
+            started.kill()
 
 
 def test_one_at_a_time_over_processes(tmp_path: Path) -> None:
@@ -131,17 +159,30 @@ def test_what_a_killed_process_held_is_free_at_once(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_who_is_told_to_end_again_and_again_gives_all_back(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", ENDING, str(tmp_path / "held")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as told:
+        assert told.stdout is not None
+        assert told.stdout.readline() == b"ready\n"
+        while told.poll() is None:
+            told.send_signal(signal.SIGTERM)
+    assert told.returncode == 130
+    assert list((tmp_path / "held").iterdir()) == []
+
+
 def test_a_process_number_that_was_given_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     here = Holder.here("")
     path.write_text(json.dumps(asdict(replace(here, started="1"))))
-    assert take(path)
+    with held(path) as ours:
+        assert not ours.inherited
 
 
 def test_a_machine_that_was_started_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     path.write_text(json.dumps(asdict(replace(Holder.here(""), boot="the one before"))))
-    assert take(path)
+    with held(path) as ours:
+        assert not ours.inherited
 
 
 @pytest.mark.usefixtures("quick")
@@ -215,6 +256,67 @@ def test_a_process_that_cannot_be_seen_from_here(tmp_path: Path) -> None:
         assert take(path) is None
 
 
+def test_processes_whose_numbers_proc_does_not_have(tmp_path: Path) -> None:
+    apart = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no namespace of processes is to be had")
+    words = [*apart, sys.executable, "-c", WITHIN, str(tmp_path / "x.lock")]
+    assert subprocess.check_output(words, text=True) == "True None False\n"
+
+
+def test_a_process_that_proc_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.lock"
+    read = Path.read_text
+
+    def hide(self: Path, *args: Any) -> str:
+        if self.parts[1] == "proc":
+            raise FileNotFoundError
+        return read(self, *args)
+
+    with process(path=path):
+        (holder,) = filter(None, [holder_of(path)])
+        monkeypatch.setattr(Path, "read_text", hide)
+        assert holder.alive is None
+        assert take(path) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_who_takes_over_may_die_at_it(tmp_path: Path) -> None:
+    path, over = tmp_path / "x.lock", tmp_path / "x.lock.over"
+    path.write_text(json.dumps(asdict(replace(Holder.here(""), started="1"))))
+    over.touch()
+    assert take(path) is None, "another is at it"
+    time.sleep(1)  # as where that one, or all of us, stood still
+    assert take(path) is None
+    with held(path, sleep=lambda _: time.sleep(0.02)):
+        assert not over.exists()
+
+
+def test_one_that_cannot_be_touched_does_not_harm_the_others(
+    tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = tmp_path / "bad.lock", tmp_path / "good.lock"
+    touch = os.utime
+
+    def refuse(path: Path) -> None:
+        if path == bad:
+            raise OSError(122, "Disk quota exceeded")
+        touch(path)
+
+    monkeypatch.setattr(os, "utime", refuse)
+    with held(bad), held(good):
+        before = good.stat().st_mtime_ns
+        time.sleep(1.5)
+        assert good.stat().st_mtime_ns > before
+        assert quick == [], "nobody took the bad one"
+        elsewhere(bad)
+        deadline = time.monotonic() + 30
+        while not quick:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert "bad.lock: another job took this lock over" in quick[0]
+
+
 def test_a_holder_that_wakes_up_ends(tmp_path: Path, quick: list[str]) -> None:
     path = tmp_path / "x.lock"
     with held(path):
@@ -245,9 +347,8 @@ def test_an_onlooker_leaves_what_may_wake_up(tmp_path: Path) -> None:
     while time.monotonic() < until:
         holder_of(path)
         time.sleep(0.02)
-    ours = take(path)
-    assert ours is not None
-    assert ours.inherited
+    with held(path) as ours:
+        assert ours.inherited
 
 
 def test_one_at_a_time_though_holders_die(tmp_path: Path) -> None:
@@ -277,10 +378,8 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_machine_that_cannot_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_place", lambda: ("host", "", "", ""))
     path = tmp_path / "x.lock"
-    with process(path=path) as other:
-        taken = take(path)
-        other.kill()
-        assert taken is None
+    with process(path=path):
+        assert take(path) is None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

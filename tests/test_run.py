@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from conftest import ONE_FLARE, Project
 
-from flareset.errors import ConfigError, FlaresetError
+from flareset.errors import ConfigError, FlaresetError, StoreError
 from flareset.run import tried_once
+
+EVENT = "2014-01-07T180534"
 
 
 def test_an_error_of_ours_is_not_tried_again_in_a_run(
@@ -33,11 +36,19 @@ def test_an_error_of_ours_is_not_tried_again_in_a_run(
     with pytest.raises(KeyboardInterrupt), tried_once(note):
         raise KeyboardInterrupt
     attempt("two", None)
+    # Nor is what a network's filesystem may show, or take, a moment later.
+    with pytest.raises(StoreError):
+        attempt("three", StoreError("not there yet"))
+    attempt("three", None)
 
 
 def test_a_job_goes_by_the_code_that_its_run_began_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FLARESET_CODE", "that of before an edit")
-    with pytest.raises(FlaresetError, match="has changed since this run began: run again"):
-        tried_once(tmp_path / ".failed").__enter__()
+    # As a job on a cluster finds it, whose Snakemake reads the Snakefile after an edit.
+    monkeypatch.setenv("FLARESET_CODE", "that of before the edit")
+    project.events(ONE_FLARE)
+    project.run("--until", "list", fails=True)
+    assert "has changed since this run began: run again" in project.log("list", EVENT)
+    monkeypatch.delenv("FLARESET_CODE")
+    project.run("--until", "list")

@@ -405,11 +405,26 @@ def test_a_stage_that_failed_after_a_change_is_not_forgotten(
 
 
 def test_lost_intermediates_are_made_again(copy: Project) -> None:
-    copy.path(f"results/ledger/{A}.131.csv").unlink()
-    assert copy.planned()["sample"] == 1
-    copy.path(f"results/events/{A}/131/manifest.csv").unlink()
-    assert copy.planned()["download"] == 1
     expected = copy.data_set()
+    job = f"results/events/{A}/131"
+    made = {
+        "list": [f"{job}/listing.csv", f"{job}/page.json", f"{job}/records.csv"],
+        "download": [f"{job}/manifest.csv"],
+        "partition": [f"{job}/partition.csv"],
+        "sample": [f"{job}/{name}" for name in ("sample.csv", "sampling_log.csv", "account.json")],
+        "label": [f"results/data_selection/image_labels.{end}" for end in ("csv", "txt")],
+        "summary": [f"results/{name}" for name in ("summary.csv", "summary.md", "provenance.json")],
+    }
+    made["sample"].append(f"results/ledger/{A}.131.csv")
+    left = {path.name for path in copy.path(job).iterdir() if path.is_file()}
+    assert left - {".lock"} == {Path(n).name for rule in made for n in made[rule] if job in n}
+    for rule, names in made.items():
+        for name in names:
+            aside = copy.path(name).rename(copy.path("aside"))
+            assert copy.planned()[rule] == 1, name
+            aside.rename(copy.path(name))
+    assert copy.planned() == {}
+    shutil.rmtree(copy.path(job))
     copy.run()
     assert copy.data_set() == expected
 

@@ -18,7 +18,7 @@ from flareset.config import check_config
 from flareset.errors import ConfigError
 from flareset.events import Event, read_events
 from flareset.pages import SavedPages
-from flareset.run import CODE, code_sum, sum_of
+from flareset.run import sum_of
 from flareset.series import SERIES
 from flareset.store import archive_name
 from flareset.times import parse_duration
@@ -119,7 +119,6 @@ class Campaign:
         asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
         settings["wavelengths"] = sorted(asked)
         return {
-            CODE: code_sum(),
             "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
             "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
             "JSOC_EMAIL": email,

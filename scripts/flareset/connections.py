@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ import requests
 from flareset import __version__
 from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
-from flareset.lease import Lease, held, holder_of, take
+from flareset.lease import Lease, held, take
 from flareset.output import write_text
 from flareset.patience import backoff
 
@@ -128,6 +128,14 @@ class Connections:
                 raise
             else:
                 self._answered()
+
+    def close(self) -> None:
+        """Close the connections that are not in use, and let others have them."""
+        with self._changed:
+            for number in list(self._idle):
+                self._leave(number)
+            while self._leaving:
+                self._changed.wait(_LOOK)
 
     def stop_here(self) -> None:
         """Raise Stopped where the job is ending."""
@@ -243,7 +251,8 @@ class Connections:
                 now = time.monotonic()
                 for number in [n for n, due in self._leaving.items() if due <= now]:
                     del self._leaving[number]
-                    self._held.pop(number).lease.give_back()
+                    with suppress(OSError):  # when this process has ended, others find that
+                        self._held.pop(number).lease.give_back()
                 for number in [n for n, due in self._idle.items() if due <= now]:
                     self._leave(number)
                 self._changed.wait(_LOOK)
@@ -256,8 +265,12 @@ class Connections:
         self._leaving[number] = time.monotonic() + _LINGER
 
     def _others_ask(self) -> bool:
-        asking = self._folder.glob("asking-*.lock")
-        return any(path != self._asking and holder_of(path) for path in asking)
+        for path in self._folder.glob("asking-*.lock"):
+            if path != self._asking:
+                if (lease := take(path)) is None:
+                    return True
+                lease.give_back()  # it asks no more
+        return False
 
     def _session(self) -> requests.Session:
         """A session of one connection, whatever host it is redirected to."""

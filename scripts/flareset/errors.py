@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -94,7 +95,8 @@ class IncompleteError(FlaresetError):
 
 def exit_status(main: Callable[[], None]) -> int:
     """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for kind in _ENDING:
+        signal.signal(kind, _interrupt)
     try:
         main()
     except FlaresetError as error:
@@ -139,4 +141,7 @@ def _tell(text: str) -> None:
 
 
 def _interrupt(*_: object) -> None:
+    # Being told once more must not cut the end short.
+    for kind in _ENDING:
+        signal.signal(kind, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import platform
 import threading
@@ -50,7 +51,7 @@ class Holder:
     def here(cls, owner: str) -> Holder:
         """This process, with a token that no other lease has."""
         pid = os.getpid()
-        return cls(uuid4().hex, owner, *_place(), pid, _started(pid))
+        return cls(uuid4().hex, owner, *_place(), pid, _started(pid) or "")
 
     @property
     def alive(self) -> bool | None:
@@ -60,9 +61,9 @@ class Holder:
             return None
         if self.boot != boot:
             return False  # the machine was started anew since
-        if self.space != space:
+        if not space or self.space != space or (started := _started(self.pid)) is None:
             return None
-        return bool(started := _started(self.pid)) and started == self.started
+        return bool(started) and started == self.started
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -109,19 +110,15 @@ def take(path: Path, owner: str = "") -> Lease | None:
     Should another take it over, this process ends: it was silent for a minute, and what it believes
     to hold is another's.
     """
-    # It is held, and given back, also when this process has gone to another folder.
-    path = path.absolute()
     holder, inherited = Holder.here(owner), False
-    while not _create(path, _text(holder)):
+    if not _create(path, _text(holder)):
         found = _look(path)
-        if found is None:
-            continue
-        how = _end_of(path, found)
-        if how is None or not _replace(path, found.text, _text(holder)):
+        how = _end_of(path, found) if found else None
+        if found is None or how is None or not _replace(path, found.text, _text(holder)):
             return None
         inherited = how == "silent"
-        break
-    lease = Lease(path, holder, inherited)
+    # It is kept, and given back, also when this process has gone to another folder.
+    lease = Lease(path.absolute(), holder, inherited)
     _keeper.keep(lease)
     return lease
 
@@ -302,47 +299,51 @@ class _Keeper:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._kept: dict[str, Lease] = {}
+        # Each with when it was last touched (s, monotonic).
+        self._kept: dict[Lease, float] = {}
         self._thread: threading.Thread | None = None
 
     def kept(self) -> list[Lease]:
         with self._changed:
-            return list(self._kept.values())
+            return list(self._kept)
 
     def keep(self, lease: Lease) -> None:
         with self._changed:
-            self._kept[lease.holder.token] = lease
+            self._kept[lease] = time.monotonic()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._touch_all, daemon=True)
                 self._thread.start()
 
     def leave(self, lease: Lease) -> None:
         with self._changed:
-            self._kept.pop(lease.holder.token, None)
+            self._kept.pop(lease, None)
 
     def _touch_all(self) -> None:
-        seen = time.monotonic()
         while True:
             with self._changed:
                 self._changed.wait(_TOUCHED)
                 if not self._kept:
                     self._thread = None
                     return
-            try:
-                for lease in self.kept():
-                    if lease.ours:
-                        os.utime(lease.path)
-                    elif lease in self.kept():
-                        _lost(lease)
-                seen = time.monotonic()
-            except OSError:
-                # Five seconds later it may do; after a minute others think that we are dead.
-                if time.monotonic() - seen > _SILENT:
-                    _lost(lease)
+            for lease in self.kept():
+                if not self._touch(lease):
+                    _check(lease)
+
+    def _touch(self, lease: Lease) -> bool:
+        """Whether a lease could be touched in the last minute, or is kept no more."""
+        with suppress(OSError):  # five seconds later it may do
+            if not lease.ours:
+                return lease not in self.kept()
+            os.utime(lease.path)
+            with self._changed:
+                if lease in self._kept:
+                    self._kept[lease] = time.monotonic()
+        with self._changed:
+            return time.monotonic() - self._kept.get(lease, math.inf) < _SILENT
 
 
-def _lost(lease: Lease) -> None:
-    """End this process: others have what it believes to hold."""
+def _check(lease: Lease) -> None:
+    """End this process where others have what it believes to hold, or that cannot be seen."""
     try:
         lease.check()
     except (StoreError, OSError) as error:
@@ -360,16 +361,30 @@ def _place() -> tuple[str, str, str, str]:
         machine = Path("/etc/machine-id").read_text().strip()
     # Without these, only silence tells.
     with suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid")
         boot = boot_id()
+        # In some containers /proc has the processes of another space, with other numbers.
+        if os.readlink("/proc/self") == str(os.getpid()):
+            space = os.readlink("/proc/self/ns/pid")
     return platform.node(), machine, boot, space
 
 
-def _started(pid: int) -> str:
-    """When a process of this machine started, as it counts; empty where it runs no more."""
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, as it counts; empty where it runs no more, None where
+    that cannot be seen."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return ""
+        return "" if _is_gone(pid) else None
     # One that was killed holds its connections until the last of its threads has ended.
     return "" if state in "ZX" and fields[16] in "01" else fields[18]
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether no process has this number; /proc may hide what is another user's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -9,16 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from flareset.errors import FlaresetError, StoreError
 from flareset.output import write_text
 
 # In the environment of the jobs, on a cluster too.
-RUN, CODE = "FLARESET_RUN", "FLARESET_CODE"
+_RUN, _CODE = "FLARESET_RUN", "FLARESET_CODE"
+
+
+def begin() -> None:
+    """Name this run and note its code in the environment, unless a run has begun that this
+    Snakemake is a part of, as the job of a cluster is."""
+    os.environ.setdefault(_RUN, uuid4().hex)
+    os.environ.setdefault(_CODE, _code_sum())
 
 
 @cache
-def code_sum() -> str:
+def _code_sum() -> str:
     """The sha256 over all modules of the package, hex."""
     return sum_of(sorted(Path(__file__).parent.rglob("*.py")))
 
@@ -39,18 +47,21 @@ def tried_once(note: Path) -> Iterator[None]:
     """Try a block once in a run, with the code that the run began with.
 
     Snakemake may start again what was killed and what failed; to ask JSOC the same once more helps
-    nobody, so an error of ours is noted, and raised again. Raises FlaresetError.
+    nobody, so an error of ours is noted, and raised again. One of storage is not: it may pass.
+    Raises FlaresetError.
     """
-    if os.environ.get(CODE, code_sum()) != code_sum():
+    if os.environ.get(_CODE, _code_sum()) != _code_sum():
         # What the run books is the code as it was.
         raise FlaresetError("the code has changed since this run began: run again")
-    run = os.environ.get(RUN, "")
+    run = os.environ.get(_RUN, "")
     with suppress(OSError, ValueError, KeyError):
         failed = json.loads(note.read_text())
         if run and failed["run"] == run:
             raise FlaresetError(f"{failed['error']} (not tried again in the same run)")
     try:
         yield
+    except StoreError:
+        raise
     except FlaresetError as error:
         with suppress(StoreError):
             write_text(json.dumps({"run": run, "error": str(error)}), note)

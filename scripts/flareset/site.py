@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Site:
     data_url: str
     cgi_url: str
     store: Path
+    # What is left open is closed with it.
+    opened: ExitStack
 
     def archive(self, say: Callable[[str], object], arrived: Callable[[int], object]) -> Archive:
         """The server of files; `arrived` is told of bytes as they come."""
@@ -46,13 +48,15 @@ class Site:
         )
 
     def _connections(self, url: str, say: Callable[[str], object]) -> Connections:
-        return Connections(
+        connections = Connections(
             url,
             self.settings["connections"],
             patience=parse_duration(self.settings["patience"]).total_seconds(),
             folder=self._meeting_place(url),
             say=say,
         )
+        self.opened.callback(connections.close)
+        return connections
 
     def _meeting_place(self, url: str) -> Path:
         # Each job of a rehearsal has a stand-in of its own; together they keep to the cap as well.
@@ -105,11 +109,13 @@ def reached(settings: dict[str, Any], sky: list[Flare], store: str | Path) -> It
     what it was asked for lies in the store, for the next one to find.
     """
     if settings["kind"] != "rehearsal":
-        yield Site(settings, settings["data_url"], settings["cgi_url"], Path(store))
+        with ExitStack() as opened:
+            yield Site(settings, settings["data_url"], settings["cgi_url"], Path(store), opened)
         return
     from flareset.standin.server import StandIn, running
 
     state = Path(store) / "rehearsal-requests.json"
     standin = StandIn(frame_size=settings["frame_size"], flares=sky, state=state)
-    with running(standin):
-        yield Site(settings, standin.url, f"{standin.url}/cgi-bin/ajax/", Path(store))
+    with running(standin), ExitStack() as opened:
+        cgi_url = f"{standin.url}/cgi-bin/ajax/"
+        yield Site(settings, standin.url, cgi_url, Path(store), opened)

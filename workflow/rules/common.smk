@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 
@@ -16,7 +15,7 @@ sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
 from flareset.campaign import SCRIPTS, Campaign
 from flareset.errors import FlaresetError
-from flareset.run import RUN
+from flareset.run import begin
 
 try:
     CAMPAIGN = Campaign(config)
@@ -33,8 +32,7 @@ JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 # In the environment, not in params: no job goes stale when they change. Every job on a cluster
 # reads this file again and so sets them too.
 os.environ.update(CAMPAIGN.environment())
-# Its jobs inherit the name of the run, on a cluster too.
-os.environ.setdefault(RUN, uuid4().hex)
+begin()
 
 # Snakemake writes its command line to its log, and the address may be on it.
 sys.argv[:] = CAMPAIGN.without_address(sys.argv)
@@ -116,6 +114,23 @@ def every_job(*names):
 def every_ledger(wildcards):
     """The ledger of every event and wavelength."""
     return [f"{RESULTS}/ledger/{event}.{wave}.csv" for event, wave in CAMPAIGN.jobs]
+
+
+def gaps(*outputs):
+    """Those of the outputs that are not there, though something that comes of them may be.
+
+    Snakemake does not miss a file in the middle while its consumers are up to date: a stage that
+    failed after a change would be forgotten by the next run. What was never begun is no gap.
+    """
+
+    def of_target(wildcards):
+        jobs = CAMPAIGN.jobs
+        if not os.path.exists(f"{RESULTS}/data_selection/images.csv"):
+            jobs = [job for job in jobs if os.path.isdir(f"{RESULTS}/events/{job[0]}/{job[1]}")]
+        columns = {"event": [e for e, _ in jobs], "wavelength": [w for _, w in jobs]}
+        return [file for file in expand(outputs, zip, **columns) if not os.path.exists(file)]
+
+    return of_target
 
 
 def of_state(*states):
