@@ -59,11 +59,6 @@ def saved_page(wildcards):
     return [str(page)] if page else []
 
 
-def folder_of_listing(wildcards, input):
-    """Where a job's listing and what belongs to it lie."""
-    return str(Path(input.listing).parent)
-
-
 def export_slot(wildcards):
     """1 where a listing comes from an export that is asked for, 0 elsewhere."""
     return int(CAMPAIGN.events[wildcards.event].source == "export")

@@ -21,7 +21,7 @@ rule download:
         runtime=growing(240),
     params:
         code=code("download"),
-        job=folder_of_listing,
+        job=JOB,
         store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",

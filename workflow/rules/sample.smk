@@ -21,7 +21,7 @@ rule sample:
         runtime=growing(10),
     params:
         code=code("sample"),
-        job=folder_of_listing,
+        job=JOB,
         settings=settings("sample"),
     shell:
         "python {input.script:q} --job {params.job:q} --manifest {input.manifest:q}"
