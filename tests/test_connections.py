@@ -110,6 +110,28 @@ def test_who_has_none_gets_one_from_who_has_all(
         assert same is again, "a connection is kept from request to request"
 
 
+def test_who_asked_first_gets_it_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.connections._LEFT", 10.0)
+    order: list[int] = []
+
+    def ask(number: int) -> None:
+        with connected("http://x.example", tmp_path, most=1).lease():
+            order.append(number)
+
+    askers = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    with connected("http://x.example", tmp_path, most=1).lease():
+        # Who asked just now looks more often than who has waited for long.
+        for number, asker in enumerate(askers):
+            asker.start()
+            while len(list(tmp_path.glob("asking-*.lock"))) <= number:
+                time.sleep(0.01)
+            time.sleep(0.5)
+    for asker in askers:
+        asker.join()
+    assert order == [0, 1, 2, 3]
+
+
 def test_retry_after_holds_for_all(tmp_path: Path) -> None:
     slept: list[float] = []
     options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}

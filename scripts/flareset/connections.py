@@ -37,7 +37,7 @@ _FORGOTTEN = 900.0
 # How long others wait for a slot before it is given on, and how often they look.
 _LEASE, _LOOK, _LONGEST_LOOK = 5.0, 0.05, 0.5
 # How long a connection is kept for the next request, how long it takes both ends to let go, and how
-# long a slot is left to who asked for it.
+# long a free slot is left to each of those who asked before.
 _KEPT, _LINGER, _LEFT = 0.5, 0.1, 1.0
 # Whoever waits longer is told why.
 _LONG = 60.0
@@ -91,7 +91,7 @@ class Connections:
         self._local = is_local(url)
         self._server = urlsplit(url).netloc
         self._folder = folder
-        self._asking = folder / f"asking-{uuid4().hex}.lock"
+        self._asking: Path | None = None
         self.most = most
         self._say = say
         self._clock = clock
@@ -103,7 +103,8 @@ class Connections:
         # Slots that are not in use, each with the time when it is closed.
         self._idle: dict[int, float] = {}
         self._leaving: dict[int, float] = {}
-        self._left: dict[int, float] = {}
+        # Since when slots were seen to be free that others may have first.
+        self._free: dict[int, float] = {}
         self._closer: threading.Thread | None = None
         self._failed_here = False
 
@@ -217,28 +218,55 @@ class Connections:
                 # Only who has none at all may ask others for theirs.
                 if self._held:
                     asking.close()
-                elif lease := take(self._asking):
-                    asking.enter_context(lease)
+                elif self._asking is None:
+                    asking.enter_context(self._ask())
                 self._changed.wait(pause)
                 pause = min(2 * pause, _LONGEST_LOOK)
                 if not told and not self._held and time.monotonic() - begun > _LONG:
                     self._say(f"waits for a connection to {self._server}: others have them all")
                     told = True
 
+    @contextmanager
+    def _ask(self) -> Iterator[None]:
+        """Ask the other processes for a slot; the names are in the order of time."""
+        self._asking = self._folder / f"asking-{time.time_ns():020}-{uuid4().hex}.lock"
+        try:
+            with held(self._asking):
+                yield
+        finally:
+            self._asking = None
+
+    def _ahead(self) -> int:
+        """How many others go before us: who has a slot goes after all who ask for one."""
+        count = 0
+        for path in self._folder.glob("asking-*.lock"):
+            if self._asking is None or path.name < self._asking.name:
+                if lease := take(path):
+                    lease.give_back()  # it asks no more
+                else:
+                    count += 1
+        return count
+
     def _leased(self, number: int) -> bool:
         """Whether a slot could be had from the other processes."""
-        if time.monotonic() < self._left.get(number, 0.0):
-            return False  # it is for who asked for it
-        if lease := take(self._folder / f"slot-{number}.lock"):
+        path = self._folder / f"slot-{number}.lock"
+        if ahead := self._ahead():
+            now = time.monotonic()
+            if path.exists():
+                self._free.pop(number, None)
+                return False
+            if now - self._free.setdefault(number, now) < ahead * _LEFT:
+                return False
+        if lease := take(path):
+            self._free.pop(number, None)
             self._held[number] = _Slot(lease, self._session(), time.monotonic())
         return lease is not None
 
     def _give_back(self, number: int) -> None:
         with self._changed:
             self._idle[number] = time.monotonic() + _KEPT
-            if time.monotonic() - self._held[number].since > _LEASE and self._others_ask():
+            if time.monotonic() - self._held[number].since > _LEASE and self._ahead():
                 self._leave(number)
-                self._left[number] = time.monotonic() + _LEFT
             if self._closer is None:
                 self._closer = threading.Thread(target=self._close_in_time, daemon=True)
                 self._closer.start()
@@ -263,14 +291,6 @@ class Connections:
         del self._idle[number]
         self._held[number].session.close()
         self._leaving[number] = time.monotonic() + _LINGER
-
-    def _others_ask(self) -> bool:
-        for path in self._folder.glob("asking-*.lock"):
-            if path != self._asking:
-                if (lease := take(path)) is None:
-                    return True
-                lease.give_back()  # it asks no more
-        return False
 
     def _session(self) -> requests.Session:
         """A session of one connection, whatever host it is redirected to."""
