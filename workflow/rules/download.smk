@@ -21,11 +21,10 @@ rule download:
         runtime=growing(240),
     params:
         code=code("download"),
-        job=JOB,
         store=STORE,
         settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
     shell:
-        "python {input.script:q} --job {params.job:q} --store {params.store:q}"
+        'python {input.script:q} --job "$(dirname {input.listing:q})" --store {params.store:q}'
         ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --manifest {output.manifest:q}'
         " --ledger {params.ledger:q} --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"

@@ -21,10 +21,9 @@ rule sample:
         runtime=growing(10),
     params:
         code=code("sample"),
-        job=JOB,
         settings=settings("sample"),
     shell:
-        "python {input.script:q} --job {params.job:q} --manifest {input.manifest:q}"
+        'python {input.script:q} --job "$(dirname {input.listing:q})" --manifest {input.manifest:q}'
         " --settings {params.settings:q} --sample {output.sample:q}"
         " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
         " > {log:q} 2>&1"
