@@ -26,6 +26,7 @@ rule all:
         rules.label.output,
         rules.summary.output,
         gaps(
+            *rules.event.output,
             *rules.list.output,
             *rules.download.output,
             *rules.partition.output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,14 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from conftest import ONE_FLARE, ROOT, Project, connected, in_process
 from test_download import Bench
 
-from flareset.connections import meeting_place
+from flareset.connections import Connections, meeting_place
 from flareset.errors import StoreError, TransferError
+from flareset.lease import Holder
 from flareset.patience import retry_after
 from flareset.standin.server import Fault, StandIn
 
@@ -130,6 +133,97 @@ def test_who_asked_first_gets_it_first(tmp_path: Path, monkeypatch: pytest.Monke
     for asker in askers:
         asker.join()
     assert order == [0, 1, 2, 3]
+
+
+def test_who_gives_one_up_goes_after_who_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.connections._LEFT", 1.0)
+    first, second = (connected("http://x.example", tmp_path, most=1) for _ in range(2))
+    order: list[str] = []
+
+    def ask() -> None:
+        with second.lease():
+            order.append("second")
+
+    asker = threading.Thread(target=ask)
+    with first.lease():
+        asker.start()
+        time.sleep(1.5)  # longer than a slot is left to others
+    with first.lease():
+        order.append("first")
+    asker.join()
+    assert order == ["second", "first"]
+
+
+def test_who_waits_gets_one_before_another_gets_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.connections._LEFT", 10.0)
+    first, second, third = (connected("http://x.example", tmp_path) for _ in range(3))
+    order: list[str] = []
+
+    def ask(who: str, connections: Connections) -> None:
+        with connections.lease():
+            order.append(who)
+            time.sleep(1)
+
+    askers = [("second", second)] * 2 + [("third", third)]
+    threads = [threading.Thread(target=ask, args=asker) for asker in askers]
+    with first.lease(), first.lease():
+        for thread in threads:
+            thread.start()
+            time.sleep(0.5)
+    for thread in threads:
+        thread.join()
+    assert sorted(order[:2]) == ["second", "third"]
+
+
+def test_who_stands_still_while_it_asks_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.connections._LEFT", 0.0)
+    for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.3)):
+        monkeypatch.setattr(f"flareset.lease.{name}", seconds)
+    asking = tmp_path / f"asking-{0:020}-x.lock"
+    elsewhere = replace(Holder.here(""), host="c2", machine="another")
+    asking.write_text(json.dumps(asdict(elsewhere)))
+    connections = connected("http://x.example", tmp_path)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        with connections.lease():
+            time.sleep(0.02)
+    assert asking.exists()
+
+
+def test_storage_that_fails_takes_no_connection_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    connections = connected("http://x.example", tmp_path, most=1)
+    unlink, failures = Path.unlink, iter([True] * 3)
+
+    def fail(path: Path, **options: bool) -> None:
+        if path.name == "slot-0.lock" and next(failures, False):
+            raise OSError(5, "Input/output error")
+        unlink(path, **options)
+
+    def refuse(_: Connections) -> int:
+        raise StoreError("no room")
+
+    lease = connections.lease()
+    lease.__enter__()
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", fail)
+        broken.setattr(Connections, "_ahead", refuse)
+        with pytest.raises(StoreError, match="no room"):
+            lease.__exit__(None, None, None)
+        connections.close()
+    with connected("http://x.example", tmp_path, most=1).lease():
+        pass
 
 
 def test_retry_after_holds_for_all(tmp_path: Path) -> None:

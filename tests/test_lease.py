@@ -170,6 +170,19 @@ def test_who_is_told_to_end_again_and_again_gives_all_back(tmp_path: Path) -> No
     assert list((tmp_path / "held").iterdir()) == []
 
 
+def test_who_does_not_hear_ctrl_c_goes_on(tmp_path: Path) -> None:
+    script = [sys.executable, "-c", ENDING, str(tmp_path / "held")]
+    words = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *script]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as deaf:
+        assert deaf.stdout is not None
+        assert deaf.stdout.readline() == b"ready\n"
+        deaf.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        deaf.send_signal(signal.SIGTERM)
+        deaf.communicate(timeout=60)
+    assert deaf.returncode == 130
+
+
 def test_a_process_number_that_was_given_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     here = Holder.here("")

@@ -408,6 +408,7 @@ def test_lost_intermediates_are_made_again(copy: Project) -> None:
     expected = copy.data_set()
     job = f"results/events/{A}/131"
     made = {
+        "event": [f"results/events/{A}/event.json"],
         "list": [f"{job}/listing.csv", f"{job}/page.json", f"{job}/records.csv"],
         "download": [f"{job}/manifest.csv"],
         "partition": [f"{job}/partition.csv"],

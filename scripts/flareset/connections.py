@@ -24,7 +24,7 @@ import requests
 from flareset import __version__
 from flareset.errors import FlaresetError, StoreError, TransferError
 from flareset.hosts import is_local
-from flareset.lease import Lease, held, take
+from flareset.lease import Lease, held, holder_of, take
 from flareset.output import write_text
 from flareset.patience import backoff
 
@@ -132,10 +132,11 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections that are not in use, and let others have them."""
+        latest = time.monotonic() + _LEFT
         with self._changed:
             for number in list(self._idle):
                 self._leave(number)
-            while self._leaving:
+            while self._leaving and time.monotonic() < latest:
                 self._changed.wait(_LOOK)
 
     def stop_here(self) -> None:
@@ -238,39 +239,35 @@ class Connections:
 
     def _ahead(self) -> int:
         """How many others go before us: who has a slot goes after all who ask for one."""
-        count = 0
-        for path in self._folder.glob("asking-*.lock"):
-            if self._asking is None or path.name < self._asking.name:
-                if lease := take(path):
-                    lease.give_back()  # it asks no more
-                else:
-                    count += 1
-        return count
+        others = [path for path in self._folder.glob("asking-*.lock") if path != self._asking]
+        if self._asking and not self._held:
+            others = [path for path in others if path.name < self._asking.name]
+        return sum(holder_of(path) is not None for path in others)
 
     def _leased(self, number: int) -> bool:
         """Whether a slot could be had from the other processes."""
-        path = self._folder / f"slot-{number}.lock"
-        if ahead := self._ahead():
-            now = time.monotonic()
-            if path.exists():
-                self._free.pop(number, None)
-                return False
-            if now - self._free.setdefault(number, now) < ahead * _LEFT:
-                return False
+        path, now = self._folder / f"slot-{number}.lock", time.monotonic()
+        if path.exists():
+            self._free.pop(number, None)
+            since = now
+        else:
+            since = self._free.setdefault(number, now)
+        if (ahead := self._ahead()) and now - since < ahead * _LEFT:
+            return False
         if lease := take(path):
             self._free.pop(number, None)
-            self._held[number] = _Slot(lease, self._session(), time.monotonic())
+            self._held[number] = _Slot(lease, self._session(), now)
         return lease is not None
 
     def _give_back(self, number: int) -> None:
         with self._changed:
             self._idle[number] = time.monotonic() + _KEPT
-            if time.monotonic() - self._held[number].since > _LEASE and self._ahead():
-                self._leave(number)
             if self._closer is None:
                 self._closer = threading.Thread(target=self._close_in_time, daemon=True)
                 self._closer.start()
             self._changed.notify_all()
+            if time.monotonic() - self._held[number].since > _LEASE and self._ahead():
+                self._leave(number)
 
     def _close_in_time(self) -> None:
         """Close what nobody uses, for other processes to have."""
@@ -278,9 +275,9 @@ class Connections:
             while self._held:
                 now = time.monotonic()
                 for number in [n for n, due in self._leaving.items() if due <= now]:
-                    del self._leaving[number]
-                    with suppress(OSError):  # when this process has ended, others find that
-                        self._held.pop(number).lease.give_back()
+                    with suppress(OSError):  # it is tried again at the next look
+                        self._held[number].lease.give_back()
+                        del self._held[number], self._leaving[number]
                 for number in [n for n, due in self._idle.items() if due <= now]:
                     self._leave(number)
                 self._changed.wait(_LOOK)

@@ -96,7 +96,8 @@ class IncompleteError(FlaresetError):
 def exit_status(main: Callable[[], None]) -> int:
     """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
     for kind in _ENDING:
-        signal.signal(kind, _interrupt)
+        if signal.getsignal(kind) is not signal.SIG_IGN:
+            signal.signal(kind, _interrupt)
     try:
         main()
     except FlaresetError as error:
@@ -109,7 +110,7 @@ def exit_status(main: Callable[[], None]) -> int:
         _tell(f"error: {where}{error.strerror}; make room, then run again")
         return 1
     except KeyboardInterrupt:
-        end("interrupted; run again to go on from here")
+        _end()
     return 0
 
 
@@ -118,6 +119,10 @@ def end(text: str) -> NoReturn:
     have can be gone on with."""
     from flareset.lease import give_all_back  # which raises these errors itself
 
+    # Being told once more must not cut this short; only the main thread can say so.
+    with suppress(ValueError):
+        for kind in _ENDING:
+            signal.signal(kind, signal.SIG_IGN)
     _tell(text)
     with suppress(OSError):
         sys.stdout.flush()
@@ -141,7 +146,11 @@ def _tell(text: str) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    # Being told once more must not cut the end short.
+    # Who is told once more does not wait for what is under way.
     for kind in _ENDING:
-        signal.signal(kind, signal.SIG_IGN)
+        signal.signal(kind, _end)
     raise KeyboardInterrupt
+
+
+def _end(*_: object) -> None:
+    end("interrupted; run again to go on from here")

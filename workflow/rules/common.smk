@@ -123,7 +123,8 @@ def gaps(*outputs):
         if not os.path.exists(f"{RESULTS}/data_selection/images.csv"):
             jobs = [job for job in jobs if os.path.isdir(f"{RESULTS}/events/{job[0]}/{job[1]}")]
         columns = {"event": [e for e, _ in jobs], "wavelength": [w for _, w in jobs]}
-        return [file for file in expand(outputs, zip, **columns) if not os.path.exists(file)]
+        files = dict.fromkeys(expand(outputs, zip, **columns))
+        return [file for file in files if not os.path.exists(file)]
 
     return of_target
 
