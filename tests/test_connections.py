@@ -199,6 +199,30 @@ def test_who_stands_still_while_it_asks_is_left_alone(
     assert asking.exists()
 
 
+def test_who_died_elsewhere_long_ago_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEFT", 1e6)
+    asking = tmp_path / f"asking-{0:020}-x.lock"
+    asking.write_text(json.dumps(asdict(replace(Holder.here(""), host="c2", machine="another"))))
+    os.utime(asking, (time.time() - 86400,) * 2)
+    with connected("http://x.example", tmp_path).lease():
+        pass
+
+
+def test_a_dead_process_s_connection_is_had_though_another_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flareset.connections._LEFT", 0.1)
+    # One that is alive, and stands still: it does not look at the slot.
+    asking = tmp_path / f"asking-{0:020}-x.lock"
+    asking.write_text(json.dumps(asdict(Holder.here(""))))
+    slot = tmp_path / "slot-0.lock"
+    slot.write_text(json.dumps(asdict(replace(Holder.here(""), started="1"))))
+    with connected("http://x.example", tmp_path, most=1).lease():
+        pass
+
+
 def test_storage_that_fails_takes_no_connection_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

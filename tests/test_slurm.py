@@ -352,6 +352,9 @@ def test_slurm_away_a_node_lost_and_a_job_out_of_time(
     run = cluster.run(
         project, "--until", "download", "--resources", "jsoc_download=3", "--set-resources",
         f"download:runtime=1 if (attempt, wildcards.wavelength) == (1, '{out_of_time}') else 9",
+        # The node that is lost has one of them alone.
+        f"download:slurm_extra='--nodelist=c1' if (attempt, wildcards.wavelength) =="
+        f" (1, '{stranded}') else '--nodelist=c2'",
     )  # fmt: skip
     watch = Watch(project, slow)
     watch.until(lambda: watch.verified and len(cluster.queue("RUNNING")) == 3, run)
@@ -363,8 +366,8 @@ def test_slurm_away_a_node_lost_and_a_job_out_of_time(
     assert "Finished jobid" not in run.text
     cluster.start()
     # What runs on a node that is lost goes on, unknown to Slurm, beside what replaces it.
-    (job,) = (job for job, wave in cluster.queue("RUNNING").items() if wave == stranded)
-    cluster.kill(f"slurmd.{cluster.node(job)}")
+    assert stranded in cluster.queue("RUNNING").values()
+    cluster.kill("slurmd.c1")
     watch.until(lambda: cluster.states()["TIMEOUT"] and cluster.states()["NODE_FAIL"], run)
     slow.faults.clear()
     watch.until(run.ended)

@@ -34,6 +34,8 @@ _DOWN = 10
 _LONGEST_PROBE = 300.0
 # A failure so long ago belongs to another outage: longer than a probe and its time-outs.
 _FORGOTTEN = 900.0
+# A file that its holder touches, and was not for so long: clocks differ by less.
+_LONG_AGO = 3600.0
 # How long others wait for a slot before it is given on, and how often they look.
 _LEASE, _LOOK, _LONGEST_LOOK = 5.0, 0.05, 0.5
 # How long a connection is kept for the next request, how long it takes both ends to let go, and how
@@ -103,8 +105,8 @@ class Connections:
         # Slots that are not in use, each with the time when it is closed.
         self._idle: dict[int, float] = {}
         self._leaving: dict[int, float] = {}
-        # Since when slots were seen to be free that others may have first.
-        self._free: dict[int, float] = {}
+        # Slots that others may have first: since when they were seen to be free, and until when.
+        self._free: dict[int, tuple[float, float]] = {}
         self._closer: threading.Thread | None = None
         self._failed_here = False
 
@@ -242,16 +244,19 @@ class Connections:
         others = [path for path in self._folder.glob("asking-*.lock") if path != self._asking]
         if self._asking and not self._held:
             others = [path for path in others if path.name < self._asking.name]
-        return sum(holder_of(path) is not None for path in others)
+        return sum(_asks(path) for path in others)
 
     def _leased(self, number: int) -> bool:
         """Whether a slot could be had from the other processes."""
         path, now = self._folder / f"slot-{number}.lock", time.monotonic()
-        if path.exists():
+        if holder_of(path) is not None:
             self._free.pop(number, None)
             since = now
         else:
-            since = self._free.setdefault(number, now)
+            since, looked = self._free.get(number, (now, now))
+            if now - looked > 2 * _LONGEST_LOOK:
+                since = now  # others may have had it meanwhile
+            self._free[number] = since, now
         if (ahead := self._ahead()) and now - since < ahead * _LEFT:
             return False
         if lease := take(path):
@@ -346,6 +351,13 @@ class Connections:
 
     def _write(self, outage: _Outage) -> None:
         write_text(json.dumps(asdict(outage)), self._folder / "outage.json")
+
+
+def _asks(path: Path) -> bool:
+    """Whether who has left this file still asks; one of another machine may have died long ago."""
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime < _LONG_AGO and holder_of(path) is not None
+    return False
 
 
 def meeting_place(url: str) -> Path:

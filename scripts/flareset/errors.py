@@ -123,14 +123,18 @@ def end(text: str) -> NoReturn:
     with suppress(ValueError):
         for kind in _ENDING:
             signal.signal(kind, signal.SIG_IGN)
-    _tell(text)
-    with suppress(OSError):
-        sys.stdout.flush()
     # The connections end before others may have their slots.
     for descriptor in os.listdir("/dev/fd"):
         with suppress(OSError):
-            socket.socket(fileno=int(descriptor)).shutdown(socket.SHUT_RDWR)
+            found = socket.socket(fileno=int(descriptor))
+            if found.family in (socket.AF_INET, socket.AF_INET6):
+                found.shutdown(socket.SHUT_RDWR)
+            found.detach()
     give_all_back()
+    # Last, since nobody may read it.
+    _tell(text)
+    with suppress(OSError):
+        sys.stdout.flush()
     os._exit(130)
 
 
