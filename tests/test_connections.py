@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,16 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from conftest import ONE_FLARE, ROOT, Project, connected, in_process
 from test_download import Bench
+from test_lease import elsewhere, holding
 
 from flareset.connections import Connections, meeting_place
 from flareset.errors import StoreError, TransferError
-from flareset.lease import Holder
 from flareset.patience import retry_after
 from flareset.standin.server import Fault, StandIn
 
@@ -189,8 +187,7 @@ def test_who_stands_still_while_it_asks_is_left_alone(
     for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.3)):
         monkeypatch.setattr(f"flareset.lease.{name}", seconds)
     asking = tmp_path / f"asking-{0:020}-x.lock"
-    elsewhere = replace(Holder.here(""), host="c2", machine="another")
-    asking.write_text(json.dumps(asdict(elsewhere)))
+    elsewhere(asking)
     connections = connected("http://x.example", tmp_path)
     until = time.monotonic() + 1
     while time.monotonic() < until:
@@ -204,7 +201,7 @@ def test_who_died_elsewhere_long_ago_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("flareset.connections._LEFT", 1e6)
     asking = tmp_path / f"asking-{0:020}-x.lock"
-    asking.write_text(json.dumps(asdict(replace(Holder.here(""), host="c2", machine="another"))))
+    elsewhere(asking)
     os.utime(asking, (time.time() - 86400,) * 2)
     with connected("http://x.example", tmp_path).lease():
         pass
@@ -215,10 +212,8 @@ def test_a_dead_process_s_connection_is_had_though_another_asks(
 ) -> None:
     monkeypatch.setattr("flareset.connections._LEFT", 0.1)
     # One that is alive, and stands still: it does not look at the slot.
-    asking = tmp_path / f"asking-{0:020}-x.lock"
-    asking.write_text(json.dumps(asdict(Holder.here(""))))
-    slot = tmp_path / "slot-0.lock"
-    slot.write_text(json.dumps(asdict(replace(Holder.here(""), started="1"))))
+    holding(tmp_path / f"asking-{0:020}-x.lock")
+    holding(tmp_path / "slot-0.lock", started="1")
     with connected("http://x.example", tmp_path, most=1).lease():
         pass
 

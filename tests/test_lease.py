@@ -93,12 +93,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ended
 
 
-def elsewhere(path: Path, **how: object) -> Holder:
-    """A lease that a process on another machine holds."""
-    holder = replace(Holder.here(""), **{"host": "c2", "machine": "another", **how})
+def holding(path: Path, **how: object) -> Holder:
+    """A lease that this process holds, but for what is said of its holder."""
+    holder = replace(Holder.here(""), **how)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(holder)))
     return holder
+
+
+def elsewhere(path: Path, **how: object) -> Holder:
+    """A lease that a process on another machine holds."""
+    return holding(path, **{"host": "c2", "machine": "another", **how})
 
 
 def wait_until(happened: Callable[[], object]) -> None:
@@ -200,15 +205,14 @@ def test_who_does_not_hear_ctrl_c_goes_on(tmp_path: Path) -> None:
 
 def test_a_process_number_that_was_given_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
-    here = Holder.here("")
-    path.write_text(json.dumps(asdict(replace(here, started="1"))))
+    holding(path, started="1")
     with held(path) as ours:
         assert not ours.inherited
 
 
 def test_a_machine_that_was_started_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
-    path.write_text(json.dumps(asdict(replace(Holder.here(""), boot="the one before"))))
+    holding(path, boot="the one before")
     with held(path) as ours:
         assert not ours.inherited
 
@@ -307,7 +311,7 @@ def test_a_process_that_proc_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("quick")
 def test_who_takes_over_may_die_at_it(tmp_path: Path) -> None:
     path, over = tmp_path / "x.lock", tmp_path / "x.lock.over"
-    path.write_text(json.dumps(asdict(replace(Holder.here(""), started="1"))))
+    holding(path, started="1")
     over.touch()
     assert take(path) is None, "another is at it"
     time.sleep(1)  # as where that one, or all of us, stood still

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, TWO_FLARES, Project, in_process
+from conftest import ONE_FLARE, ROOT, Project, in_process
 
 from flareset.standin.server import Fault, StandIn, running
 
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.slurm
 SCRIPT = ROOT / "tests/slurm.sh"
 PROFILE = ROOT / "profiles/slurm"
 PLUGIN = "snakemake_executor_plugin_slurm"
-ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 EVENT = "2014-01-07T180534"
 WAVELENGTHS = [131, 171, 193]
 CAP = 2

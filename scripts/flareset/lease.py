@@ -383,8 +383,6 @@ def _is_gone(pid: int) -> bool:
     """Whether no process has this number; /proc may hide what is another user's."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False
