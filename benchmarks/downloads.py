@@ -28,8 +28,8 @@ from cost import cost_of
 from flare import ID, WAVELENGTH, MadeFlare, check_room
 from nginx import LIMIT, needed, nginx
 
-from flareset.campaign import Campaign
-from flareset.fitscheck import Asked, ImageCheck
+from flareset.campaign.campaign import Campaign
+from flareset.proof.fits import Asked, ImageCheck
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parent / "scripts"

@@ -14,11 +14,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from flareset.recordset import window_recordset
-from flareset.series import SERIES
+from flareset.sdo.recordset import window_recordset
+from flareset.sdo.series import SERIES
+from flareset.sdo.times import iso
 from flareset.standin import catalogue
 from flareset.standin.frames import Frames
-from flareset.times import iso
 
 ID = "flare"
 # The stand-in's frames of this channel weigh 12.4 MB, since there is more light, and so more noise,

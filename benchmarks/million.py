@@ -17,16 +17,16 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from flareset.events import Event
+from flareset.campaign.events import Event
 from flareset.job import Job
 from flareset.label import label_images, read_samples, write_labels
 from flareset.ledger import ledger, write_ledger
-from flareset.listing import PageFacts, read_listing, write_listing
-from flareset.manifest import COLUMNS
 from flareset.partition import partition
-from flareset.records import no_records
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
-from flareset.series import SERIES
+from flareset.sdo.series import SERIES
+from flareset.tables.listing import PageFacts, read_listing, write_listing
+from flareset.tables.manifest import COLUMNS
+from flareset.tables.records import no_records
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from cost import cost_of
 from flare import REAL_IMAGES, MadeFlare, check_room
 from nginx import LIMIT, nginx
 
-from flareset.times import name_time
+from flareset.sdo.times import name_time
 
 ROOT = Path(__file__).parents[1]
 

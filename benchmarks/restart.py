@@ -18,8 +18,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from flareset.campaign import Campaign
-from flareset.recordset import window_recordset
+from flareset.campaign.campaign import Campaign
+from flareset.sdo.recordset import window_recordset
 from flareset.standin.server import StandIn, running
 
 ROOT = Path(__file__).parents[1]

@@ -6,11 +6,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from flareset.errors import StoreError, exit_status
-from flareset.manifest import read_manifest
-from flareset.output import write_text
-from flareset.store import Store
-from flareset.unused import remove, size_of, unused_files, unused_results
+from flareset.errors import StoreError
+from flareset.store.store import Store
+from flareset.store.unused import remove, size_of, unused_files, unused_results
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+from flareset.tables.manifest import read_manifest
 
 
 def main() -> None:

@@ -7,15 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from flareset.asking import lacking_records
-from flareset.download import check_complete, download_all, download_sampled, with_products
-from flareset.errors import IncompleteError, exit_status
-from flareset.fetching import open_downloader
-from flareset.job import Job, alone
+from flareset.campaign.run import alone
+from flareset.download import (
+    check_complete,
+    download_all,
+    download_sampled,
+    open_downloader,
+    store_of,
+    with_products,
+)
+from flareset.errors import IncompleteError
+from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
-from flareset.manifest import write_manifest
-from flareset.progress import Progress, said_on, terminal_at
 from flareset.sample import Quota
+from flareset.sources.planning import lacking_records
+from flareset.system.endings import exit_status
+from flareset.system.progress import Progress, said_on, terminal_at
+from flareset.tables.manifest import write_manifest
 
 
 def main() -> None:
@@ -53,7 +61,7 @@ def download(
         job,
         settings,
         args.archive,
-        job.store(args.store, settings["archive_name"]),
+        store_of(job, args.store, settings["archive_name"]),
         progress := Progress(name, [sys.stdout, *terminal]),
         say,
     ) as downloader:

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from flareset.errors import exit_status
-from flareset.events import read_event
-from flareset.job import alone
+from flareset.campaign.events import read_event
+from flareset.campaign.run import alone
 from flareset.label import image_links, label_images, read_samples, write_labels
-from flareset.links import sync_folder
+from flareset.store.hardlinks import sync_folder
+from flareset.system.endings import exit_status
 
 
 def main() -> None:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from flareset.asking import Wish, list_export, list_request, make_plan, processing_of
-from flareset.errors import ListingError, exit_status
-from flareset.events import read_event
-from flareset.job import alone
-from flareset.listing import PageFacts, write_facts, write_listing
-from flareset.listing_page import read_page
-from flareset.pages import missing_page, page_text
-from flareset.processing import process_text
-from flareset.progress import said_on
-from flareset.records import no_records, write_records
-from flareset.site import reached
-from flareset.standin import catalogue
+from flareset.archive.endpoints import reached, rehearsal_page
+from flareset.campaign.events import read_event
+from flareset.campaign.pages import missing_page, page_text
+from flareset.campaign.run import alone
+from flareset.errors import ListingError
+from flareset.sdo.processing import process_text
+from flareset.sources.page import read_page
+from flareset.sources.planning import Wish, list_export, list_request, make_plan, processing_of
+from flareset.system.endings import exit_status
+from flareset.system.progress import said_on
+from flareset.tables.listing import PageFacts, write_facts, write_listing
+from flareset.tables.records import no_records, write_records
 
 Found = tuple[pd.DataFrame, pd.DataFrame, PageFacts]
 
@@ -69,7 +69,7 @@ def from_page(wish: Wish, args: argparse.Namespace) -> Found:
     elif args.archive["kind"] == "rehearsal" and not steps:
         origin = f"the stand-in's page of {wish.recordset}"
         recordset = wish.recordset.partition("{")[0]
-        text = catalogue.listing_page(catalogue.export(recordset, args.archive["frame_size"]))
+        text = rehearsal_page(recordset, args.archive["frame_size"])
     elif args.archive["kind"] == "rehearsal":
         raise ListingError(
             "a rehearsal makes pages of unprocessed images alone: set source: export, or take"

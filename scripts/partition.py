@@ -4,13 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from flareset.errors import exit_status
-from flareset.events import read_event
-from flareset.job import alone
-from flareset.links import sync_folder
-from flareset.listing import images_of, read_listing, write_listing
-from flareset.manifest import read_manifest
+from flareset.campaign.events import read_event
+from flareset.campaign.run import alone
 from flareset.partition import partition, phase_links, product_links
+from flareset.store.hardlinks import sync_folder
+from flareset.system.endings import exit_status
+from flareset.tables.listing import images_of, read_listing, write_listing
+from flareset.tables.manifest import read_manifest
 
 
 def main() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from flareset.asking import Wish, known_listing, make_plan
-from flareset.errors import ExportError, ListingError, exit_status
-from flareset.events import read_event
+from flareset.archive.endpoints import reached
+from flareset.campaign.campaign import archive_name
+from flareset.campaign.events import read_event
+from flareset.errors import ExportError, ListingError
 from flareset.job import Job
 from flareset.plan import export_row, listed_row, pages_wanted, plan_table
-from flareset.site import reached
-from flareset.store import archive_name
+from flareset.sources.planning import Wish, known_listing, make_plan
+from flareset.system.endings import exit_status
 
 
 def main() -> None:

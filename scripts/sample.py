@@ -5,13 +5,15 @@ import json
 import sys
 from pathlib import Path
 
-from flareset.errors import exit_status
-from flareset.job import Job, alone
+from flareset.account import account
+from flareset.campaign.run import alone
+from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
-from flareset.manifest import read_manifest
-from flareset.output import write_table, write_text
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
-from flareset.summary import account
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+from flareset.tables.csv import write_table
+from flareset.tables.manifest import read_manifest
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from flareset.errors import ConfigError, exit_status
-from flareset.events import read_events
-from flareset.series import SERIES
+from flareset.campaign.events import read_events
+from flareset.errors import ConfigError
+from flareset.sdo.series import SERIES
 from flareset.standin.server import FAULTS, Fault, StandIn
+from flareset.system.endings import exit_status
 
 
 def main() -> None:

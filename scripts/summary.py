@@ -6,10 +6,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flareset.errors import exit_status
-from flareset.job import alone
-from flareset.output import write_text
+from flareset.campaign.run import alone
 from flareset.summary import provenance, summarise, write_summary
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
 
 
 def main() -> None:

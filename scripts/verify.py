@@ -5,12 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-from flareset.errors import StoreError, exit_status
-from flareset.fetching import open_downloader
+from flareset.campaign.campaign import archive_name
+from flareset.download import open_downloader, store_of
+from flareset.errors import StoreError
 from flareset.job import Job
-from flareset.output import write_text
-from flareset.progress import Progress
-from flareset.store import archive_name
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+from flareset.system.progress import Progress
 from flareset.verify import Damage, Results, repair_files
 
 SHOWN = 20
@@ -72,7 +73,7 @@ def repair(
         if not paths & set(manifest["path"]):
             continue
         listed = Job.read(folder, args.settings)
-        store = listed.store(args.store, archive_name(args.archive, listed.event))
+        store = store_of(listed, args.store, archive_name(args.archive, listed.event))
         progress = Progress(job.replace("/", " "), [sys.stdout])
         with open_downloader(
             listed, args.settings, args.archive, store, progress, print

@@ -20,14 +20,14 @@ import loaded
 import pytest
 import yaml
 
-from flareset.campaign import Campaign
-from flareset.connections import Connections
-from flareset.events import Event, read_events
-from flareset.fitscheck import Asked, ImageCheck
-from flareset.lease import held
-from flareset.recordset import window_recordset
-from flareset.series import SERIES
+from flareset.archive.connections import Connections
+from flareset.campaign.campaign import Campaign
+from flareset.campaign.events import Event, read_events
+from flareset.proof.fits import Asked, ImageCheck
+from flareset.sdo.recordset import window_recordset
+from flareset.sdo.series import SERIES
 from flareset.standin.server import StandIn, running
+from flareset.system.locks import held
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "real"

@@ -27,17 +27,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from flareset.download import store_of
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import powerloss
 
-from flareset import archive
-from flareset.campaign import Campaign
+from flareset.archive import transfer
+from flareset.campaign.campaign import Campaign
 from flareset.job import Job
-from flareset.manifest import read_manifest
 from flareset.partition import OUTSIDE
 from flareset.standin.server import StandIn, running
-from flareset.store import Store
+from flareset.store.store import Store
+from flareset.tables.manifest import read_manifest
 
 ROOT = Path(__file__).parents[1]
 FLARE = "event_starttime,event_endtime\n2014-01-07 18:05:34,2014-01-07 18:09:58\n"
@@ -53,7 +55,7 @@ _MOST_AGAIN = 0.02
 _TAR_SYNCED_EVERY = 1 << 14
 _SYNCED_EVERY = "FLARESET_TEST_SYNCED_EVERY"
 # Loaded once and forked, so that a round need not wait for the imports.
-_LOADED = ("crash", "flareset.fetching", "flareset.ledger", "flareset.progress")
+_LOADED = ("crash", "flareset.download", "flareset.ledger", "flareset.system.progress")
 
 
 class SlowStandIn(StandIn):
@@ -357,7 +359,7 @@ class Rounds:
         assert run.code == 0, run.text
         settings = campaign.settings("download", event)
         job = Job.read(folder, json.loads(settings))
-        store = job.store(home / "store", json.loads(settings)["archive_name"])
+        store = store_of(job, home / "store", json.loads(settings)["archive_name"])
         images = job.images[job.images["phase"] != OUTSIDE]
         contents, needed = _served(self.server, list(images["url"]))
         files = {
@@ -414,8 +416,8 @@ class Rounds:
 
 def _speak(said: Path, journal: Path, script: str, args: list[str], environment: dict) -> None:
     """In the process of a round: run a script with what it says in a file."""
-    assert archive._SYNCED_EVERY > 1 << 20, "what is synced at a time has another name now"
-    archive._SYNCED_EVERY = int(environment.get(_SYNCED_EVERY, archive._SYNCED_EVERY))
+    assert transfer._SYNCED_EVERY > 1 << 20, "what is synced at a time has another name now"
+    transfer._SYNCED_EVERY = int(environment.get(_SYNCED_EVERY, transfer._SYNCED_EVERY))
     with open(said, "wb") as out:
         for descriptor in (1, 2):
             os.dup2(out.fileno(), descriptor)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 from hypothesis import strategies as st
 
-from flareset.events import Event, Flare
+from flareset.campaign.events import Event
+from flareset.sdo.flares import Flare
 
 BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
 

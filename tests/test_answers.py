@@ -3,14 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from flareset.answers import (
-    again,
-    kind_of_protocol,
-    read_answer,
-    request_ids,
-    whole,
-    without_again,
-)
+from flareset.archive.responses import again, read_answer, request_ids, whole, without_again
+from flareset.sdo.protocols import kind_of_protocol
 
 RICE = "FITS,compress Rice"
 # Recorded in public, or the texts of jsoc_fetch.c; each with what is read from it.

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flareset.config import check_config
+from flareset.campaign.config import check_config
 from flareset.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]

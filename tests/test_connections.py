@@ -16,16 +16,16 @@ from conftest import ONE_FLARE, ROOT, Project, connected, in_process
 from test_download import Bench
 from test_lease import elsewhere, holding
 
-from flareset.connections import Connections, meeting_place
+from flareset.archive.connections import Connections, meeting_place
 from flareset.errors import StoreError, TransferError
-from flareset.patience import retry_after
 from flareset.standin.server import Fault, StandIn
+from flareset.system.retry import retry_after
 
 ASKING = """
 import sys, threading
 sys.path.insert(0, {scripts!r})
 from pathlib import Path
-from flareset.connections import Connections
+from flareset.archive.connections import Connections
 
 connections = Connections({url!r}, 2, patience=1, folder=Path({folder!r}), say=print)
 def ask():
@@ -88,7 +88,7 @@ def test_a_job_that_has_ended_leaves_its_connections_to_others(
 def test_who_has_none_gets_one_from_who_has_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
     first, second = (connected("http://x.example", tmp_path, most=1) for _ in range(2))
     order: list[str] = []
 
@@ -112,8 +112,8 @@ def test_who_has_none_gets_one_from_who_has_all(
 
 
 def test_who_asked_first_gets_it_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.connections._LEFT", 10.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 10.0)
     order: list[int] = []
 
     def ask(number: int) -> None:
@@ -136,8 +136,8 @@ def test_who_asked_first_gets_it_first(tmp_path: Path, monkeypatch: pytest.Monke
 def test_who_gives_one_up_goes_after_who_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.connections._LEFT", 1.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 1.0)
     first, second = (connected("http://x.example", tmp_path, most=1) for _ in range(2))
     order: list[str] = []
 
@@ -158,8 +158,8 @@ def test_who_gives_one_up_goes_after_who_asked(
 def test_who_waits_gets_one_before_another_gets_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.connections._LEFT", 10.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 10.0)
     first, second, third = (connected("http://x.example", tmp_path) for _ in range(3))
     order: list[str] = []
 
@@ -182,10 +182,10 @@ def test_who_waits_gets_one_before_another_gets_two(
 def test_who_stands_still_while_it_asks_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.connections._LEFT", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 0.0)
     for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.3)):
-        monkeypatch.setattr(f"flareset.lease.{name}", seconds)
+        monkeypatch.setattr(f"flareset.system.locks.{name}", seconds)
     asking = tmp_path / f"asking-{0:020}-x.lock"
     elsewhere(asking)
     connections = connected("http://x.example", tmp_path)
@@ -199,7 +199,7 @@ def test_who_stands_still_while_it_asks_is_left_alone(
 def test_who_died_elsewhere_long_ago_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEFT", 1e6)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 1e6)
     asking = tmp_path / f"asking-{0:020}-x.lock"
     elsewhere(asking)
     os.utime(asking, (time.time() - 86400,) * 2)
@@ -210,7 +210,7 @@ def test_who_died_elsewhere_long_ago_is_not_waited_for(
 def test_a_dead_process_s_connection_is_had_though_another_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEFT", 0.1)
+    monkeypatch.setattr("flareset.archive.connections._LEFT", 0.1)
     # One that is alive, and stands still: it does not look at the slot.
     holding(tmp_path / f"asking-{0:020}-x.lock")
     holding(tmp_path / "slot-0.lock", started="1")
@@ -221,7 +221,7 @@ def test_a_dead_process_s_connection_is_had_though_another_asks(
 def test_storage_that_fails_takes_no_connection_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.connections._LEASE", 0.0)
+    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
     connections = connected("http://x.example", tmp_path, most=1)
     unlink, failures = Path.unlink, iter([True] * 3)
 

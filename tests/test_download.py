@@ -13,20 +13,20 @@ import pytest
 from conftest import EUV, connected
 from test_listing import SHORT
 
-from flareset.archive import Archive
+from flareset.archive.transfer import Transfer
 from flareset.download import Delivered, Downloader, check_complete, download_all, download_sampled
-from flareset.durable import boot_id
 from flareset.errors import IncompleteError, StoreError
-from flareset.fitscheck import BLOCK
-from flareset.listing import images_of
-from flareset.listing_page import read_page
 from flareset.partition import partition
-from flareset.progress import Progress
-from flareset.recordset import window_recordset
 from flareset.sample import Quota
+from flareset.sdo.checksum import BLOCK
+from flareset.sdo.recordset import window_recordset
+from flareset.sources.page import read_page
 from flareset.standin import catalogue
 from flareset.standin.server import Fault, StandIn
-from flareset.store import Store
+from flareset.store.store import Store
+from flareset.system.files import boot_id
+from flareset.system.progress import Progress
+from flareset.tables.listing import images_of
 
 HOSTS = ["jsoc1.stanford.edu"]
 
@@ -69,7 +69,7 @@ class Bench:
             clock=lambda: 1e9 + sum(self.waited),
             sleep=self.sleep,
         )
-        self.archive = Archive(
+        self.archive = Transfer(
             server.url,
             HOSTS,
             connections=self.connections,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from flareset.campaign.events import Event, read_events
 from flareset.errors import EventsError
-from flareset.events import Event, read_events
-from flareset.series import SERIES
-from flareset.times import iso, parse_utc
+from flareset.sdo.series import SERIES
+from flareset.sdo.times import iso, parse_utc
 
 EUV = SERIES["aia.lev1_euv_12s"]
 

@@ -15,15 +15,15 @@ import pytest
 import requests
 from conftest import connected
 
-from flareset.answers import Answer
+from flareset.archive.exports import Exporter, Order
+from flareset.archive.jsoc import Jsoc
+from flareset.archive.responses import Answer
 from flareset.errors import ExportError
-from flareset.export import Exporter, Order
-from flareset.jsoc import Jsoc
-from flareset.lease import held
-from flareset.patience import Patience
-from flareset.series import SERIES
+from flareset.sdo.series import SERIES
 from flareset.standin.exports import Limits
 from flareset.standin.server import Fault, StandIn
+from flareset.system.locks import held
+from flareset.system.retry import Patience
 
 EMAIL = "jane.doe+flares@example.org"
 EUV = SERIES["aia.lev1_euv_12s"]

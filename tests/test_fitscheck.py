@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flareset.errors import VerificationError
-from flareset.fitscheck import Asked, ImageCheck
+from flareset.proof.fits import Asked, ImageCheck
+from flareset.sdo.times import parse_jsoc_time
 from flareset.standin.frames import Frame, Frames
-from flareset.times import parse_jsoc_time
 
 NAME = "aia.lev1_euv_12s.2014-01-07T180510Z.131.image_lev1.fits"
 FRAMES = Frames(128, [])

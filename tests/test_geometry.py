@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from flareset import geometry
-from flareset.times import parse_jsoc_time
+from flareset.sdo import geometry
+from flareset.sdo.times import parse_jsoc_time
 
 WHEN = datetime(2014, 2, 5, 8, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 from conftest import Project
 
-from flareset.geometry import carrington
+from flareset.sdo.geometry import carrington
+from flareset.sdo.times import parse_utc
 from flareset.standin.server import StandIn
-from flareset.times import parse_utc
 
 ROW = """event_id,event_starttime,event_endtime,jsoc_start_time,jsoc_end_time
 guide,2014-02-05 12:00:00,2014-02-05 12:10:00,2014-02-05 08:00:00,2014-02-05 16:00:00

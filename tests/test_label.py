@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
+from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.events import Event
 from flareset.label import image_labels, image_links, label_images
-from flareset.times import parse_utc
+from flareset.sdo.times import parse_utc
 
 
 def event(name: str, **row: str) -> Event:

@@ -18,17 +18,17 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from flareset import lease
+from flareset.campaign.run import alone
 from flareset.errors import StoreError
-from flareset.job import alone
-from flareset.lease import Holder, Lease, held, holder_of, take
-from flareset.store import Store
+from flareset.store.store import Store
+from flareset.system import locks
+from flareset.system.locks import Holder, Lease, held, holder_of, take
 
 HOLDING = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 from pathlib import Path
-from flareset.lease import take
+from flareset.system.locks import take
 print(take(Path(sys.argv[1])) is not None, flush=True)
 time.sleep(600)
 """
@@ -36,7 +36,7 @@ COUNTING = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 from pathlib import Path
-from flareset.lease import held
+from flareset.system.locks import held
 count = Path(sys.argv[2])
 for _ in range(20):
     with held(Path(sys.argv[1]), sleep=lambda _: None):
@@ -48,8 +48,8 @@ ENDING = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 from pathlib import Path
-from flareset.errors import exit_status
-from flareset.lease import take
+from flareset.system.endings import exit_status
+from flareset.system.locks import take
 def main():
     for number in range(300):
         take(Path(sys.argv[1]) / str(number))
@@ -61,7 +61,7 @@ WITHIN = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 from pathlib import Path
-from flareset.lease import holder_of, take
+from flareset.system.locks import holder_of, take
 path = Path(sys.argv[1])
 print(take(path) is not None, holder_of(path).alive, take(path) is not None)
 """
@@ -69,7 +69,7 @@ DYING = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 from pathlib import Path
-from flareset.lease import held
+from flareset.system.locks import held
 def tell():
     with open(sys.argv[2], "a") as out:
         out.write(str(os.getpid()) + " ")
@@ -86,10 +86,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Leases are touched and given up a hundred times as fast; a process that has lost one says so,
     and lives."""
     ended: list[str] = []
-    monkeypatch.setattr(lease, "end", ended.append)
+    monkeypatch.setattr(locks, "end", ended.append)
     for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.6), ("_NAMELESS", 0.2)):
-        monkeypatch.setattr(lease, name, seconds)
-    monkeypatch.setattr(lease, "_LATER", 0.05)
+        monkeypatch.setattr(locks, name, seconds)
+    monkeypatch.setattr(locks, "_LATER", 0.05)
     return ended
 
 
@@ -398,7 +398,7 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_machine_that_cannot_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_place", lambda: ("host", "", "", ""))
+    monkeypatch.setattr(locks, "_place", lambda: ("host", "", "", ""))
     path = tmp_path / "x.lock"
     with process(path=path):
         assert take(path) is None

@@ -5,13 +5,13 @@ from test_listing import EUV, SHORT, read
 
 from flareset.job import Job
 from flareset.ledger import ledger
-from flareset.listing import images_of
-from flareset.manifest import COLUMNS
 from flareset.partition import partition
-from flareset.records import no_records
-from flareset.recordset import window_recordset
 from flareset.sample import Quota, choose, draw, shortages
+from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
+from flareset.tables.listing import images_of
+from flareset.tables.manifest import COLUMNS
+from flareset.tables.records import no_records
 
 
 def test_every_slot_and_file_has_its_status() -> None:

@@ -4,21 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from flareset.campaign.events import Event
+from flareset.campaign.pages import page_text
 from flareset.errors import ListingError
-from flareset.events import Event
-from flareset.listing import (
-    PageFacts,
-    empty_slots,
-    images_of,
-    read_listing,
-    write_listing,
-)
-from flareset.listing_page import read_page
-from flareset.pages import page_text
-from flareset.recordset import window_recordset
-from flareset.series import SERIES
+from flareset.ledger import empty_slots
+from flareset.sdo.recordset import window_recordset
+from flareset.sdo.series import SERIES
+from flareset.sdo.times import iso, parse_utc
+from flareset.sources.page import read_page
 from flareset.standin import catalogue
-from flareset.times import iso, parse_utc
+from flareset.tables.listing import PageFacts, images_of, read_listing, write_listing
 
 EUV = SERIES["aia.lev1_euv_12s"]
 HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]

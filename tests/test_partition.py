@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from strategies import BASE, SECONDS, at, events, table
 
+from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.events import Event
-from flareset.links import is_copy, sync_folder
 from flareset.partition import flare_minutes, partition
+from flareset.store.hardlinks import is_copy, sync_folder
 
 
 def edges(event: Event) -> list[int]:
@@ -86,7 +86,7 @@ def test_a_file_that_another_machine_has_just_made(
     sync_folder(tmp_path / "pre", {"a": source})
     timer.join()
     assert (tmp_path / "pre/a").read_text() == "a"
-    monkeypatch.setattr("flareset.links._LATENCY", 0.5)
+    monkeypatch.setattr("flareset.store.hardlinks._LATENCY", 0.5)
     with pytest.raises(StoreError, match="No such file"):
         sync_folder(tmp_path / "pre", {"z": tmp_path / "store/z"})
 

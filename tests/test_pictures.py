@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flareset.errors import VerificationError
-from flareset.picturecheck import check_picture
+from flareset.proof.pictures import check_picture
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.pictures import jpeg, movie
 

@@ -8,9 +8,10 @@ import pytest
 from astropy.io import fits
 from conftest import check_image
 
-from flareset import geometry
-from flareset.fitscheck import Asked
-from flareset.processing import Step, check_processed, parse_process
+from flareset.proof.fits import Asked
+from flareset.proof.processed import check_processed
+from flareset.sdo import geometry
+from flareset.sdo.processing import Step, parse_process
 from flareset.standin.frames import Frame, Frames
 
 START = datetime(2014, 2, 5, 8, tzinfo=UTC)

@@ -11,24 +11,16 @@ from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flareset import geometry
-from flareset.config import check_config
+from flareset.campaign.config import check_config
+from flareset.campaign.events import Event
 from flareset.errors import ConfigError, ExportError, VerificationError
-from flareset.events import Event
-from flareset.fitscheck import Asked
-from flareset.processing import (
-    Region,
-    Step,
-    Surroundings,
-    check_processed,
-    fingerprint,
-    parse_process,
-    process_text,
-    size_ratio,
-    wire_steps,
-)
-from flareset.recordset import Recordset
-from flareset.series import SERIES
+from flareset.proof.fits import Asked
+from flareset.proof.processed import check_processed
+from flareset.sdo import geometry
+from flareset.sdo.processing import Step, fingerprint, parse_process, process_text, size_ratio
+from flareset.sdo.recordset import Recordset
+from flareset.sdo.series import SERIES
+from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.processed import View, centred, plan
 

@@ -1,6 +1,6 @@
 import io
 
-from flareset.progress import Progress
+from flareset.system.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flareset.archive.exports import parts_needed, split
 from flareset.errors import ExportError
-from flareset.export import parts_needed, split
-from flareset.recordset import Recordset, Times, jsoc_time, parse_time, window_recordset
-from flareset.series import SERIES, Series
-from flareset.times import from_tai, iso, to_tai
+from flareset.sdo.recordset import Recordset, Times, jsoc_time, parse_time, window_recordset
+from flareset.sdo.series import SERIES, Series
+from flareset.sdo.times import from_tai, iso, to_tai
 
 EUV = SERIES["aia.lev1_euv_12s"]
 # JSOC's own help, requests that were recorded in public, and answers to them.

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import connected
 
-from flareset.archive import Archive
+from flareset.archive.transfer import Transfer
 from flareset.errors import TransferError
-from flareset.proof import AtEnd
+from flareset.proof.check import AtEnd
 
 
 def CONTENT(_: Path) -> AtEnd[bytes]:
@@ -46,13 +46,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
+def archive(tmp_path: Path) -> Iterator[Transfer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
     connections = connected(url, tmp_path / "meet")
-    yield Archive(url, ["jsoc1.stanford.edu"], connections=connections, max_file_size=100)
+    yield Transfer(url, ["jsoc1.stanford.edu"], connections=connections, max_file_size=100)
     server.shutdown()
     server.server_close()
 
@@ -66,12 +66,12 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         ("/port", "which is not in archive.hosts"),
     ],
 )
-def test_refused(archive: Archive, tmp_path: Path, path: str, message: str) -> None:
+def test_refused(archive: Transfer, tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(TransferError, match=message):
         archive.fetch(f"https://jsoc1.stanford.edu{path}", tmp_path / "part", content)
 
 
-def test_followed_on_the_same_server(archive: Archive, tmp_path: Path) -> None:
+def test_followed_on_the_same_server(archive: Transfer, tmp_path: Path) -> None:
     got = archive.fetch("https://jsoc1.stanford.edu/here", tmp_path / "part", content)
     assert got.found == b"hello"
     assert got.tries == 1

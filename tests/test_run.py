@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import ONE_FLARE, Project
 
+from flareset.campaign.run import tried_once
 from flareset.errors import ConfigError, FlaresetError, StoreError
-from flareset.run import tried_once
 
 EVENT = "2014-01-07T180534"
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SECONDS, at, events, table
 
-from flareset.events import Event, Flare
+from flareset.campaign.events import Event
 from flareset.partition import PHASES, flare_minutes, partition
 from flareset.sample import Quota, choose, draw, sampling_log, shortages
+from flareset.sdo.flares import Flare
 
 
 def formula(seed: object, event_id: str, phase: str, bin_: str, record: str) -> str:

@@ -18,7 +18,7 @@ from astropy.io import fits
 from conftest import EUV, ROOT, Project, in_process
 
 from flareset.errors import ExportError, IncompleteError
-from flareset.recordset import window_recordset
+from flareset.sdo.recordset import window_recordset
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn
 

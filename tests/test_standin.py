@@ -19,9 +19,9 @@ from conftest import ROOT, check_image
 from PIL import Image
 
 from flareset.errors import ListingError, VerificationError
-from flareset.events import Flare
-from flareset.fitscheck import Asked
-from flareset.series import SERIES
+from flareset.proof.fits import Asked
+from flareset.sdo.flares import Flare
+from flareset.sdo.series import SERIES
 from flareset.standin import catalogue, pictures
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn

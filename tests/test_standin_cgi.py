@@ -13,7 +13,7 @@ import pytest
 import requests
 from astropy.io import fits
 
-from flareset.recordset import Recordset
+from flareset.sdo.recordset import Recordset
 from flareset.standin import catalogue
 from flareset.standin.catalogue import record_of, records
 from flareset.standin.frames import Frames

@@ -26,7 +26,7 @@ import pytest
 import yaml
 from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script
 
-from flareset.campaign import Campaign
+from flareset.campaign.campaign import Campaign
 from flareset.standin.frames import Frame
 from flareset.standin.server import Fault, StandIn
 

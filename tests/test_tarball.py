@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flareset.archive.tars import Tarball, check_tar
 from flareset.errors import TransferError, VerificationError
-from flareset.proof import AtEnd
-from flareset.tarball import Tarball, check_tar
+from flareset.proof.check import AtEnd
 
 RNG = np.random.default_rng(5)
 # Files that end in zeros, as FITS files do, of lengths that are not those of blocks.

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flareset.series import SERIES
-from flareset.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
+from flareset.sdo.series import SERIES
+from flareset.sdo.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
 
 
 def utc(*parts: int) -> datetime:

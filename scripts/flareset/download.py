@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -11,25 +13,25 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from flareset.archive import Archive, Fetched
-from flareset.asking import Renew
+from flareset.archive.endpoints import reached
+from flareset.archive.tars import Tarball, Tars
+from flareset.archive.transfer import Fetched, Transfer
 from flareset.errors import IncompleteError, TransferError
-from flareset.fitscheck import Asked, ImageCheck
 from flareset.job import Job
-from flareset.listing import MOVIE, PICTURE, key_of
-from flareset.manifest import COLUMNS, KEYWORDS
 from flareset.partition import OUTSIDE
-from flareset.picturecheck import check_picture
-from flareset.processing import parse_process
-from flareset.progress import Progress
-from flareset.proof import AtEnd, Begin, Check, Proof
-from flareset.quality import rejected_by
-from flareset.records import quality_of
+from flareset.proof.check import AtEnd, Begin, Check, Proof
+from flareset.proof.fits import Asked, ImageCheck
+from flareset.proof.pictures import check_picture
 from flareset.sample import Quota, choose, draw
-from flareset.series import Series
-from flareset.store import Store, sha256_of
-from flareset.tarball import Tarball, Tars
-from flareset.times import iso
+from flareset.sdo.processing import fingerprint, parse_process
+from flareset.sdo.quality import quality_of, rejected_by
+from flareset.sdo.series import Series
+from flareset.sdo.times import iso
+from flareset.sources.planning import Renew, Wish, renewer
+from flareset.store.store import Store, sha256_of
+from flareset.system.progress import Progress
+from flareset.tables.listing import MOVIE, PICTURE, key_of
+from flareset.tables.manifest import COLUMNS, KEYWORDS
 
 Source = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
 # While some files are proven and synced, others have the connections.
@@ -98,7 +100,7 @@ class Downloader:
 
     def __init__(
         self,
-        archive: Archive,
+        archive: Transfer,
         store: Store,
         *,
         delivered: Delivered,
@@ -406,3 +408,47 @@ def check_complete(
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
     )
+
+
+def store_of(job: Job, root: Path, archive_name: str) -> Store:
+    """Return the store of a job's files: a folder for each archive, series and processing.
+
+    So a cut-out never stands for a full frame, nor a file as stored for one with a header.
+    """
+    done = fingerprint(job.facts.process) or ("as-is" if job.facts.as_stored else "")
+    series = job.series.name
+    return Store(root, archive_name, f"{series}+{done}" if done else series)
+
+
+@contextmanager
+def open_downloader(
+    job: Job,
+    settings: dict[str, Any],
+    archive: dict[str, Any],
+    store: Store,
+    progress: Progress,
+    say: Callable[[str], object],
+) -> Iterator[Downloader]:
+    """What fetches a job's files; the store is held meanwhile.
+
+    An export of ours that has expired is asked for again.
+    """
+    with (
+        store.in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())),
+        reached(archive, [job.event.flare, *job.event.other_flares], store.root) as site,
+    ):
+        renew = None
+        if job.facts.recordset:
+            wish = Wish.of(job.event, job.wavelength, settings, archive["wavelengths"])
+            exporter = site.exporter(site.jsoc(say), store.archive, job.series, say)
+            renew = renewer(wish, job.records, job.facts, exporter)
+        with Downloader(
+            site.archive(say, progress.receive),
+            store,
+            delivered=Delivered.of(job),
+            reject=settings["quality"]["reject"],
+            progress=progress,
+            log=say,
+            renew=renew,
+        ) as downloader:
+            yield downloader

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.events import Event
-from flareset.output import write_table
-from flareset.times import iso_column
+from flareset.sdo.times import iso_column
+from flareset.tables.csv import write_table
 
 KNOWN = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "time",

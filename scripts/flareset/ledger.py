@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from flareset.events import Event
+from flareset.campaign.events import Event
 from flareset.job import Job
-from flareset.listing import empty_slots
-from flareset.output import write_table
 from flareset.partition import OUTSIDE, phases_of
-from flareset.recordset import Recordset, jsoc_time
-from flareset.times import iso_column
+from flareset.sdo.recordset import Recordset, jsoc_time
+from flareset.sdo.times import iso_column
+from flareset.tables.csv import write_table
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
 
@@ -181,3 +180,29 @@ def write_ledger(table: pd.DataFrame, path: object) -> None:
     for column in ("tries", "bytes"):
         table[column] = table[column].astype("Int64")
     write_table(table, path)
+
+
+def empty_slots(
+    listing: pd.DataFrame, begin: datetime, end: datetime, cadence: int
+) -> pd.DatetimeIndex:
+    """T_REC of every slot in [begin, end) without a record, on the grid of the listed records.
+
+    None where the records lie on no common grid. A slot counts as filled by a record less than
+    half a cadence away, so that a leap second, which shifts the grid, empties none.
+    """
+    records = np.sort(np.unique(_epoch_seconds(listing["t_rec"])))
+    phases, counts = np.unique(records % cadence, return_counts=True)
+    if not len(records) or counts.max() < 0.5 * len(records):
+        return pd.to_datetime([], utc=True)
+    first = int(begin.timestamp())
+    first += int(phases[counts.argmax()] - first) % cadence
+    slots = np.arange(first, end.timestamp(), cadence, dtype="int64")
+    after = np.searchsorted(records, slots)
+    gap_after = np.abs(records[np.minimum(after, len(records) - 1)] - slots)
+    gap_before = np.abs(slots - records[np.maximum(after - 1, 0)])
+    empty = slots[2 * np.minimum(gap_after, gap_before) >= cadence]
+    return pd.to_datetime(empty, unit="s", utc=True)
+
+
+def _epoch_seconds(times: pd.Series) -> np.ndarray:
+    return ((times - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)).to_numpy("int64")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flareset.events import Event
+from flareset.campaign.events import Event
 
 PHASES = ("pre", "flare", "post")
 OUTSIDE = "outside"

@@ -7,16 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from flareset.answers import kind_of_protocol
-from flareset.asking import Plan
-from flareset.events import read_event
+from flareset.campaign.campaign import archive_name
+from flareset.campaign.events import read_event
+from flareset.download import store_of
 from flareset.job import Job
 from flareset.partition import OUTSIDE, partition
-from flareset.records import observed_second
-from flareset.recordset import window_recordset
 from flareset.sample import Quota, choose, draw
-from flareset.series import SERIES
-from flareset.store import archive_name
+from flareset.sdo.protocols import kind_of_protocol
+from flareset.sdo.recordset import window_recordset
+from flareset.sdo.series import SERIES
+from flareset.sources.planning import Plan
+from flareset.sources.records import observed_second
 
 _COUNTS = ["requests", "records", "images", "needed", "in_store", "GB"]
 
@@ -25,7 +26,7 @@ def listed_row(
     job: Job, store: Path, settings: dict[str, Any], archive: dict[str, Any]
 ) -> dict[str, Any]:
     """A row of the plan for a job that is listed: nothing more is asked for."""
-    shelf = job.store(store, archive_name(archive, job.event))
+    shelf = store_of(job, store, archive_name(archive, job.event))
     inside, needed = _needed(job.images, job.event.event_id, job.wavelength, settings)
     have = sum(
         shelf.facts(shelf.path_of(row.wavelength, row.filename, row.t_rec), row.record) is not None

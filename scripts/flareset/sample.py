@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from flareset.events import Event
+from flareset.campaign.events import Event
 from flareset.partition import OUTSIDE, flare_minutes
-from flareset.times import iso_column
+from flareset.sdo.times import iso_column
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +15,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from flareset import __version__
-from flareset.job import Job
-from flareset.output import write_table, write_text
-from flareset.partition import PHASES, flare_minutes
-from flareset.recordset import window_recordset
-from flareset.times import iso
+from flareset.partition import PHASES
+from flareset.sdo.times import iso
+from flareset.system.files import write_text
+from flareset.tables.csv import write_table
 
 PACKAGES = (
     "snakemake", "pandas", "numpy", "astropy", "pyerfa", "requests", "beautifulsoup4", "pyyaml"
@@ -28,39 +26,6 @@ PACKAGES = (
 _COUNTS = [
     "pre", "flare", "post", "total", "listed_pre", "listed_flare", "listed_post"
 ]  # fmt: skip
-
-
-def account(
-    job: Job, chosen: pd.DataFrame, statuses: pd.Series, manifest: pd.DataFrame
-) -> dict[str, Any]:
-    """The account of one event and wavelength: its times, counts and where its list came from.
-
-    `chosen` are the drawn images, `statuses` the ledger's; the RequestIDs are those of the listing
-    and of what was asked for again.
-    """
-    event, images = job.event, job.images
-    window = event.window_start, event.window_end
-    recordset = job.facts.recordset or str(window_recordset(job.series, *window, [job.wavelength]))
-    listed = images["phase"].value_counts()
-    drawn = chosen["phase"].value_counts()
-    return {
-        "event_id": event.event_id,
-        "wavelength": job.wavelength,
-        "flare_start": iso(event.flare_start),
-        "flare_end": iso(event.flare_end),
-        "window_start": iso(event.window_start),
-        "window_end": iso(event.window_end),
-        "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
-        "minute_bins": len(flare_minutes(event)),
-        "drawn": {phase: int(drawn.get(phase, 0)) for phase in PHASES},
-        "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
-        "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
-        "recordset": recordset,
-        "request_ids": sorted(
-            {*job.facts.requestid.split(), *" ".join(manifest["requestid"]).split()}
-        ),
-        "page": asdict(job.facts),
-    }
 
 
 def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:

@@ -10,11 +10,11 @@ import pandas as pd
 
 from flareset.download import Downloader
 from flareset.label import image_links, read_samples
-from flareset.links import is_copy, link_files
-from flareset.listing import read_listing
-from flareset.manifest import read_manifest
 from flareset.partition import phase_links, product_links
-from flareset.store import sha256_of
+from flareset.store.hardlinks import is_copy, link_files
+from flareset.store.store import sha256_of
+from flareset.tables.listing import read_listing
+from flareset.tables.manifest import read_manifest
 
 IN_STORE = ("verified", "rejected")
 

@@ -13,9 +13,10 @@ gc.set_threshold(50_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
-from flareset.campaign import SCRIPTS, Campaign
+from flareset.campaign.campaign import Campaign
+from flareset.campaign.code import SCRIPTS
+from flareset.campaign.run import begin
 from flareset.errors import FlaresetError
-from flareset.run import begin
 
 try:
     CAMPAIGN = Campaign(config)

@@ -11,10 +11,10 @@ from html import escape
 from typing import Any
 
 from flareset.errors import ExportError, ListingError
-from flareset.recordset import Recordset, Times, jsoc_time
-from flareset.series import SERIES, Series, find_series
+from flareset.sdo.recordset import Recordset, Times, jsoc_time
+from flareset.sdo.series import SERIES, Series, find_series
+from flareset.sdo.times import from_tai, iso, to_tai
 from flareset.standin.frames import Frame, Frames, noaa_ar
-from flareset.times import from_tai, iso, to_tai
 
 LINK_BASE = "https://jsoc1.stanford.edu"
 NO_IMAGE = -0x80000000

@@ -6,7 +6,6 @@ Source: jsoc_fetch.c, jsoc_export_manage.c, checkAddress.py, manage-request.py o
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -18,13 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from flareset.lease import held
-from flareset.processing import Step
+from flareset.sdo.processing import Step
 from flareset.standin import catalogue
 from flareset.standin.catalogue import BadQuery
 from flareset.standin.faults import EXPORT_FAULTS, Fault
 from flareset.standin.frames import Frames
 from flareset.standin.products import Form, Product, quick, split
+from flareset.system.files import write_text
+from flareset.system.locks import held
 
 _ADDRESS = re.compile(r"\s*[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,6}\s*")
 _REQUEST_ID = re.compile(r"JSOC_[0-9]{8}_[0-9]+(_IN)?")
@@ -383,9 +383,7 @@ class Exports:
             yield state
             after = json.dumps(state, sort_keys=True)
             if after != before:
-                part = Path(f"{self._path}.part")
-                part.write_text(after)
-                os.replace(part, self._path)
+                write_text(after, self._path)
 
 
 def _form(args: dict[str, str]) -> tuple[Form, float]:

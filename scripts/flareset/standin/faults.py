@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from flareset.series import SERIES
+from flareset.sdo.series import SERIES
 from flareset.standin.frames import Frame
 
 # Of any request: in place of the answer, to the bytes of its file, to what is sent, and on the way.

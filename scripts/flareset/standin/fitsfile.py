@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.io import fits
 
-from flareset.fitscheck import BLOCK, ones_complement_sum
+from flareset.sdo.checksum import BLOCK, ones_complement_sum
 from flareset.standin.headers import SATURATION, Card
 
 _PRIMARY = fits.PrimaryHDU().header.tostring().encode("ascii")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from flareset import geometry
-from flareset.events import Flare
-from flareset.processing import Step
-from flareset.series import SERIES, find_series
+from flareset.sdo import geometry
+from flareset.sdo.flares import Flare
+from flareset.sdo.processing import Step
+from flareset.sdo.series import SERIES, find_series
+from flareset.sdo.times import iso, name_time
 from flareset.standin import headers, sun
 from flareset.standin.headers import SATURATION, Card
 from flareset.standin.processed import (
@@ -32,7 +33,6 @@ from flareset.standin.processed import (
     plan,
     processed_series,
 )
-from flareset.times import iso, name_time
 
 if TYPE_CHECKING:
     from flareset.standin.fitsfile import Compressed

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flareset import geometry
-from flareset.series import SERIES
+from flareset.sdo import geometry
+from flareset.sdo.series import SERIES
+from flareset.sdo.times import to_tai
 from flareset.standin.processed import View
-from flareset.times import to_tai
 
 Card = tuple[str, object, str]
 # The highest stored value of AIA's cameras.

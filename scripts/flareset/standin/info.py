@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flareset.recordset import Recordset, jsoc_time
-from flareset.series import SERIES, Series, find_series
+from flareset.sdo.recordset import Recordset, jsoc_time
+from flareset.sdo.series import SERIES, Series, find_series
+from flareset.sdo.times import parse_jsoc_time
 from flareset.standin import catalogue
 from flareset.standin.catalogue import BadQuery, Record
 from flareset.standin.frames import Frames
-from flareset.times import parse_jsoc_time
 
 # Where an active region was: time (UTC), Stonyhurst latitude and longitude in degrees.
 Regions = Mapping[int, list[tuple[datetime, float, float]]]

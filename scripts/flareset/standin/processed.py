@@ -15,9 +15,9 @@ from datetime import datetime
 
 import numpy as np
 
-from flareset import geometry
-from flareset.processing import Step
-from flareset.recordset import parse_time
+from flareset.sdo import geometry
+from flareset.sdo.processing import Step
+from flareset.sdo.recordset import parse_time
 from flareset.standin.sun import FULL_SCALE, FULL_SIZE
 
 _STRIP = 256  # rows resampled at a time

@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import IO, Any
 
-from flareset.processing import Step, parse_process
-from flareset.recordset import jsoc_time, parse_time
+from flareset.sdo.processing import Step, parse_process
+from flareset.sdo.recordset import jsoc_time, parse_time
+from flareset.sdo.times import parse_jsoc_time, parse_utc, to_tai
 from flareset.standin import catalogue
 from flareset.standin.catalogue import Record
 from flareset.standin.faults import CHANGED, FILE_FAULTS, Fault, damaged, mistaken
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.processed import processed_series
-from flareset.times import parse_jsoc_time, parse_utc, to_tai
 
 NO_FILE = "NoDataFile"
 _NOTHING = "warning=No FITS files were exported. The requested FITS files no longer exist."

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 
 from flareset.errors import FlaresetError
-from flareset.events import Flare
+from flareset.sdo.flares import Flare
 from flareset.standin import catalogue
 from flareset.standin.body import JUNK, Body
 from flareset.standin.exports import Exports, Limits, check_address, error_text

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from flareset.geometry import solar_radius_arcsec
+from flareset.sdo.geometry import solar_radius_arcsec
 
 EPOCH = datetime(2010, 5, 1, tzinfo=UTC)
 FULL_SIZE = 4096

@@ -1,0 +1,46 @@
+"""Account for one event and wavelength: times, counts, and where its files came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from flareset.job import Job
+from flareset.partition import PHASES, flare_minutes
+from flareset.sdo.recordset import window_recordset
+from flareset.sdo.times import iso
+
+
+def account(
+    job: Job, chosen: pd.DataFrame, statuses: pd.Series, manifest: pd.DataFrame
+) -> dict[str, Any]:
+    """The account of one event and wavelength: its times, counts and where its list came from.
+
+    `chosen` are the drawn images, `statuses` the ledger's; the RequestIDs are those of the listing
+    and of what was asked for again.
+    """
+    event, images = job.event, job.images
+    window = event.window_start, event.window_end
+    recordset = job.facts.recordset or str(window_recordset(job.series, *window, [job.wavelength]))
+    listed = images["phase"].value_counts()
+    drawn = chosen["phase"].value_counts()
+    return {
+        "event_id": event.event_id,
+        "wavelength": job.wavelength,
+        "flare_start": iso(event.flare_start),
+        "flare_end": iso(event.flare_end),
+        "window_start": iso(event.window_start),
+        "window_end": iso(event.window_end),
+        "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
+        "minute_bins": len(flare_minutes(event)),
+        "drawn": {phase: int(drawn.get(phase, 0)) for phase in PHASES},
+        "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
+        "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
+        "recordset": recordset,
+        "request_ids": sorted(
+            {*job.facts.requestid.split(), *" ".join(manifest["requestid"]).split()}
+        ),
+        "page": asdict(job.facts),
+    }

@@ -1,0 +1,202 @@
+"""JSOC's CGI: what it knows of records, and requests for exports.
+
+Source: jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
+Everything is tried again with back-off where that can help; the address is in no message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus, urljoin, urlsplit
+
+import requests
+import urllib3
+
+from flareset.archive.connections import Connections
+from flareset.archive.responses import Answer, read_answer, whole
+from flareset.errors import ExportError, TransferError
+from flareset.system.retry import retry_after
+
+# The keywords of some thousand records take JSOC a while.
+_TIMEOUT = (10.0, 300.0)
+_MOST_REDIRECTS = 5
+_RETRIED = (408, 425, 429, 500, 502, 503, 504)
+
+
+class Jsoc:
+    """JSOC's CGI for one registered address.
+
+    Raises ExportError where JSOC refuses, or fails for longer than the patience of `connections`.
+    """
+
+    def __init__(
+        self,
+        cgi_url: str,
+        email: str,
+        *,
+        connections: Connections,
+        log: Callable[[str], object],
+        requestor: str = "",
+    ) -> None:
+        self.email = email
+        self.requestor = requestor
+        self.connections = connections
+        self._log = log
+        self._base = cgi_url.rstrip("/") + "/"
+
+    def masked(self, text: str) -> str:
+        """A text without the address, in whatever spelling."""
+        if self.email:
+            once = quote(self.email, safe="")
+            for spelling in (self.email, once, quote_plus(once), quote(self.email)):
+                text = re.sub(re.escape(spelling), "<address>", text, flags=re.IGNORECASE)
+        return text
+
+    def check_address(self) -> None:
+        """ExportError, with what to do, where the address is not registered with JSOC."""
+        if not self.email:
+            raise ExportError(
+                "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
+                " environment (register once on JSOC's export page)"
+            )
+        # This endpoint decodes once more than others, so that a plus sign needs it twice.
+        form = {"address": quote_plus(self.email), "checkonly": "1"}
+        found = self._json("checkAddress.sh", form)
+        status, message = whole(found.get("status")), self.masked(str(found.get("msg", "")))
+        if status == 2:
+            return
+        if status == 3:
+            raise ExportError(
+                f"the address in JSOC_EMAIL waits for its registration ({message}): answer the"
+                " mail that JSOC sent, then run again"
+            )
+        if status == -2:
+            raise ExportError(f"JSOC takes the address in JSOC_EMAIL for none: {message}")
+        if status < 0:
+            raise ExportError(f"JSOC cannot look up the address now ({message}); run again later")
+        raise ExportError(
+            f"the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once"
+            " on JSOC's export page (http://jsoc.stanford.edu/ajax/register_email.html), answer"
+            " the mail that comes, then run again"
+        )
+
+    def records(self, recordset: str, keys: list[str], segment: str = "") -> list[dict[str, str]]:
+        """The keywords of every record of a recordset, as text; with `segment`, also its path."""
+        form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
+        if segment:
+            form["seg"] = segment
+        found = self._info(form)
+        columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
+        for entry in found.get("segments") or []:
+            columns[f"segment:{entry['name']}"] = entry["values"]
+        count = whole(found.get("count"))
+        short = [name for name, values in columns.items() if len(values) != count]
+        if short or (count and not columns):
+            raise ExportError(f"jsoc_info says {count} records of {recordset}, but lists others")
+        return [{name: str(columns[name][n]) for name in columns} for n in range(count)]
+
+    def series_keywords(self, series: str) -> set[str]:
+        """The names of a series' keywords, in upper case."""
+        found = self._info({"op": "series_struct", "ds": series})
+        return {str(entry["name"]).upper() for entry in found.get("keywords") or []}
+
+    def submit(self, form: dict[str, str]) -> Answer:
+        """Ask for an export; the answer may be a refusal (its status says so)."""
+        notify = {"notify": self.email, "requestor": self.requestor or "flareset"}
+        return self._fetch({"op": "exp_request", "format": "json", **form, **notify})
+
+    def status(self, requestid: str) -> Answer:
+        """How a request is getting on; with the list of its files when it is done."""
+        return self._fetch({"op": "exp_status", "requestid": requestid, "format": "json"})
+
+    def cancel(self) -> str:
+        """Free the slot that a finished request still holds; what JSOC says to it."""
+        form = {"address": self.email, "operation": "cancel"}
+        return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
+
+    def _info(self, form: dict[str, str]) -> dict[str, Any]:
+        found = self._json("jsoc_info", form)
+        if whole(found.get("status")) != 0:
+            asked = form["ds"]
+            raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
+        return found
+
+    def _fetch(self, form: dict[str, str]) -> Answer:
+        # A query may be longer than what a URL holds.
+        method = "POST" if form["op"] == "exp_request" else "GET"
+        answer = self._call(method, "jsoc_fetch", form, read_answer)
+        return Answer(**{**vars(answer), "error": self.masked(answer.error)})
+
+    def _json(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
+        return self._call("GET", endpoint, form, _read_object)
+
+    def _call(
+        self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
+    ) -> Any:
+        """What an endpoint answers, after as many tries as patience allows."""
+        while True:
+            try:
+                with self.connections.lease() as session:
+                    return self._answer(session, method, endpoint, form, read)
+            except TransferError as error:
+                if error.down:
+                    raise ExportError(f"{endpoint} of {self._base}: {error}") from None
+                self._log(f"{endpoint}: {error}; again in {self.connections.pause:.0f} s")
+
+    def _answer(
+        self,
+        session: requests.Session,
+        method: str,
+        endpoint: str,
+        form: dict[str, str],
+        read: Callable[[str], Any],
+    ) -> Any:
+        """What an endpoint answers; TransferError where another try may help."""
+        try:
+            response = self._send(session, method, urljoin(self._base, endpoint), form)
+            # JSOC's texts are not always UTF-8.
+            text = response.content.decode("latin-1")
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            problem = f"no connection: {type(error).__name__}"
+            raise TransferError(problem, unavailable=True) from None
+        if response.status_code != 200:
+            problem = f"HTTP {response.status_code} {response.reason}"
+            if response.status_code not in _RETRIED:
+                raise ExportError(f"{endpoint} of {self._base}: {problem}")
+            wait = retry_after(response.headers.get("Retry-After", ""))
+            raise TransferError(problem, unavailable=True, retry_after=wait)
+        try:
+            return read(text)
+        except (ValueError, KeyError, TypeError):
+            start = " ".join(self.masked(text).split())[:80]
+            raise TransferError(f"it answers no JSON: {start!r}", unavailable=True) from None
+
+    def _send(
+        self, session: requests.Session, method: str, url: str, form: dict[str, str]
+    ) -> requests.Response:
+        """The answer to a form, sent again to where the same host redirects it."""
+        place = "data" if method == "POST" else "params"
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = session.request(
+                method, url, **{place: form}, timeout=_TIMEOUT, allow_redirects=False
+            )
+            if not response.is_redirect:
+                return response
+            target = urljoin(url, response.headers["Location"])
+            if urlsplit(target).hostname != urlsplit(url).hostname:
+                raise ExportError(
+                    f"{url} redirects to {urlsplit(target).hostname}: set archive.cgi_url if that"
+                    " is where JSOC is now"
+                )
+            url = target.partition("?")[0]
+        raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found

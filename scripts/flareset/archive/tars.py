@@ -1,0 +1,174 @@
+"""The tar of an export made with method url-tar: fetched once, read member by member.
+
+Only regular members whose name is listed are ever read, into files that we name, so a member that
+is a link or a device, or leads out of the folder, can do nothing. Source: jsoc_export_manage.c.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path, PurePosixPath
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from flareset.archive.transfer import Fetched, Transfer
+from flareset.errors import ProcessingError, TransferError, VerificationError
+from flareset.proof.check import AtEnd, Begin
+from flareset.store.store import Store, note_of
+from flareset.system.files import sync, write_all, write_json, writing
+
+_BLOCK = 512
+_CHUNK = 1 << 20
+T = TypeVar("T")
+
+
+def check_tar(path: Path) -> int:
+    """The number of members of a whole tar; VerificationError where it is cut or no tar."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = tar.getmembers()
+            end = tar.offset
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise VerificationError(f"it is no whole tar: {error}") from None
+    # Behind its last member a tar has two blocks of zeros; without them, members may be missing.
+    with open(path, "rb") as file:
+        file.seek(end)
+        if file.read(2 * _BLOCK) != bytes(2 * _BLOCK) or not members:
+            raise VerificationError("the tar has no end: it is cut")
+    return len(members)
+
+
+class Tars:
+    """The tars of a job: each is in the store, held against other jobs, while it is of use.
+
+    With `keep` it stays there, since other jobs want of it too; `clean_unused` finds it.
+    """
+
+    def __init__(self, archive: Transfer, store: Store, *, keep: bool) -> None:
+        self._archive = archive
+        self._store = store
+        self._keep = keep
+        self._held: dict[str, Path] = {}
+        self._left: set[str] = set()
+        self._claims = ExitStack()
+
+    def open(self, link: str, files: int) -> Tarball:
+        """The whole tar of so many files, gone on with where an earlier run ended."""
+        part, largest = self._hold(link), self._archive.max_file_size
+        if not _is_whole(part, link):
+            # Beside the files there are the export's own lists and scripts.
+            self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
+            with writing(part):
+                write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
+                sync(part.parent)
+        return Tarball(part, largest)
+
+    def spoil(self, link: str) -> None:
+        """Fetch a tar anew the next time: what came has bad members."""
+        _empty(self._hold(link))
+
+    def leave(self, link: str) -> None:
+        """Nothing is wanted of a tar; what an earlier run has left of it is removed at the end."""
+        if not self._keep and (self._store.root / self._path(link)).parent.exists():
+            self._hold(link)
+            self._left.add(link)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let go of the tars. Where all went well, those that are whole have served; the others
+        are gone on with by the next run."""
+        for link, part in self._held.items() if kind is None and not self._keep else ():
+            if link in self._left or _is_whole(part, link):
+                _empty(part)
+        self._claims.close()
+        for folder in {part.parent for part in self._held.values()}:
+            with suppress(OSError):  # others have theirs in it
+                folder.rmdir()
+
+    def _path(self, link: str) -> str:
+        return f"{self._store.folder}/tars/{PurePosixPath(urlsplit(link).path).name}"
+
+    def _hold(self, link: str) -> Path:
+        if link not in self._held:
+            claim = self._store.claim(self._path(link))
+            self._held[link] = self._claims.enter_context(claim)
+        return self._held[link]
+
+
+def _mark(part: Path) -> Path:
+    """Stands beside a tar that has arrived whole, and says from where."""
+    return part.with_name(f"{part.name}.whole")
+
+
+def _is_whole(part: Path, link: str) -> bool:
+    try:
+        return json.loads(_mark(part).read_text()) == {"url": link, "bytes": part.stat().st_size}
+    except (OSError, ValueError):
+        return False
+
+
+def _empty(part: Path) -> None:
+    """Throw away what arrived."""
+    part.unlink(missing_ok=True)
+    for note in (_mark(part), note_of(part)):
+        for left in (note, note.with_name(f"{note.name}.new")):
+            left.unlink(missing_ok=True)
+
+
+class Tarball:
+    """A fetched tar whose listed members can be taken out; `largest` bytes a member."""
+
+    def __init__(self, path: Path, largest: int) -> None:
+        self.path = path
+        self.largest = largest
+        self._members: dict[str, list[tarfile.TarInfo]] = {}
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                self._members.setdefault(member.name.removeprefix("./"), []).append(member)
+
+    def take(self, name: str, part: Path, check: Begin[T]) -> Fetched[T]:
+        """Write a member to `part`, proven and synced; TransferError says why it cannot be had."""
+        where = f"in {self.path.name.removesuffix('.part')}"
+        found = self._members.get(name, [])
+        if len(found) != 1:
+            raise TransferError(f"{name} is there {len(found)} times {where}", tries=1)
+        (member,) = found
+        if not member.isreg() or member.sparse is not None:
+            raise TransferError(f"{name} is no regular file {where}", permanent=True, tries=1)
+        if member.size > self.largest:
+            raise TransferError(
+                f"{name} has {member.size} bytes {where}, over archive.max_file_size"
+                f" {self.largest}",
+                permanent=True,
+                tries=1,
+            )
+        with open(part, "wb", buffering=0) as out:
+            proving = check(part)
+            try:
+                for data in self._bytes_of(member):
+                    with writing(part):
+                        write_all(out, data)
+                    proving.feed(data)
+                found_there = proving.finish(part)
+            except VerificationError as error:
+                out.truncate(0)
+                other = isinstance(error, ProcessingError)
+                raise TransferError(
+                    f"{error} ({where})", permanent=other, mismatch=other, tries=1
+                ) from None
+        with writing(part):
+            sync(part)
+        return Fetched(found_there, member.size, 1)
+
+    def _bytes_of(self, member: tarfile.TarInfo) -> Iterator[bytes]:
+        with open(self.path, "rb") as file:
+            file.seek(member.offset_data)
+            left = member.size
+            while data := file.read(min(left, _CHUNK)):
+                left -= len(data)
+                yield data

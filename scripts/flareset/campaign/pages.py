@@ -1,0 +1,50 @@
+"""Saved export pages: where they lie and how they are read.
+
+Nothing heavy is imported: Snakemake looks for pages in every job it starts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flareset.campaign.events import Event
+from flareset.errors import ListingError
+from flareset.sdo.times import iso
+
+
+class SavedPages:
+    """The pages in a folder, which is looked into once: a campaign has thousands of jobs."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        found = os.scandir(folder) if os.path.isdir(folder) else ()
+        self._names = {entry.name for entry in found if entry.is_file()}
+
+    def find(self, event: Event, wavelength: int) -> Path | None:
+        """The saved page of an event: by its id or its flare's date, with or without wavelength."""
+        date = event.flare_start.strftime("%Y-%m-%d")
+        for stem in (event.event_id, date):
+            for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
+                if name in self._names:
+                    return self.folder / name
+        return None
+
+
+def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:
+    """The error for an event without a saved page: what to export and where to save it."""
+    date = event.flare_start.strftime("%Y-%m-%d")
+    return ListingError(
+        f"{folder}: no saved export page for event {event.event_id}; looked for"
+        f" {event.event_id}.html and {date}.html. Export the window {iso(event.window_start)} to"
+        f" {iso(event.window_end)} at {wavelength} on JSOC's page and save the listing there."
+    )
+
+
+def page_text(path: str | Path) -> str:
+    """The text of a saved page: UTF-8 or, as JSOC's own pages may be, Latin-1."""
+    raw = Path(path).read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

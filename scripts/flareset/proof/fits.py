@@ -1,0 +1,316 @@
+"""Whether a file is the FITS image that was asked for, down to the last byte.
+
+Checksums are taken over the bytes as they stand (FITS standard 4.0, appendix J). astropy's
+`verify_checksum` is not used: it rewrites some header cards first and so refuses good JSOC files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from flareset.errors import VerificationError
+from flareset.proof.check import Check, Proof, chunks_of
+from flareset.proof.processed import check_processed
+from flareset.sdo.checksum import ALL_ONES, BLOCK, ones_complement_sum
+from flareset.sdo.processing import Step
+from flareset.sdo.recordset import Recordset
+from flareset.sdo.times import parse_jsoc_time
+
+# Those of AIA have some 20 kB; without an end, a header would be taken into memory for ever.
+_LONGEST_HEADER = 1000 * BLOCK
+# Four times an image of SDO: what a header may say that decoding it will take.
+_MOST_PIXELS = 8192 * 8192
+_KEYWORDS = ("T_REC", "T_OBS", "DATE-OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE")
+# T_OBS has milliseconds, the file name whole seconds.
+_T_OBS_TOLERANCE = timedelta(seconds=1)
+# How far T_OBS may lie from a T_REC that is right, at least: the longest known is about a cadence.
+_T_OBS_NEAR = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The image that was asked for: what its file must prove to be.
+
+    `time` is the second in its file's name, or T_REC; `cadence` in seconds; `steps` what was done
+    to it. A file `as_stored` may lack every keyword, but those that it has must agree.
+    """
+
+    record: str
+    t_rec: datetime
+    wavelength: int
+    segment: str
+    time: datetime
+    cadence: int = 12
+    keys: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    as_stored: bool = False
+
+
+@dataclass
+class _Hdu:
+    """One header-data unit: its header, where it lies in the file (bytes), and whether a DATASUM
+    proved its data."""
+
+    header: fits.Header
+    header_sum: int
+    end: int
+    left: int
+    data_sum: int = 0
+    proven: bool = False
+
+
+class ImageCheck(Check[Proof]):
+    """The check of an image file, over its bytes as they come; `there` has those that came before.
+
+    Structure and length, CHECKSUM and DATASUM where present; where no DATASUM proves the pixels,
+    they are decoded. Then T_REC or T_OBS, WAVELNTH and segment are compared with the record.
+    VerificationError says why it is not the image asked for.
+    """
+
+    def __init__(self, asked: Asked, there: Path | None = None) -> None:
+        self._asked = asked
+        self._digest = hashlib.sha256()
+        self._hdus: list[_Hdu] = []
+        self._size = 0
+        # What came of a header that has not ended, and of a word of four bytes.
+        self._cards = bytearray()
+        self._odd = b""
+        for data in chunks_of(there) if there else ():
+            self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; VerificationError where they cannot belong to a FITS file."""
+        self._digest.update(data)
+        rest = memoryview(data)
+        with _readable():
+            while rest:
+                if self._hdus and self._hdus[-1].left:
+                    taken = self._take_data(rest, self._hdus[-1])
+                else:
+                    taken = self._take_header(rest)
+                self._size += taken
+                rest = rest[taken:]
+
+    def finish(self, path: Path) -> Proof:
+        """The sha256 and keywords of the whole file."""
+        with _readable():
+            return Proof(self._digest.hexdigest(), self._found(path))
+
+    def _found(self, path: Path) -> dict[str, str | int | float | None]:
+        if not self._size:
+            raise VerificationError("the file is empty")
+        if self._cards:
+            self._begins_well()
+            raise VerificationError(
+                f"it ends inside the header of HDU {len(self._hdus)} at {self._size} bytes"
+            )
+        if self._hdus[-1].left:
+            raise VerificationError(
+                f"it is cut: HDU {len(self._hdus) - 1} ends at byte {self._hdus[-1].end}, the file"
+                f" at {self._size}"
+            )
+        index = _image_index([hdu.header for hdu in self._hdus])
+        header = self._hdus[index].header
+        shape = _shape(header)
+        if not self._hdus[index].proven:
+            _decode(path, index, shape)
+        _identity(header, self._asked)
+        if self._asked.steps:
+            size = (shape[1], shape[0])
+            check_processed(header, size, list(self._asked.steps), self._asked.time)
+        return {key: _plain(header.get(key)) for key in _KEYWORDS}
+
+    def _take_header(self, rest: memoryview) -> int:
+        taken = min(len(rest), BLOCK - len(self._cards) % BLOCK)
+        self._cards += rest[:taken]
+        if len(self._cards) % BLOCK:
+            return taken
+        if len(self._cards) == BLOCK:
+            self._begins_well()
+        block = bytes(self._cards[-BLOCK:])
+        if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
+            hdu = _read_header(bytes(self._cards), self._size + taken, len(self._hdus))
+            self._cards.clear()
+            self._hdus.append(hdu)
+            if not hdu.left:
+                _prove(hdu, len(self._hdus) - 1)
+        elif len(self._cards) >= _LONGEST_HEADER:
+            raise VerificationError(
+                f"the header of HDU {len(self._hdus)} has no end in {len(self._cards)} bytes"
+            )
+        return taken
+
+    def _begins_well(self) -> None:
+        """VerificationError where what begins here is no HDU."""
+        index = len(self._hdus)
+        if index and not self._cards.startswith(b"XTENSION="):
+            where = self._hdus[-1].end
+            raise VerificationError(f"what is behind HDU {index - 1}, from byte {where}, is no HDU")
+        if not index and not self._cards.startswith(b"SIMPLE  ="):
+            start = bytes(self._cards)
+            text = start.lstrip(b"\0 \r\n\t")
+            what = "an HTML page" if text.startswith(b"<") else "no FITS file"
+            raise VerificationError(f"it is {what}: it begins with {start[:24]!r}")
+
+    def _take_data(self, rest: memoryview, hdu: _Hdu) -> int:
+        taken = min(len(rest), hdu.left)
+        piece = rest[:taken] if not self._odd else memoryview(self._odd + bytes(rest[:taken]))
+        words = len(piece) // 4 * 4
+        hdu.data_sum = ones_complement_sum(piece[:words], hdu.data_sum)
+        self._odd = bytes(piece[words:])
+        hdu.left -= taken
+        if not hdu.left:
+            _prove(hdu, len(self._hdus) - 1)
+        return taken
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """VerificationError where a header has something that is no value; astropy looks late."""
+    try:
+        yield
+    except (fits.VerifyError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        problem = f"its header cannot be read: {type(error).__name__}: {error}"
+        raise VerificationError(problem) from None
+
+
+def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
+    """An HDU whose data are still to come."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = fits.Header.fromstring(cards.decode("ascii"))
+        sizes = [int(header[f"NAXIS{n + 1}"]) for n in range(int(header["NAXIS"]))]
+    elements = prod(sizes) if sizes else 0
+    data = elements + int(header.get("PCOUNT", 0))
+    size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * data
+    if size < 0:
+        raise VerificationError(f"the header of HDU {index} says {size} bytes of data")
+    padded = -(-size // BLOCK) * BLOCK
+    return _Hdu(header, ones_complement_sum(cards), data_start + padded, padded)
+
+
+def _prove(hdu: _Hdu, index: int) -> None:
+    """Note whether a DATASUM proves the data; VerificationError where a checksum is wrong."""
+    datasum, checksum = hdu.header.get("DATASUM"), hdu.header.get("CHECKSUM")
+    if datasum not in (None, ""):
+        if hdu.data_sum != int(datasum):
+            raise VerificationError(
+                f"DATASUM of HDU {index} is {datasum}, its bytes give {hdu.data_sum}"
+            )
+        hdu.proven = True
+    if checksum not in (None, "", "0" * 16):
+        whole = hdu.header_sum + hdu.data_sum
+        if whole % ALL_ONES:
+            raise VerificationError(f"CHECKSUM of HDU {index} does not agree with its bytes")
+
+
+def _image_index(headers: list[fits.Header]) -> int:
+    for index, header in enumerate(headers):
+        shape = _shape(header)
+        # A spikes table is an image of three rows: address, new and old value, in 32 bits.
+        bits = header.get("ZBITPIX", header["BITPIX"])
+        if len(shape) == 2 and min(shape) > 1 and not (shape[1] == 3 and bits == 32):
+            return index
+    shapes = [_shape(header) for header in headers]
+    raise VerificationError(f"it holds no image (a spikes table?): the shapes are {shapes}")
+
+
+def _shape(header: fits.Header) -> tuple[int, ...]:
+    """The pixels along each axis of an image HDU, plain or compressed; empty for others."""
+    extension = str(header.get("XTENSION", "IMAGE")).strip()
+    prefix = "Z" if extension == "BINTABLE" and header.get("ZIMAGE") is True else ""
+    if extension != "IMAGE" and not prefix:
+        return ()
+    try:
+        axes = int(header[f"{prefix}NAXIS"])
+        return tuple(int(header[f"{prefix}NAXIS{axis + 1}"]) for axis in range(axes))
+    except (KeyError, ValueError, TypeError) as error:
+        raise VerificationError(f"the image's size cannot be read: {error}") from None
+
+
+def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
+    """Decode every tile: the only proof where no DATASUM is given."""
+    if prod(shape) > _MOST_PIXELS:
+        raise VerificationError(f"its header says that the image has {shape} pixels")
+    try:
+        with warnings.catch_warnings(), open(path, "rb") as file:
+            warnings.simplefilter("ignore")
+            with fits.open(file, memmap=False) as hdus:
+                pixels = hdus[index].data
+    except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
+        raise VerificationError(f"its pixels cannot be decoded: {error}") from None
+    if pixels is None or pixels.size == 0:
+        raise VerificationError("it holds no pixels")
+
+
+def _identity(header: fits.Header, asked: Asked) -> None:
+    segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
+    # The image of aia.lev1 is called image_lev1, and image after processing.
+    if segment and not (segment.startswith(asked.segment) or asked.segment.startswith(segment)):
+        raise VerificationError(
+            f"it is segment {segment} ({header['DRMS_ID']}), asked was {asked.segment}"
+        )
+    wavelength = header.get("WAVELNTH")
+    try:
+        # HMI's line is at 6173.3 A.
+        same = int(float(wavelength)) == asked.wavelength
+    except (TypeError, ValueError):
+        same = asked.as_stored and wavelength is None
+    if not same:
+        raise VerificationError(f"WAVELNTH is {wavelength}, asked was {asked.record}")
+    if not _same_time(header, asked) or _other_key(header, asked):
+        raise VerificationError(
+            f"it is another record: T_REC {header.get('T_REC')}, T_OBS {header.get('T_OBS')},"
+            f"{_other_key(header, asked)} asked was {asked.record} ({asked.time:%H:%M:%S})"
+        )
+
+
+def _same_time(header: fits.Header, asked: Asked) -> bool:
+    """Whether T_REC and T_OBS, at least one of them there, are those of the image asked for.
+
+    T_REC is the record's slot or, as in aia.lev1, T_OBS to the second.
+    """
+    t_rec, t_obs = (_header_time(header, key) for key in ("T_REC", "T_OBS"))
+    if t_rec is None and t_obs is None:
+        return asked.as_stored
+    if t_rec is None:
+        return abs(t_obs - asked.time) <= _T_OBS_TOLERANCE
+    nearness = max(_T_OBS_NEAR, timedelta(seconds=2 * asked.cadence))
+    near = t_obs is None or abs(t_obs - asked.t_rec) <= nearness
+    return near and t_rec in (asked.t_rec, asked.time)
+
+
+def _other_key(header: fits.Header, asked: Asked) -> str:
+    """A prime key, time and wavelength apart, that is not the record's; empty where all agree."""
+    if not asked.keys:
+        return ""
+    for key, value in zip(asked.keys, Recordset.parse(asked.record).filters, strict=False):
+        if key in ("HARPNUM", "FSN") and key in header and str(header[key]) != value:
+            return f" {key} {header[key]},"
+    return ""
+
+
+def _header_time(header: fits.Header, key: str) -> datetime | None:
+    try:
+        return parse_jsoc_time(str(header[key]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _plain(value: object) -> str | int | float | None:
+    """A header value as JSON knows it; an undefined card is None."""
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if isinstance(value, (str, int, float)):
+        return value
+    return None

@@ -1,0 +1,149 @@
+"""Check that an image shows the processing that was asked for.
+
+JSOC ignores what it does not understand and delivers full frames with status 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flareset.errors import ProcessingError
+from flareset.sdo import geometry
+from flareset.sdo.processing import Step
+from flareset.sdo.recordset import parse_time
+
+# How far a cut-out's centre may lie from where it was asked, at least: rounding, registration, and
+# the difference between models of solar rotation over half a day.
+_NEAR_ARCSEC, _NEAR_PART = 20.0, 0.1
+
+
+def check_processed(
+    header: Mapping[str, Any], shape: tuple[int, int], steps: list[Step], time: datetime
+) -> None:
+    """ProcessingError where an image does not show what was asked to be done to it.
+
+    `shape` is (rows, columns), `time` when it was observed. JSOC answers a `process` that it does
+    not understand with unprocessed frames.
+    """
+    rows, columns = shape
+    _check_series(header)
+    for number, step in enumerate(steps):
+        later = steps[number + 1 :]
+        names = {other.name for other in later}
+        binned = math.prod(float(other.args["scale"]) for other in later if other.name == "rebin")
+        if step.name.startswith("aia_scale"):
+            _check_level(header, resized=bool(names & {"resize", "rebin", "Maproj"}))
+        elif "Maproj" in names:
+            continue  # a map's header says nothing of the frame that it was made of
+        elif step.name == "Maproj" and not names:
+            asked = int(float(step.args["rows"])), int(float(step.args["cols"]))
+            if (rows, columns) != asked:
+                raise ProcessingError(
+                    f"it has {columns} x {rows} pixels, the map asked for {asked[1]} x {asked[0]}"
+                )
+        elif step.name == "resize" and "scale_to" in step.args:
+            scale, asked_scale = _float(header, "CDELT1"), float(step.args["scale_to"]) / binned
+            if not math.isclose(scale, asked_scale, rel_tol=1e-3):
+                raise ProcessingError(f"CDELT1 is {scale}, asked was {asked_scale:g}")
+        elif step.name == "im_patch":
+            # How many pixels a box in pixels has after a new scale, only the frame's own tells.
+            rescaled = any("scale_to" in other.args for other in later)
+            _check_box(header, shape, step.args, time, None if rescaled else binned)
+
+
+def _check_series(header: Mapping[str, Any]) -> None:
+    """ProcessingError where a file says that it is of a series of unprocessed images."""
+    drms_id = str(header.get("DRMS_ID") or "")
+    if drms_id and not drms_id.partition(":")[0].lower().endswith(("_mod", ".lev1p5")):
+        raise ProcessingError(f"it is not processed: its DRMS_ID is {drms_id}")
+
+
+def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
+    scale = _float(header, "CDELT1")
+    # HMI's images have no level: their scale shows it alone.
+    level = _float(header, "LVL_NUM") if "LVL_NUM" in header else 1.5
+    # Level 1.5 is 0.6 arcsec per pixel; a rehearsal's smaller frames are that times a power of 2.
+    octave = math.log2(scale / 0.6) if scale > 0 else 0.5
+    if level < 1.5 or (not resized and abs(octave - round(octave)) > 1e-4):
+        raise ProcessingError(
+            f"it is not scaled to level 1.5: LVL_NUM is {level}, CDELT1 is {scale}"
+        )
+
+
+def _check_box(
+    header: Mapping[str, Any],
+    shape: tuple[int, int],
+    args: dict[str, str],
+    time: datetime,
+    binned: float | None,
+) -> None:
+    """Compare a cut-out's size and centre with its step; `binned` None: later steps set its size.
+
+    The size may be off by 2 pixels or 2 %: JSOC rounds to whole pixels of a scale that is not
+    exactly the nominal one. Rounded before a later step made the pixels smaller, by more.
+    """
+    scale = abs(_float(header, "CDELT1"))
+    if not scale:
+        raise ProcessingError("its CDELT1 is 0")
+    for pixels, side in ((shape[1], float(args["width"])), (shape[0], float(args["height"]))):
+        near = max(2.0, 0.02 * pixels) if binned is not None else max(4.0, 0.2 * pixels)
+        if args["boxunits"] == "degrees":
+            # Degrees are foreshortened away from the disk's centre, never stretched.
+            arcsec = math.radians(side) * geometry.solar_radius_arcsec(time)
+            wrong = pixels > 1.05 * arcsec / scale + near
+        elif args["boxunits"] == "arcsec":
+            wrong = abs(pixels - side / scale) > near
+        else:
+            wrong = binned is not None and abs(pixels - side * binned) > near
+        if wrong:
+            raise ProcessingError(
+                f"it has {shape[1]} x {shape[0]} pixels of {scale:g} arcsec, asked was a cut-out"
+                f" of {args['width']} x {args['height']} {args['boxunits']}"
+            )
+    wanted = _box_center(args, time)
+    if wanted is None:
+        return
+    turned = "CROTA2" in header and header["CROTA2"] not in (None, "")
+    turn = math.radians(_float(header, "CROTA2")) if turned else 0.0
+    dx = ((shape[1] + 1) / 2 - _float(header, "CRPIX1")) * _float(header, "CDELT1")
+    dy = ((shape[0] + 1) / 2 - _float(header, "CRPIX2")) * _float(header, "CDELT2")
+    x = _float(header, "CRVAL1") + dx * math.cos(turn) - dy * math.sin(turn)
+    y = _float(header, "CRVAL2") + dx * math.sin(turn) + dy * math.cos(turn)
+    near = max(_NEAR_ARCSEC, _NEAR_PART * max(shape) * scale, 3 * scale)
+    if math.hypot(x - wanted[0], y - wanted[1]) > near:
+        raise ProcessingError(
+            f"it shows {x:.0f}, {y:.0f} arcsec, asked was {wanted[0]:.0f}, {wanted[1]:.0f}"
+        )
+
+
+def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | None:
+    """Where a cut-out's centre should be at a time, arcsec; None where that cannot be told."""
+    x, y = float(args["x"]), float(args["y"])
+    units = args["locunits"]
+    try:
+        if units == "carrlong":
+            longitude = (x - geometry.carrington(time)[1] + 180) % 360 - 180
+            return geometry.stonyhurst_to_arcsec(longitude, y, time)
+        reference = parse_time(args["t_ref"])
+        if units == "stony":
+            x, y = geometry.stonyhurst_to_arcsec(x, y, reference)
+        elif units == "pixels":
+            return None
+        if args["t"] == "1":
+            return x, y
+        return geometry.rotated(x, y, (time - reference).total_seconds(), reference)
+    except ValueError:
+        return None  # beyond the limb, where no model says where it is
+
+
+def _float(header: Mapping[str, Any], key: str) -> float:
+    try:
+        value = float(header[key])
+    except (KeyError, TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ProcessingError(f"its header has no {key}, which the processing sets")
+    return value

@@ -1,0 +1,16 @@
+"""The checksum of FITS files (FITS standard 4.0, appendix J)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 2880
+ALL_ONES = 0xFFFFFFFF
+
+
+def ones_complement_sum(data: bytes | memoryview, start: int = 0) -> int:
+    """The 32-bit ones' complement sum of bytes (a multiple of 4), as FITS checksums use it."""
+    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64)) + start
+    while total > ALL_ONES:
+        total = (total & ALL_ONES) + (total >> 32)
+    return total

@@ -1,0 +1,95 @@
+"""What is known of JSOC's image series: prime keys, cadence, segments, wavelengths.
+
+Source: JSOC's series pages and jsd files; the grid of slots is multiples of the step in TAI
+(drms_keyword_priv.h, CalcSlot).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flareset.sdo.times import tai_minus_utc
+
+_EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
+_EUV = (94, 131, 171, 193, 211, 304, 335)
+_UV = (1600, 1700)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of images; `cadence` (seconds) is that of one wavelength.
+
+    `keys` are the prime keys in order, `step` (seconds) that of T_REC's slots, `zone` how JSOC
+    prints its times. `segments` maps a segment's name to that of its file without extension.
+    """
+
+    name: str
+    cadence: int
+    wavelengths: tuple[int, ...]
+    keys: tuple[str, ...]
+    segments: dict[str, str]
+    zone: str = "UTC"
+    step: int = 0
+
+    @property
+    def instrument(self) -> str:
+        """`aia` or `hmi`."""
+        return self.name.partition(".")[0].lower()
+
+    def slot(self, when: datetime) -> datetime:
+        """The T_REC (UTC) of the slot that holds `when`."""
+        offset = tai_minus_utc(when)
+        step = self.step or self.cadence
+        seconds = (when + offset - _EPOCH) // timedelta(seconds=1)
+        return _EPOCH + timedelta(seconds=seconds - seconds % step) - offset
+
+
+_AIA = {"image": "image_lev1", "spikes": "spikes"}
+_VECTOR = ("field", "inclination", "azimuth", "disambig", "conf_disambig")
+_SHARP = ("magnetogram", "bitmap", "Dopplergram", "continuum", "conf_disambig")
+
+
+def _named(*segments: str) -> dict[str, str]:
+    return {segment: segment for segment in segments}
+
+
+def _aia(name: str, cadence: int, wavelengths: tuple[int, ...]) -> Series:
+    return Series(name, cadence, wavelengths, ("T_REC", "WAVELNTH"), _AIA)
+
+
+def _hmi(name: str, cadence: int, keys: tuple[str, ...], *segments: str) -> Series:
+    return Series(name, cadence, (6173,), keys, _named(*segments), "TAI")
+
+
+SERIES = {
+    series.name: series
+    for series in (
+        _aia("aia.lev1_euv_12s", 12, _EUV),
+        _aia("aia.lev1_uv_24s", 24, _UV),
+        _aia("aia.lev1_vis_1h", 3600, (4500,)),
+        Series(
+            "aia.lev1",
+            12,
+            (*_EUV, *_UV, 4500),
+            ("T_REC", "FSN"),
+            _named("image_lev1", "spikes"),
+            step=1,
+        ),
+        _hmi("hmi.M_45s", 45, ("T_REC", "CAMERA"), "magnetogram"),
+        _hmi("hmi.V_45s", 45, ("T_REC", "CAMERA"), "Dopplergram"),
+        _hmi("hmi.Ic_45s", 45, ("T_REC", "CAMERA"), "continuum"),
+        _hmi("hmi.M_720s", 720, ("T_REC", "CAMERA"), "magnetogram"),
+        _hmi("hmi.V_720s", 720, ("T_REC", "CAMERA"), "Dopplergram"),
+        _hmi("hmi.Ic_720s", 720, ("T_REC", "CAMERA"), "continuum"),
+        _hmi("hmi.B_720s", 720, ("T_REC",), *_VECTOR),
+        _hmi("hmi.sharp_720s", 720, ("HARPNUM", "T_REC"), *_SHARP, *_VECTOR[:3]),
+        _hmi("hmi.sharp_cea_720s", 720, ("HARPNUM", "T_REC"), *_SHARP, "Bp", "Bt", "Br"),
+    )
+}
+_BY_LOWER_CASE = {name.lower(): series for name, series in SERIES.items()}
+
+
+def find_series(name: str) -> Series | None:
+    """The series of a name in any case, as JSOC takes it; None where it is not known here."""
+    return _BY_LOWER_CASE.get(name.lower())

@@ -1,0 +1,130 @@
+"""Read the records of a window from what `jsoc_info` answers.
+
+Source: jsoc_info.c, `op=rs_list`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flareset.errors import ExportError
+from flareset.sdo.quality import quality_of
+from flareset.sdo.series import Series
+from flareset.sdo.times import parse_jsoc_time
+from flareset.tables.records import COLUMNS, KEYS
+
+_SPECIAL = ["*recnum*", "*online*", "*size*"]
+# A file of AIA's level 1, where JSOC gives no size.
+_TYPICAL_BYTES = 12e6
+_NO_IMAGE = 0x80000000
+
+
+def keys_of(series: Series) -> list[str]:
+    """What is asked of `rs_list` for each record."""
+    return list(dict.fromkeys([*series.keys, *KEYS, *_SPECIAL]))
+
+
+def expected_records(
+    rows: list[dict[str, str]], recordset: str, series: Series, wavelength: int
+) -> pd.DataFrame:
+    """A row per record at `wavelength`, in time order, of what `rs_list` gave for a recordset.
+
+    Keywords are text as JSOC has them; `bytes` is its estimate of the image's size. `status` is
+    `no_image` where there is none (QUALITY), with the `reason`, and empty elsewhere. Raises
+    ExportError where there is no record.
+    """
+    found = [row for row in rows if _wavelength(row) == wavelength]
+    if not found:
+        raise ExportError(
+            f"JSOC has no record of {recordset} at {wavelength}: look at the window, the"
+            " wavelength and the series"
+        )
+    table = pd.DataFrame([_row(row, series, wavelength) for row in found], columns=COLUMNS)
+    for column in ("t_rec", "t_obs"):
+        table[column] = pd.to_datetime(table[column], utc=True)
+    return table.sort_values(["t_rec", "record"], kind="stable", ignore_index=True)
+
+
+def _wavelength(row: dict[str, str]) -> int:
+    """The record's channel; HMI's 6173.3 is 6173."""
+    try:
+        return int(float(row["WAVELNTH"]))
+    except (KeyError, ValueError):
+        return 6173
+
+
+def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
+    values = {key: _known(row.get(key, "")) for key in (*KEYS, *_SPECIAL)}
+    try:
+        t_rec = parse_jsoc_time(row["T_REC"])
+    except (KeyError, ValueError) as error:
+        raise ExportError(f"jsoc_info gives a record without a T_REC: {error}") from None
+    try:
+        t_obs = parse_jsoc_time(values["T_OBS"])
+    except ValueError:
+        t_obs = None
+    record = series.name + "".join(f"[{row[key]}]" for key in series.keys)
+    status = reason = ""
+    # In decimals, the word of a record without an image is how JSOC writes a missing number.
+    if row.get("QUALITY") == str(-_NO_IMAGE):
+        values["QUALITY"] = hex(_NO_IMAGE)
+    if _has_no_image(values["QUALITY"]):
+        status, reason = "no_image", f"QUALITY {values['QUALITY']}: the record has no image"
+    size = values["*size*"]
+    return [
+        record, t_rec, t_obs, wavelength, *(values[key] for key in KEYS[3:]), values["*recnum*"],
+        values["*online*"], _path(row),
+        int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES), status, reason,
+    ]  # fmt: skip
+
+
+def _path(row: dict[str, str]) -> str:
+    """Where JSOC keeps the segment's file; empty where it does not say."""
+    found = [value for key, value in row.items() if key.startswith("segment:")]
+    return found[0] if found and found[0].startswith("/") else ""
+
+
+def _known(text: str) -> str:
+    """A value, or nothing where JSOC writes that it is missing."""
+    missing = ("", "MISSING", "nan", "-2147483648", "Invalid KeyLink")
+    return "" if text in missing or text.startswith("-4712") else text
+
+
+def _has_no_image(text: str) -> bool:
+    return bool((quality_of(text) or 0) & _NO_IMAGE)
+
+
+def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
+    """The place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
+
+    A processed row's record is of another series: it is matched by time, never by name. That is
+    the time of the slot or, rounded, of the exposure: in all rows the one that more of them have,
+    as an exposure may begin the second that the next slot does.
+    """
+    place = {record.lower(): n for n, record in enumerate(records["record"])}
+    found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
+    left = np.flatnonzero(found < 0)
+    if not len(left):
+        return found
+    own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
+    left = left[~own[left]]
+    rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
+    by_time = [
+        {when: n for n, when in reversed([*enumerate(times)]) if when is not pd.NaT}
+        for times in (records["t_rec"], rounded)
+    ]
+    wanted = [pd.Timestamp(when) for when in rows["t_rec"].iloc[left]]
+    found[left] = max(
+        ([places.get(when, -1) for when in wanted] for places in by_time),
+        key=lambda matches: sum(place >= 0 for place in matches),
+    )
+    return found
+
+
+def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
+    """T_OBS rounded to the second, as JSOC's file names have it."""
+    return (t_obs + timedelta(milliseconds=500)).floor("s")

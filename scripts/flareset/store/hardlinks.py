@@ -1,0 +1,81 @@
+"""Folders of hard links into the store: one copy on disk however often an image is used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from flareset.errors import StoreError
+from flareset.system.files import replaced, writing
+
+# How long a network's filesystem may hide what another machine has made (s), and how often to look.
+_LATENCY, _LOOK = 15.0, 0.2
+# In what units filesystems keep times (ns).
+_UNITS = (1, 100, 1000, 10**9)
+
+
+def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
+    """Make `folder` hold exactly the files `wanted` (name to source), hard links where possible.
+
+    Links that are right are left alone, others replaced whole; what is not wanted is removed.
+    Raises StoreError where the folder cannot be written or a source is not there.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in list(os.scandir(folder)):
+            if entry.name not in wanted and not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
+    link_files(folder, wanted)
+
+
+def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
+    """Link `wanted` (name to source) in `folder`, and leave what else is there alone."""
+    folder = Path(folder)
+    patience = time.monotonic() + _LATENCY
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, source in wanted.items():
+            if not is_copy(folder / name, source):
+                _wait_for(source, patience)
+                _replace(folder / name, source)
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror}") from error
+
+
+def is_copy(path: Path, source: Path) -> bool:
+    """Whether `path` is a hard link to `source` or an unchanged copy of it."""
+    try:
+        there, original = path.stat(), source.stat()
+    except FileNotFoundError:
+        return False
+    if os.path.samestat(there, original):
+        return True
+    times = {original.st_mtime_ns // unit * unit for unit in _UNITS}
+    return there.st_size == original.st_size and there.st_mtime_ns in times
+
+
+def _wait_for(source: Path, patience: float) -> None:
+    """Give a file that another machine has made just now time to appear on this one."""
+    while not source.exists() and time.monotonic() < patience:
+        time.sleep(_LOOK)
+        with suppress(FileNotFoundError):
+            os.listdir(source.parent)  # so that the next look is not at what was seen before
+
+
+def _replace(path: Path, source: Path) -> None:
+    with replaced(path) as new:
+        new.unlink(missing_ok=True)
+        try:
+            os.link(source, new)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            # Another filesystem, too many links, or links not supported: a copy serves as well.
+            with writing(path):
+                shutil.copy2(source, new)

@@ -1,0 +1,166 @@
+"""The store: verified FITS files, one copy each, shared by all events and campaigns.
+
+A file stands under its final name only when it was verified; beside it lies `<name>.json` with
+its record, sha256, size and keywords, written first. What is under way is `<name>.part`, with a
+note of its own beside it, and a lease in `.locks`: jobs on several machines share a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from flareset.errors import StoreError
+from flareset.system.files import make_folder, replaced, sync, write_json, writing
+from flareset.system.locks import Holder, Lease, held, holder_of, living_holder, take
+
+# Where leases lie.
+LOCKS = ".locks"
+
+
+class Store:
+    """The files of one archive and series under `root`."""
+
+    def __init__(self, root: str | Path, archive: str, series: str) -> None:
+        self.root = Path(root)
+        self.archive = archive
+        self.folder = Path(archive) / series
+        self._locks = self.root / LOCKS
+        self._claims: dict[str, Lease] = {}
+
+    def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
+        """Where an image belongs, relative to the root: archive, series, wavelength, day, name."""
+        day = f"{t_rec.year}/{t_rec.month:02}/{t_rec.day:02}"
+        return f"{self.folder}/{wavelength}/{day}/{filename}"
+
+    @contextmanager
+    def in_use(self, owner: str) -> Iterator[None]:
+        """Hold the store for a run; other jobs of the same `owner` may hold it too.
+
+        Raises StoreError where another run holds it, at once where that is on this machine, or
+        where it cannot be written.
+        """
+        with writing(self.root):
+            make_folder(self._locks)
+        with held(self._locks / "runs.lock"):
+            for path, there in self._holders().items():
+                if there is None or there.owner in ("", owner):
+                    continue
+                if living_holder(path):
+                    raise StoreError(
+                        f"{self.root}: another run uses this store (from {there.owner}):"
+                        f" {there}; wait for it to end or give this campaign a store of its own"
+                    )
+                path.unlink(missing_ok=True)
+            lease = take(self._locks / f"run-{uuid4().hex}.lock", owner)
+        assert lease is not None
+        try:
+            with lease:
+                yield
+        finally:
+            self._holders()
+
+    def _holders(self) -> dict[Path, Holder | None]:
+        """Who holds what; what the dead have left is removed by the look at it."""
+        return {path: holder_of(path) for path in list(self._locks.glob("*.lock*"))}
+
+    def facts(self, path: str, record: str) -> dict[str, Any] | None:
+        """What is known of a verified file, or None where it is not there whole."""
+        # Asked of every file at every start: plain strings are five times as fast as Paths.
+        where = f"{self.root}/{path}"
+        try:
+            with open(f"{where}.json", "rb") as file:
+                facts = json.loads(file.read())
+            size = os.stat(where).st_size
+        except (OSError, ValueError):
+            return None
+        if not {"record", "bytes", "sha256", "tries", "keywords"} <= set(facts):
+            return None
+        if facts["record"] != record:
+            raise StoreError(
+                f"{self.root / path}: the store holds {facts['record']} under this name,"
+                f" asked was {record}"
+            )
+        return facts if size == facts["bytes"] else None
+
+    @contextmanager
+    def claim(self, path: str) -> Iterator[Path]:
+        """The `.part` of a file, held against other jobs while the block runs."""
+        part = self.root / f"{path}.part"
+        name = hashlib.sha256(path.encode()).hexdigest()[:32]
+        with held(self._locks / f"{name}.lock") as lease:
+            _prepare(part, fresh=lease.inherited)
+            self._claims[path] = lease
+            try:
+                yield part
+            finally:
+                del self._claims[path]
+                with suppress(FileNotFoundError):
+                    if not part.stat().st_size and lease.ours:
+                        part.unlink()
+
+    def check_claim(self, path: str) -> None:
+        """Raise StoreError where another job has taken the claim on a file over."""
+        self._claims[path].check()
+
+    def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
+        """Give a claimed, verified and synced part its final name; it is read-only from then on.
+
+        Raises StoreError where another job has taken the claim over.
+        """
+        final = self.root / path
+        self.check_claim(path)
+        if (size := part.stat().st_size) != facts["bytes"]:
+            raise StoreError(f"{part}: has {size} bytes, and {facts['bytes']} came; run again")
+        with writing(final):
+            write_json(self.root / f"{path}.json", facts)
+            # Hard links share the mode: nobody edits the store by editing a result.
+            part.chmod(0o444)
+            note_of(part).unlink(missing_ok=True)
+            os.replace(part, final)
+            sync(final.parent)
+
+    def tidy(self, path: str) -> None:
+        """Remove the note of a part that is no more: a power loss may have kept it."""
+        note = f"{self.root}/{path}.part.json"
+        if os.path.exists(note):
+            os.unlink(note)
+
+    def remove(self, path: str) -> None:
+        """Remove a file and what is known of it."""
+        for name in (path, f"{path}.json"):
+            (self.root / name).unlink(missing_ok=True)
+
+
+def note_of(part: Path) -> Path:
+    """Where it is noted what a part is a part of; who is done with the part removes it."""
+    return part.with_name(f"{part.name}.json")
+
+
+def _prepare(part: Path, *, fresh: bool) -> None:
+    """See to it that a part is there; where it is `fresh`, who had it before writes elsewhere."""
+    while True:
+        with writing(part.parent):
+            make_folder(part.parent)
+            try:
+                if fresh and part.exists():
+                    with replaced(part) as copy:
+                        shutil.copyfile(part, copy)
+                # Where others made files in this folder, it also makes a network's cache see them.
+                open(part, "ab").close()
+                return
+            except FileNotFoundError:
+                continue  # who had the last file in the folder has just removed it
+
+
+def sha256_of(path: str | Path) -> str:
+    """The sha256 of a file's bytes, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
