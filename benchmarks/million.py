@@ -54,7 +54,8 @@ def main() -> None:
         bytes=pd.array([1] * number, dtype="Int64"), QUALITY="0",
     )  # fmt: skip
     everything = "--draw-all" in sys.argv
-    quota = Quota(1, 5, number // 3, number // 3) if everything else Quota(1, 1, 178, 178)
+    each, around = (5, number // 3) if everything else (1, 178)
+    quota = Quota(1, {"pre": around, "flare": each, "post": around}, "exclude")
     folder = Path(tempfile.mkdtemp())
     begun = last = time.perf_counter()
 

@@ -68,7 +68,7 @@ def download(
         if settings["fetch"] == "all":
             manifest = download_all(downloader, images)
         else:
-            quota = Quota(**settings["quota"])
+            quota = Quota.of(settings["quota"])
             manifest = download_sampled(
                 downloader, images, job.event.event_id, job.wavelength, quota
             )

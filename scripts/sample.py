@@ -30,7 +30,7 @@ def main() -> None:
     args = parser.parse_args()
 
     with alone(args.job):
-        quota = Quota(**args.settings["quota"])
+        quota = Quota.of(args.settings["quota"])
         job, manifest = Job.read(args.job, args.settings), read_manifest(args.manifest)
         event, images = job.event, job.images
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import EUV, connected
+from support.factories import a_quota
 from test_listing import SHORT
 
 from flareset.archive.transfer import Transfer
 from flareset.download import Delivered, Downloader, check_complete, download_all, download_sampled
 from flareset.errors import IncompleteError, StoreError
 from flareset.partition import partition
-from flareset.sample import Quota
 from flareset.sdo.checksum import BLOCK
 from flareset.sdo.recordset import window_recordset
 from flareset.sources.page import read_page
@@ -250,7 +250,7 @@ def test_a_damaged_file_in_the_store_is_fetched_again(bench: Callable[..., Bench
 def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
     bench: Callable[..., Bench],
 ) -> None:
-    quota = Quota(1, 1, 3, 3)
+    quota = a_quota(pre=3, post=3)
     b = bench()
     first = download_sampled(b.downloader, b.images, "test", 131, quota)
     assert len(first) == 5 + 3 + 3

@@ -1,12 +1,13 @@
 from datetime import timedelta
 
 import pandas as pd
+from support.factories import a_quota
 from test_listing import EUV, SHORT, read
 
 from flareset.job import Job
 from flareset.ledger import ledger
 from flareset.partition import partition
-from flareset.sample import Quota, choose, draw, shortages
+from flareset.sample import choose, draw, shortages
 from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
 from flareset.tables.listing import images_of
@@ -27,7 +28,7 @@ def test_every_slot_and_file_has_its_status() -> None:
     made = catalogue.Export(made.requestid, made.folder, tuple(files), 1, made.exptime)
     listing, facts = read(catalogue.listing_page(made))
     images = partition(images_of(listing, "image"), SHORT)
-    quota = Quota(1, 1, 500, 3)
+    quota = a_quota(pre=500, post=3)
     candidates = draw(images, "test", 131, quota)
     inside = images[images["phase"] != "outside"]
     statuses = ["verified"] * len(inside)

@@ -11,7 +11,7 @@ from strategies import BASE, SECONDS, at, events, table
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.partition import flare_minutes, partition
+from flareset.partition import bins_of, partition
 from flareset.store.hardlinks import is_copy, sync_folder
 
 
@@ -42,7 +42,11 @@ def test_a_flare_image_has_its_minute_and_the_date() -> None:
     assert images["bin"].tolist() == [
         "", "2014-01-07T23:59", "2014-01-07T23:59", "2014-01-08T00:00", "2014-01-08T00:02", ""
     ]  # fmt: skip
-    assert len(flare_minutes(event)) == 4
+    assert [name for _, name, _ in bins_of(event)] == [
+        "", "2014-01-07T23:59", "2014-01-08T00:00", "2014-01-08T00:01", "2014-01-08T00:02", ""
+    ]  # fmt: skip
+    begins = [round((begin - BASE).total_seconds()) for _, _, begin in bins_of(event)]
+    assert begins == [0, 570, 600, 660, 720, 721], "a bin begins within its phase"
 
 
 def test_half_seconds_at_the_edges() -> None:

@@ -7,10 +7,11 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SECONDS, at, events, table
+from support.factories import a_quota
 
 from flareset.campaign.events import Event
-from flareset.partition import PHASES, flare_minutes, partition
-from flareset.sample import Quota, choose, draw, sampling_log, shortages
+from flareset.partition import bins_of, partition
+from flareset.sample import choose, draw, sampling_log, shortages
 from flareset.sdo.flares import Flare
 
 
@@ -29,7 +30,7 @@ def test_the_draw(
     rng: random.Random,
     data: st.DataObject,
 ) -> None:
-    quota = Quota("s", each, around, around + 1)
+    quota = a_quota(seed="s", flare=each, pre=around, post=around + 1)
     images = partition(table(sorted(seconds)), event)
     candidates = draw(images, "e", 131, quota)
     bad = data.draw(st.sets(st.sampled_from(seconds))) if seconds else set()
@@ -41,7 +42,7 @@ def test_the_draw(
     bins: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for s in seconds:
         t = at(s)
-        for phase in PHASES:
+        for phase in ("pre", "flare", "post"):
             inside = {
                 "pre": event.window_start <= t < event.flare_start,
                 "flare": event.flare_start <= t <= event.flare_end,
@@ -67,7 +68,7 @@ def test_the_draw(
 
     # Fewer than wanted is said, bin by bin.
     short = shortages(chosen, event, quota)
-    wanted = quota.pre + quota.post + quota.per_minute * len(flare_minutes(event))
+    wanted = 2 * around + 1 + each * (len(bins_of(event)) - 2)
     assert len(chosen) + (short["wanted"] - short["drawn"]).sum() == wanted
 
 
@@ -77,7 +78,7 @@ def test_other_flares_may_be_allowed() -> None:
     images = partition(table([50, 150, 350]), event)
     assert images["other_flare"].tolist() == ["", "other", ""]
     names = {
-        mode: draw(images, "e", 131, Quota(1, 1, 9, 9, mode))["filename"].tolist()
+        mode: draw(images, "e", 131, a_quota(other_flares=mode))["filename"].tolist()
         for mode in ("exclude", "allow")
     }
     assert "00150.fits" not in names["exclude"]
@@ -87,7 +88,7 @@ def test_other_flares_may_be_allowed() -> None:
 def test_losing_one_image_changes_its_bin_only() -> None:
     event = Event("e", at(600), at(1200), None, at(0), at(1800), (131,))
     images = partition(table(list(range(0, 1800, 12))), event)
-    quota = Quota(3, 1, 20, 20)
+    quota = a_quota(seed=3, pre=20, post=20)
     candidates = draw(images, "e", 131, quota)
     everything = pd.Series(True, index=candidates.index)
     before = choose(candidates, everything, quota)
@@ -105,7 +106,7 @@ def test_losing_one_image_changes_its_bin_only() -> None:
 def test_sampling_log_counts_listed_images() -> None:
     event = Event("e", at(570), at(720), None, at(0), at(1800), (131,))  # 23:59:30 to 00:02:00
     images = partition(table([0, 575, 590, 601, 613, 625, 700, 720, 900]), event)
-    quota = Quota(3, 1, 0, 0)
+    quota = a_quota(seed=3, pre=0, post=0)
     candidates = draw(images, "e", 131, quota)
     usable = candidates["filename"] != "00720.fits"
     log = sampling_log(images, choose(candidates, usable, quota))
@@ -121,7 +122,7 @@ def test_sampling_log_counts_listed_images() -> None:
 def test_several_images_a_minute() -> None:
     event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
     images = partition(table(list(range(600, 720, 12))), event)
-    quota = Quota(3, 2, 0, 0)
+    quota = a_quota(seed=3, flare=2, pre=0, post=0)
     candidates = draw(images, "e", 131, quota)
     log = sampling_log(images, choose(candidates, pd.Series(True, index=candidates.index), quota))
     assert log["hhmm"].tolist() == ["0000", "0000", "0001", "0001"]

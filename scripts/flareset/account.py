@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from flareset.job import Job
-from flareset.partition import PHASES, flare_minutes
+from flareset.partition import PHASES, bins_of
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso
 
@@ -34,9 +34,9 @@ def account(
         "window_start": iso(event.window_start),
         "window_end": iso(event.window_end),
         "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
-        "minute_bins": len(flare_minutes(event)),
-        "drawn": {phase: int(drawn.get(phase, 0)) for phase in PHASES},
-        "listed": {phase: int(listed.get(phase, 0)) for phase in PHASES},
+        "minute_bins": sum(1 for each in bins_of(event) if each.name),
+        "drawn": {phase.name: int(drawn.get(phase.name, 0)) for phase in PHASES},
+        "listed": {phase.name: int(listed.get(phase.name, 0)) for phase in PHASES},
         "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
         "recordset": recordset,
         "request_ids": sorted(

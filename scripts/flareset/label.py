@@ -8,6 +8,7 @@ import pandas as pd
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
+from flareset.partition import PHASES
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
@@ -49,7 +50,7 @@ def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
 
 
 def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
-    """A row per drawn image and event: label 1 in the flare, 0 in pre and post, and its columns.
+    """A row per drawn image and event: the label of its phase, and its columns.
 
     `samples` has the samples of all events, each in time order (event_id, wavelength, phase,
     filename, record, time, keywords, bytes, sha256). The event's own columns follow as in
@@ -59,7 +60,8 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
     by_id = {event.event_id: event for event in events}
     codes, ids = pd.factorize(samples["event_id"])
     drawn_from = [by_id[event_id] for event_id in ids]
-    table = samples.assign(label=(samples["phase"] == "flare").astype(int))
+    label_of = {phase.name: phase.label for phase in PHASES}
+    table = samples.assign(label=samples["phase"].map(label_of))
     for name in ("start", "peak", "end"):
         moments = pd.Series([getattr(event, f"flare_{name}") for event in drawn_from])
         moments = pd.to_datetime(moments, utc=True).dt.tz_convert(None).to_numpy()[codes]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from flareset.campaign.events import Event
 from flareset.job import Job
 from flareset.partition import OUTSIDE, phases_of
 from flareset.sdo.recordset import Recordset, jsoc_time
@@ -32,7 +31,7 @@ def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = No
         _without_record(job),
     ]
     if shortages is not None:
-        parts.append(_short(shortages, job.event))
+        parts.append(_short(shortages))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
     table["time"] = iso_column(table["time"].dt.floor("s"))
@@ -152,17 +151,11 @@ def _slot_record(job: Job, time: pd.Timestamp) -> str:
     return job.series.name + "".join(f"[{known.get(key, '')}]" for key in job.series.keys)
 
 
-def _short(shortages: pd.DataFrame, event: Event) -> pd.DataFrame:
-    """A line per bin that came short, at the bin's first second."""
-    start = pd.Timestamp(event.flare_start)
-    begin = {"pre": event.window_start, "post": event.flare_end + timedelta(seconds=1)}
-    times = [
-        begin[row.phase] if row.phase in begin else max(start, pd.Timestamp(row.bin, tz="UTC"))
-        for row in shortages.itertuples()
-    ]
+def _short(shortages: pd.DataFrame) -> pd.DataFrame:
+    """Return a line per bin that came short, at the bin's first second."""
     return pd.DataFrame(
         {
-            "time": pd.to_datetime(pd.Series(times, dtype="object"), utc=True),
+            "time": shortages["begin"],
             "record": "",
             "filename": "",
             "phase": shortages["phase"],

@@ -1,40 +1,113 @@
-"""Where in an event's window an image lies: pre, flare or post, and its bin of the draw."""
+"""Where in an event's window an image lies: its phase, and its bin of the draw."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from flareset.campaign.events import Event
 
-PHASES = ("pre", "flare", "post")
 OUTSIDE = "outside"
 _PRODUCTS = {".jpg": "pictures", ".mpg": "movies", ".mp4": "movies"}
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of an event's window, and how its images are drawn and labelled.
+
+    `interval` gives the first and the last moment (UTC), `closed` says which of them belong to it.
+    The draw takes images from each bin of length `bin`; None makes the whole phase one bin.
+    `quota` is the key under `sample` in the config that says how many. `label` is 1 where the Sun
+    flares in the image.
+    """
+
+    name: str
+    interval: Callable[[Event], tuple[datetime, datetime]]
+    closed: Literal["left", "right", "both"]
+    label: int
+    bin: timedelta | None
+    quota: str
+
+
+# All that differs between the phases, in the order of time. No two may overlap.
+PHASES = (
+    Phase(
+        "pre",
+        lambda event: (event.window_start, event.flare_start),
+        closed="left",
+        label=0,
+        bin=None,
+        quota="pre",
+    ),
+    Phase(
+        "flare",
+        lambda event: (event.flare_start, event.flare_end),
+        closed="both",
+        label=1,
+        bin=timedelta(minutes=1),
+        quota="per_minute",
+    ),
+    Phase(
+        "post",
+        lambda event: (event.flare_end, event.window_end),
+        closed="right",
+        label=0,
+        bin=None,
+        quota="post",
+    ),
+)
+
+
+class Bin(NamedTuple):
+    """A bin of the draw: its phase, its name as in the column `bin`, and its first second."""
+
+    phase: Phase
+    name: str
+    begin: pd.Timestamp
+
+
 def phases_of(times: pd.Series, event: Event) -> np.ndarray:
-    """The phase of each UTC time: pre [window start, flare start), flare [start, end], post to the
-    window's end, that included; `outside` elsewhere."""
-    begin, start, end, close = (
-        pd.Timestamp(when)
-        for when in (event.window_start, event.flare_start, event.flare_end, event.window_end)
-    )
+    """Return the name of the phase that holds each UTC time; `outside` where none does."""
     return np.select(
         [
-            (times >= begin) & (times < start),
-            (times >= start) & (times <= end),
-            (times > end) & (times <= close),
+            times.between(*map(pd.Timestamp, phase.interval(event)), inclusive=phase.closed)
+            for phase in PHASES
         ],
-        PHASES,
+        [phase.name for phase in PHASES],
         default=OUTSIDE,
     )
 
 
-def minute_bins(times: pd.Series) -> np.ndarray:
-    """The minute that holds each UTC time, like `2014-01-07T18:05`."""
-    return np.datetime_as_string(times.dt.tz_convert(None).to_numpy().astype("datetime64[m]"))
+def bins_of(event: Event) -> list[Bin]:
+    """Return every bin of an event in the order of time, also those that hold no image."""
+    bins = []
+    for phase in PHASES:
+        begin, end = map(pd.Timestamp, phase.interval(event))
+        if phase.closed == "right":
+            begin += pd.Timedelta(seconds=1)
+        if phase.bin is None:
+            bins.append(Bin(phase, "", begin))
+            continue
+        starts = pd.date_range(begin.floor(phase.bin), end, freq=phase.bin)
+        if phase.closed == "left":
+            starts = starts[starts < end]
+        names = _bin_names(pd.Series(starts), phase.bin)
+        bins += [
+            Bin(phase, name, max(begin, start)) for name, start in zip(names, starts, strict=True)
+        ]
+    return bins
+
+
+def _bin_names(times: pd.Series, length: timedelta) -> np.ndarray:
+    """Return the start of the bin that holds each UTC time, like `2014-01-07T18:05`."""
+    starts = times.dt.tz_convert(None).dt.floor(length).to_numpy()
+    return np.datetime_as_string(starts, unit="s" if length % timedelta(minutes=1) else "m")
 
 
 def other_flare(times: pd.Series, event: Event) -> np.ndarray:
@@ -47,19 +120,21 @@ def other_flare(times: pd.Series, event: Event) -> np.ndarray:
 
 
 def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
-    """The images (with `time`) with their `phase`, `bin` and `other_flare`.
+    """Return the images (with `time`) with their `phase`, `bin` and `other_flare`.
 
-    `bin` is the minute in the flare and empty elsewhere; `other_flare` names the event in whose
-    flare a pre or post image lies.
+    `bin` is empty where the whole phase is one bin; `other_flare` names the event in whose flare an
+    image lies that would get the label 0.
     """
-    phase = phases_of(images["time"], event)
-    in_flare = phase == "flare"
-    around = (phase == "pre") | (phase == "post")
-    return images.assign(
-        phase=phase,
-        bin=np.where(in_flare, minute_bins(images["time"]), ""),
-        other_flare=np.where(around, other_flare(images["time"], event), ""),
-    )
+    found = phases_of(images["time"], event)
+    bins, others = (np.full(len(images), "", dtype=object) for _ in range(2))
+    for phase in PHASES:
+        inside = found == phase.name
+        times = images["time"][inside]
+        if phase.bin is not None:
+            bins[inside] = _bin_names(times, phase.bin)
+        if not phase.label:
+            others[inside] = other_flare(times, event)
+    return images.assign(phase=found, bin=bins, other_flare=others)
 
 
 def phase_links(
@@ -69,8 +144,10 @@ def phase_links(
     verified = manifest[manifest["status"] == "verified"]
     phase = images.set_index("filename")["phase"].reindex(verified["filename"]).to_numpy()
     return {
-        name: {row.filename: store / row.path for row in verified[phase == name].itertuples()}
-        for name in PHASES
+        each.name: {
+            row.filename: store / row.path for row in verified[phase == each.name].itertuples()
+        }
+        for each in PHASES
     }
 
 
@@ -82,9 +159,3 @@ def product_links(manifest: pd.DataFrame, store: Path) -> dict[str, dict[str, Pa
         if folder := _PRODUCTS.get(Path(row.filename).suffix):
             found.setdefault(folder, {})[row.filename] = store / row.path
     return found
-
-
-def flare_minutes(event: Event) -> pd.DatetimeIndex:
-    """Every minute that the flare touches, both end minutes counted."""
-    start, end = (pd.Timestamp(when).floor("min") for when in (event.flare_start, event.flare_end))
-    return pd.date_range(start, end, freq="min")

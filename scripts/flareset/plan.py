@@ -81,7 +81,7 @@ def _needed(
     inside = images[images["phase"] != OUTSIDE]
     if settings["fetch"] != "sampled":
         return inside, inside
-    quota = Quota(**settings["quota"])
+    quota = Quota.of(settings["quota"])
     candidates = draw(images, event_id, wavelength, quota)
     return inside, choose(candidates, pd.Series(True, index=candidates.index), quota)
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from flareset.campaign.events import Event
-from flareset.partition import OUTSIDE, flare_minutes
+from flareset.partition import OUTSIDE, PHASES, bins_of
 from flareset.sdo.times import iso_column
 
 
 @dataclass(frozen=True)
 class Quota:
-    """How many images are drawn from each flare minute, and from the pre and post phase."""
+    """What is drawn: at `most` so many images from each bin of a phase, by the phase's name."""
 
     seed: int | str
-    per_minute: int
-    pre: int
-    post: int
-    other_flares: str = "exclude"
+    most: Mapping[str, int]
+    other_flares: str
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the quota in a stage's settings."""
+        most = {phase.name: settings[phase.quota] for phase in PHASES}
+        return cls(settings["seed"], most, settings["other_flares"])
 
 
 def draw(images: pd.DataFrame, event_id: str, wavelength: int, quota: Quota) -> pd.DataFrame:
@@ -44,7 +50,7 @@ def draw(images: pd.DataFrame, event_id: str, wavelength: int, quota: Quota) -> 
     )
     # Four big-endian words of 64 bits sort as the 64 hex digits do.
     words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4).T.astype("u8")
-    return candidates.iloc[np.lexsort((*words[::-1], _bin_codes(candidates)))]
+    return candidates.iloc[np.lexsort((*words[::-1], _bin_numbers(candidates)))]
 
 
 def choose(candidates: pd.DataFrame, usable: pd.Series, quota: Quota) -> pd.DataFrame:
@@ -53,27 +59,27 @@ def choose(candidates: pd.DataFrame, usable: pd.Series, quota: Quota) -> pd.Data
     `candidates` as from `draw`; `usable` is a Boolean Series on their index.
     """
     left = candidates[usable.reindex(candidates.index, fill_value=False)]
-    rank = left.groupby(_bin_codes(left), sort=False).cumcount()
-    most = left["phase"].map({"pre": quota.pre, "flare": quota.per_minute, "post": quota.post})
-    return left[rank < most].sort_values(["time", "filename"], kind="stable")
+    rank = left.groupby(_bin_numbers(left), sort=False).cumcount()
+    taken = left[rank < left["phase"].map(quota.most)]
+    return taken.sort_values(["time", "filename"], kind="stable")
 
 
-def _bin_codes(images: pd.DataFrame) -> np.ndarray:
-    """A number for each image's bin: its minute in the flare, one each for pre and post."""
-    minutes = images["time"].dt.tz_convert(None).to_numpy().astype("datetime64[m]").astype("i8")
-    return np.select([images["phase"] == "pre", images["phase"] == "post"], [-2, -1], minutes)
+def _bin_numbers(images: pd.DataFrame) -> np.ndarray:
+    """Return a number for each image's bin, which two images share that are in one bin."""
+    return images.groupby(["phase", "bin"], sort=False).ngroup().to_numpy()
 
 
 def shortages(chosen: pd.DataFrame, event: Event, quota: Quota) -> pd.DataFrame:
-    """The bins from which fewer could be drawn than wanted: phase, bin, wanted, drawn."""
-    minutes = np.datetime_as_string(
-        flare_minutes(event).tz_convert(None).to_numpy().astype("datetime64[m]")
-    )
+    """Return the bins from which fewer could be drawn than wanted.
+
+    The columns are phase, bin, begin (the bin's first second), wanted and drawn.
+    """
     wanted = pd.DataFrame(
-        [("pre", "", quota.pre)]
-        + [("flare", minute, quota.per_minute) for minute in minutes]
-        + [("post", "", quota.post)],
-        columns=["phase", "bin", "wanted"],
+        [
+            (phase.name, name, begin, quota.most[phase.name])
+            for phase, name, begin in bins_of(event)
+        ],
+        columns=["phase", "bin", "begin", "wanted"],
     )
     drawn = chosen.groupby(["phase", "bin"]).size().rename("drawn").reset_index()
     table = wanted.merge(drawn, how="left", on=["phase", "bin"]).fillna({"drawn": 0})
@@ -96,24 +102,25 @@ def sample_table(
 
 
 def sampling_log(images: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
-    """The sampling log: `hhmm,count,place,chosen_index,chosen_file`, a row per minute and choice.
+    """Return the sampling log: a row per bin and choice.
 
-    `images` are all listed images, partitioned. `count` and `place` (the list of indices) count
-    the listed flare images in time order from 0; a minute with no choice has empty cells.
+    Its columns are `hhmm,count,place,chosen_index,chosen_file`. `images` are all listed images,
+    partitioned; a phase that is one bin is left out. `hhmm` is when the bin begins. `count` and
+    `place` (the list of indices) count the listed images in time order from 0. A bin with no choice
+    has empty cells.
     """
-    flare = images[images["phase"] == "flare"].sort_values(["time", "filename"], kind="stable")
-    index_of = {name: index for index, name in enumerate(flare["filename"])}
-    picked = chosen[chosen["phase"] == "flare"]
-    picks: dict[str, list[str]] = {}
-    for minute, name in zip(picked["bin"], picked["filename"], strict=True):
-        picks.setdefault(minute, []).append(name)
-    minutes = flare["bin"].to_numpy(dtype=object)
-    starts = np.flatnonzero(np.r_[True, minutes[1:] != minutes[:-1]]) if len(minutes) else []
+    binned = images[images["bin"] != ""].sort_values(["time", "filename"], kind="stable")
+    index_of = {name: index for index, name in enumerate(binned["filename"])}
+    picks: dict[tuple[str, str], list[str]] = {}
+    for *key, name in zip(*(chosen[c] for c in ("phase", "bin", "filename")), strict=True):
+        picks.setdefault(tuple(key), []).append(name)
+    bins = list(zip(binned["phase"], binned["bin"], strict=True))
+    starts = [n for n, key in enumerate(bins) if not n or key != bins[n - 1]]
     rows = []
-    for start, end in pairwise([*map(int, starts), len(minutes)]):
-        minute = minutes[start]
-        head = (minute[-5:].replace(":", ""), end - start, str(list(range(start, end))))
-        rows += [(*head, index_of[name], name) for name in picks.get(minute, [])] or [
+    for start, end in pairwise([*starts, len(bins)]):
+        _, name = bins[start]
+        head = (name[11:16].replace(":", ""), end - start, str(list(range(start, end))))
+        rows += [(*head, index_of[file], file) for file in picks.get(bins[start], [])] or [
             (*head, "", "")
         ]
     return pd.DataFrame(rows, columns=["hhmm", "count", "place", "chosen_index", "chosen_file"])

@@ -23,9 +23,8 @@ from flareset.tables.csv import write_table
 PACKAGES = (
     "snakemake", "pandas", "numpy", "astropy", "pyerfa", "requests", "beautifulsoup4", "pyyaml"
 )  # fmt: skip
-_COUNTS = [
-    "pre", "flare", "post", "total", "listed_pre", "listed_flare", "listed_post"
-]  # fmt: skip
+_PHASES = [phase.name for phase in PHASES]
+_COUNTS = [*_PHASES, "total", *(f"listed_{name}" for name in _PHASES)]
 
 
 def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
@@ -38,7 +37,7 @@ def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
             "minute_bins": entry["minute_bins"],
             **entry["drawn"],
             "total": sum(entry["drawn"].values()),
-            **{f"listed_{phase}": entry["listed"][phase] for phase in PHASES},
+            **{f"listed_{name}": entry["listed"][name] for name in _PHASES},
         }
         for entry in sorted(
             accounts, key=lambda e: (e["flare_start"], e["event_id"], e["wavelength"])

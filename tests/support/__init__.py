@@ -1,0 +1,1 @@
+"""What several test modules use, by subject; fixtures are in conftest.py."""

@@ -1,0 +1,37 @@
+"""The table of phases: what is changed there is changed everywhere."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from conftest import ONE_FLARE, Project, in_process
+
+from flareset.partition import PHASES
+
+
+def test_the_length_of_bins_stands_in_one_place(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five = [phase.bin and timedelta(minutes=5) for phase in PHASES]
+    table = [replace(phase, bin=bin_) for phase, bin_ in zip(PHASES, five, strict=True)]
+    monkeypatch.setattr("flareset.partition.PHASES", tuple(table))
+    project.events(ONE_FLARE.replace("18:09:58", "18:19:58"))
+    project.configure(sample={"per_minute": 24})
+    in_process(project, monkeypatch)
+
+    partition = project.table("results/events/2014-01-07T180534/131/partition.csv")
+    listed = Counter(row["bin"] for row in partition if row["phase"] == "flare")
+    assert listed == {"2014-01-07T18:05": 23, "2014-01-07T18:10": 24, "2014-01-07T18:15": 25}
+    images = project.table("results/data_selection/images.csv")
+    assert sum(row["phase"] == "flare" for row in images) == 23 + 24 + 24
+    log = project.table("results/data_selection/sampling_logs/2014-01-07T180534.131.csv")
+    assert Counter((row["hhmm"], row["count"]) for row in log) == {
+        ("1805", "23"): 23, ("1810", "24"): 24, ("1815", "25"): 24
+    }  # fmt: skip
+    ledger = project.table("results/ledger/2014-01-07T180534.131.csv")
+    assert [(row["time"], row["phase"]) for row in ledger if not row["record"]] == [
+        ("2014-01-07T18:05:34Z", "flare")
+    ]
+    summary = project.table("results/summary.csv")
+    assert [row["minute_bins"] for row in summary] == ["3", "3"]
