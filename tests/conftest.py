@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import loaded
 import pytest
 import yaml
+from support import loaded
 
 from flareset.archive.connections import Connections
 from flareset.campaign.campaign import Campaign
@@ -170,6 +170,8 @@ class Project:
 
     # What goes before the command: another program, and its options.
     prefix: Sequence[str] = ()
+    # Whether each Python of a run starts anew, with hashes of its own, rather than as a fork.
+    anew = False
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
         self.folder = folder
@@ -226,7 +228,8 @@ class Project:
 
     def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
         """Run snakemake; it must succeed, or fail where `fails`."""
-        done = loaded.run(self.command(*args, cores=cores), self.folder, os.environ)
+        run = loaded.start_anew if self.anew else loaded.run
+        done = run(self.command(*args, cores=cores), self.folder, os.environ)
         assert (done.returncode != 0) == fails, done.stdout
         return Run(done)
 

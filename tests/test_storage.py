@@ -21,10 +21,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import loaded
 import pytest
 import yaml
 from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script
+from support import loaded
 
 from flareset.campaign.campaign import Campaign
 from flareset.standin.frames import Frame

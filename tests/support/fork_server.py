@@ -1,0 +1,192 @@
+"""A Python that has loaded what takes long to load, and forks for each command (see fork.py).
+
+Run as `python fork_server.py SHIM`: the listening socket is standard input, and SHIM is what a fork
+believes to be its Python, so that the Pythons that it starts are forks as well.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import marshal
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, NoReturn
+
+from fork import ANEW, PASSED_ON
+
+# Snakemake brings some of these only while it runs. Nothing of ours: a test may edit that.
+_LOADED = (
+    *("snakemake.cli", "snakemake.report", "jinja2", "jsonschema", "smart_open", "yte"),
+    *("astropy.io.fits", "bs4", "erfa", "filelock", "pandas", "PIL.Image", "pydantic", "requests"),
+)
+_KILL = bytes([signal.SIGKILL])
+
+
+class Command(NamedTuple):
+    """What a client asks for."""
+
+    words: list[str]
+    folder: str
+    environment: dict[str, str]
+    descriptors: dict[int, int]  # numbers in the fork, and numbers here
+    ignored: list[int]  # signals
+
+    def close(self) -> None:
+        """Close the descriptors that the client lent."""
+        for descriptor in self.descriptors.values():
+            os.close(descriptor)
+
+
+def serve(door: socket.socket) -> Command:
+    """Fork for each command that a client asks for; return that command in the fork."""
+    channels: dict[int, socket.socket] = {}  # by process
+    ends: dict[int, int] = {}  # descriptors of processes, and the processes
+    while True:
+        ready, _, _ = select.select([door, *channels.values(), *ends], [], [])
+        for process in [process for process, channel in channels.items() if channel in ready]:
+            _pass_on(channels[process], process)
+        for end in [end for end in ends if end in ready]:
+            process = ends.pop(end)
+            os.close(end)
+            _, status = os.waitpid(process, 0)
+            with channels.pop(process) as channel, suppress(OSError):
+                channel.send(str(os.waitstatus_to_exitcode(status)).encode())
+        if door not in ready:
+            continue
+        channel, _ = door.accept()
+        if (command := _receive(channel)) is None:
+            channel.close()
+        elif process := os.fork():
+            command.close()
+            channels[process] = channel
+            ends[os.pidfd_open(process)] = process
+        else:
+            for each in (door, channel, *channels.values()):
+                each.close()
+            for end in ends:
+                os.close(end)
+            return command
+
+
+def _pass_on(channel: socket.socket, process: int) -> None:
+    """Send a fork the signals that its client was sent, or SIGKILL where the client is gone."""
+    try:
+        numbers = channel.recv(64) or _KILL
+    except ConnectionResetError:
+        numbers = _KILL
+    for number in numbers:
+        os.kill(process, number)
+
+
+def _receive(channel: socket.socket) -> Command | None:
+    """Return what a client asks for, or None where a fork would not do what a new Python does."""
+    head, received, *_ = socket.recv_fds(channel, 8, 8)
+    length, asked = int.from_bytes(head, "big"), b""
+    while len(asked) < length and (more := channel.recv(1 << 20)):
+        asked += more
+    if not length or len(asked) < length:
+        for descriptor in received:
+            os.close(descriptor)
+        return None
+    words, folder, environment, numbers, ignored = marshal.loads(asked)
+    descriptors = dict(zip(numbers, received, strict=True))
+    command = Command(words, folder, environment, descriptors, ignored)
+    if _read_at_start(environment) == _read_at_start(os.environ):
+        return command
+    command.close()
+    channel.send(ANEW)
+    return None
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a Python reads when it starts, and never again."""
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
+def become(command: Command) -> None:
+    """Make this process what a new Python would be that is to run a command."""
+    for number, descriptor in command.descriptors.items():
+        os.dup2(descriptor, number)
+    for descriptor in set(command.descriptors.values()) - command.descriptors.keys():
+        os.close(descriptor)
+    for number in PASSED_ON:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in command.ignored else usual)
+    os.environ.clear()
+    os.environ.update(command.environment)
+    time.tzset()
+    os.chdir(command.folder)
+
+
+def run(words: list[str]) -> int:
+    """Run a script, or `-m` and a module; return the exit status, below 0 for a signal."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        if words[0] == "-m":
+            sys.path[0], sys.argv = os.getcwd(), words[1:]
+            # As Python itself does.
+            runpy._run_module_as_main(words[1])
+        else:
+            sys.path[0], sys.argv = os.path.dirname(os.path.abspath(words[0])), words
+            main.__file__ = words[0]
+            exec(compile(Path(words[0]).read_bytes(), words[0], "exec"), vars(main))
+    except SystemExit as ending:
+        if ending.code is None or isinstance(ending.code, int):
+            return (ending.code or 0) & 0xFF
+        print(ending.code, file=sys.stderr)
+        return 1
+    except BaseException as error:  # noqa: BLE001 - as Python does at its end
+        below = error.with_traceback(error.__traceback__.tb_next)
+        sys.excepthook(type(error), below, below.__traceback__)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def end(status: int, loaded: set[str]) -> NoReturn:
+    """End this process as Python does, but for what was loaded before the fork.
+
+    To clear that away takes five times as long as to fork.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for name in ("__main__", *(sys.modules.keys() - loaded)):
+        vars(sys.modules.pop(name)).clear()
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            print(f"Exception ignored in: {stream}\n{error!r}", file=sys.__stderr__)
+            status = 120
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+def main() -> NoReturn:
+    sys.executable = sys.argv[1]
+    for name in _LOADED:
+        import_module(name)
+    # What is loaded is no garbage, in no fork.
+    gc.freeze()
+    loaded = set(sys.modules)
+    command = serve(socket.socket(fileno=0))
+    become(command)
+    end(run(command.words), loaded)
+
+
+if __name__ == "__main__":
+    main()
