@@ -14,6 +14,7 @@ from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.tables.csv import write_table
 from flareset.tables.manifest import read_manifest
+from flareset.tables.status import Status
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         event, images = job.event, job.images
 
         candidates = draw(images, event.event_id, job.wavelength, quota)
-        verified = set(manifest["filename"][manifest["status"] == "verified"])
+        verified = set(manifest["filename"][manifest["status"] == Status.VERIFIED])
         chosen = choose(candidates, candidates["filename"].isin(verified), quota)
         # An export of pictures or movies has nothing to draw from.
         short = shortages(chosen, event, quota) if job.products.empty else None
@@ -44,7 +45,7 @@ def main() -> None:
         write_table(sampling_log(images, chosen), args.log)
         table = sample_table(chosen, manifest, event.event_id, job.wavelength)
         write_table(table, args.sample)
-        entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
+        entry = account(job, chosen, booked["status"], manifest)
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
         lacking = 0 if short is None else len(short)
         print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")

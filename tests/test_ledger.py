@@ -1,18 +1,24 @@
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
+from conftest import ROOT
 from support.factories import a_quota
 from test_listing import EUV, SHORT, read
 
+from flareset.account import account
 from flareset.job import Job
 from flareset.ledger import ledger
 from flareset.partition import partition
 from flareset.sample import choose, draw, shortages
 from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
+from flareset.summary import provenance
 from flareset.tables.listing import images_of
 from flareset.tables.manifest import COLUMNS
 from flareset.tables.records import no_records
+from flareset.tables.status import Status
 
 
 def test_every_slot_and_file_has_its_status() -> None:
@@ -56,9 +62,23 @@ def test_every_slot_and_file_has_its_status() -> None:
     bare = by_record.loc["aia.lev1_euv_12s[2014-01-07T18:04:01Z][131]"]
     assert (bare["status"], bare["reason"]) == ("no_image", "the record lists only spikes")
     assert table.loc[table["status"] == "failed", "reason"].tolist() == ["HTTP 404"]
-    short = table[table["reason"].str.startswith("the draw")]
+    short = table[table["status"] == "short"]
     drawn = (chosen["phase"] == "pre").sum()
     assert short["reason"].tolist() == [
         f"the draw: {drawn} of 500 wanted could be drawn from this bin"
     ]
     assert table["time"].is_monotonic_increasing
+
+    # Every word of the ledger is counted, the bins that came short as well.
+    assert set(counts) == {*Status}
+    entry = account(job, chosen, table["status"], manifest)
+    assert entry["statuses"] == counts
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    history = provenance([entry, entry], {"sample": {"seed": 1}}, [], Path(), made)
+    assert history["counts"] == {status: 2 * number for status, number in counts.items()}
+
+
+def test_the_manual_explains_every_word() -> None:
+    manual = (ROOT / "config/README.md").read_text()
+    section = manual.partition("## The ledger's words\n")[2].partition("\n## ")[0]
+    assert {f"`{status}`" for status in Status} <= {*re.findall(r"`\w+`", section)}

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -69,8 +70,8 @@ def test_what_a_run_leaves(finished: Project) -> None:
     # The query begins a cadence early, so that one record lies outside the window.
     assert [row["status"] for row in ledger].count("outside") == 1
     ledger = [row for row in ledger if row["status"] != "outside"]
-    assert {row["status"] for row in ledger} <= {"verified", "not_needed", "no_record", "no_image"}
-    slots = [row for row in ledger if not row["reason"].startswith("the draw")]
+    assert not {row["status"] for row in ledger} & {"failed", "rejected"}
+    slots = [row for row in ledger if row["status"] != "short"]
     assert len(slots) == 12 * 5, "every slot of the window is accounted for"
     for phase in ("pre", "flare", "post"):
         linked = finished.path(f"results/final_fits/{A}/131/{phase}").iterdir()
@@ -93,6 +94,8 @@ def test_what_a_run_leaves(finished: Project) -> None:
     assert "results/" not in str(history["outputs"])
     assert "data_selection/images.csv" in history["outputs"]
     assert history["packages"]["snakemake"]
+    rows = [row for each in (A, B) for row in finished.table(f"results/ledger/{each}.131.csv")]
+    assert history["counts"] == Counter(row["status"] for row in rows)
 
 
 def test_images_tell_where_they_lie(finished: Project) -> None:
@@ -506,6 +509,6 @@ def test_a_page_of_spikes_alone(
     page.write_text(re.sub(r"(count</b></td><td>)\d+", rf"\g<1>{rows}", text))
     in_process(project, monkeypatch)
     ledger = project.table(f"results/ledger/{A}.131.csv")
-    assert {row["status"] for row in ledger} <= {"no_image", "no_record"}
+    assert {row["status"] for row in ledger} <= {"no_image", "no_record", "short"}
     assert len(project.table("results/data_selection/image_labels.csv")) == 6 + 10
     assert project.table("results/summary.csv")[0]["total"] == "0"

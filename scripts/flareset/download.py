@@ -32,6 +32,7 @@ from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
 from flareset.tables.listing import MOVIE, PICTURE, key_of
 from flareset.tables.manifest import COLUMNS, KEYWORDS
+from flareset.tables.status import Status
 
 Source = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
 # While some files are proven and synced, others have the connections.
@@ -44,7 +45,7 @@ class Outcome:
 
     row: Any
     path: str
-    status: str
+    status: Status
     reason: str
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
@@ -142,8 +143,8 @@ class Downloader:
             yield self._told(outcome)
 
     def _told(self, outcome: Outcome) -> Outcome:
-        self.progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
-        if outcome.status == "failed" and outcome.reason != self._said:
+        self.progress.add(fetched=outcome.fetched, failed=outcome.status == Status.FAILED)
+        if outcome.status == Status.FAILED and outcome.reason != self._said:
             self._said = outcome.reason
             self.log(f"{outcome.row.filename}: {outcome.reason}")
         return outcome
@@ -203,7 +204,7 @@ class Downloader:
                 for row in missing.itertuples():
                     reason = f"its tar: {error}"
                     path = self._path(row)
-                    yield Outcome(row, path, "failed", reason, error.tries, problem=error)
+                    yield Outcome(row, path, Status.FAILED, reason, error.tries, problem=error)
                 return
 
             def source(
@@ -237,14 +238,16 @@ class Downloader:
                 try:
                     facts = self._bring(row, path, part, source)
                 except TransferError as error:
-                    return Outcome(row, path, "failed", str(error), error.tries, problem=error)
+                    return Outcome(row, path, Status.FAILED, str(error), error.tries, problem=error)
         return self._outcome(row, path, facts, fetched=fetched)
 
     def _outcome(
         self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
     ) -> Outcome:
         """What became of an image that is in the store."""
-        status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
+        status, reason = Status.VERIFIED, ""
+        if row.segment not in (PICTURE, MOVIE):
+            status, reason = self._judge(facts)
         return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
 
     def _bring(self, row: Any, path: str, part: Path, source: Source) -> dict[str, Any]:
@@ -304,16 +307,16 @@ class Downloader:
             known["QUALITY"] = quality
         return known
 
-    def _judge(self, facts: dict[str, Any]) -> tuple[str, str]:
+    def _judge(self, facts: dict[str, Any]) -> tuple[Status, str]:
         """Whether a verified image passes the quality rule."""
         quality = facts["keywords"].get("QUALITY")
         if not isinstance(quality, int):
-            return "verified", f"the header has no QUALITY ({quality})"
+            return Status.VERIFIED, f"the header has no QUALITY ({quality})"
         if bits := rejected_by(quality, self.reject):
-            return "rejected", f"QUALITY {quality & 0xFFFFFFFF:#010x}: {', '.join(bits)}"
+            return Status.REJECTED, f"QUALITY {quality & 0xFFFFFFFF:#010x}: {', '.join(bits)}"
         if self.delivered.as_stored and not facts["keywords"].get("T_REC"):
-            return "verified", "as stored: that it is this record, its link alone says"
-        return "verified", ""
+            return Status.VERIFIED, "as stored: that it is this record, its link alone says"
+        return Status.VERIFIED, ""
 
 
 def download_all(downloader: Downloader, images: pd.DataFrame) -> pd.DataFrame:
@@ -343,7 +346,7 @@ def download_sampled(
         outcomes += last
         for outcome in last:
             tried[outcome.row.Index] = True
-            usable[outcome.row.Index] = outcome.status == "verified"
+            usable[outcome.row.Index] = outcome.status == Status.VERIFIED
 
 
 def with_products(
@@ -390,7 +393,7 @@ def check_complete(
 
     `lacking` has the records of the window that were asked for and not exported, with the reason.
     """
-    failed = manifest[manifest["status"] == "failed"]
+    failed = manifest[manifest["status"] == Status.FAILED]
     lacking = lacking or {}
     missing = len(failed) + len(lacking)
     if missing <= allow_missing:

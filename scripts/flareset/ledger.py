@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from flareset.partition import OUTSIDE, phases_of
 from flareset.sdo.recordset import Recordset, jsoc_time
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
+from flareset.tables.status import Status
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
 
@@ -48,7 +48,7 @@ def _files(images: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     )
     outside = table["phase"] == OUTSIDE
     untried = table["status"].isna()
-    table["status"] = np.where(outside, OUTSIDE, table["status"].fillna("not_needed"))
+    table["status"] = np.where(outside, Status.OUTSIDE, table["status"].fillna(Status.NOT_NEEDED))
     reason = table["reason"].fillna("").astype(str).to_numpy(dtype=object)
     other = (table["other_flare"] != "").to_numpy()
     reason[other] = (
@@ -80,7 +80,7 @@ def _without_image(job: Job, images: pd.DataFrame) -> pd.DataFrame:
             "record": bare["record"],
             "filename": "",
             "phase": phases_of(bare["time"], job.event),
-            "status": "no_image",
+            "status": Status.NO_IMAGE,
             "reason": "the record lists only " + bare["segment"],
         }
     )
@@ -109,10 +109,10 @@ def _without_record(job: Job) -> pd.DataFrame:
         empty_slots(known, event.window_start, event.window_end, series.cadence),
         dtype="datetime64[s, UTC]",
     )
-    status: Any = "no_record"
+    status: list[Status] | Status = Status.NO_RECORD
     if len(job.records):
         asked = [_asked_for(job, time) for time in times]
-        status = ["no_record" if text == "" else "not_needed" for text in asked]
+        status = [Status.NOT_NEEDED if text else Status.NO_RECORD for text in asked]
         reason = [text or "JSOC has no record here" for text in asked]
     else:
         first, last = known["t_rec"].min(), known["t_rec"].max()
@@ -159,7 +159,7 @@ def _short(shortages: pd.DataFrame) -> pd.DataFrame:
             "record": "",
             "filename": "",
             "phase": shortages["phase"],
-            "status": "no_image",
+            "status": Status.SHORT,
             "reason": [
                 f"the draw: {row.drawn} of {row.wanted} wanted could be drawn from this bin"
                 for row in shortages.itertuples()

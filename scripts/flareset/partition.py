@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from flareset.campaign.events import Event
+from flareset.tables.status import Status
 
 OUTSIDE = "outside"
 _PRODUCTS = {".jpg": "pictures", ".mpg": "movies", ".mp4": "movies"}
@@ -141,7 +142,7 @@ def phase_links(
     images: pd.DataFrame, manifest: pd.DataFrame, store: Path
 ) -> dict[str, dict[str, Path]]:
     """What each phase's folder holds: the verified images' names and their files in the store."""
-    verified = manifest[manifest["status"] == "verified"]
+    verified = manifest[manifest["status"] == Status.VERIFIED]
     phase = images.set_index("filename")["phase"].reindex(verified["filename"]).to_numpy()
     return {
         each.name: {
@@ -153,7 +154,7 @@ def phase_links(
 
 def product_links(manifest: pd.DataFrame, store: Path) -> dict[str, dict[str, Path]]:
     """The folders `pictures` and `movies`, where there are any: names and files in the store."""
-    verified = manifest[manifest["status"] == "verified"]
+    verified = manifest[manifest["status"] == Status.VERIFIED]
     found: dict[str, dict[str, Path]] = {}
     for row in verified.itertuples():
         if folder := _PRODUCTS.get(Path(row.filename).suffix):

@@ -15,8 +15,9 @@ from flareset.store.hardlinks import is_copy, link_files
 from flareset.store.store import sha256_of
 from flareset.tables.listing import read_listing
 from flareset.tables.manifest import read_manifest
+from flareset.tables.status import Status
 
-IN_STORE = ("verified", "rejected")
+IN_STORE = (Status.VERIFIED, Status.REJECTED)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def repair_files(
     sums = bad.set_index("path")["sha256"]
     failed, changed = [], []
     for outcome in downloader.fetch(images[images["filename"].isin(bad["filename"])]):
-        if outcome.status == "failed":
+        if outcome.status == Status.FAILED:
             failed.append(Damage(str(downloader.store.root / outcome.path), outcome.reason))
         elif outcome.facts["sha256"] != sums[outcome.path]:
             changed.append(outcome.path)

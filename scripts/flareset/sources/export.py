@@ -19,6 +19,7 @@ from flareset.sdo.series import Series
 from flareset.sources.records import matched, observed_second
 from flareset.sources.rows import Asked, edges_of, in_time_order, refuse_doubles, rows_to_listing
 from flareset.tables.listing import MOVIE, PageFacts
+from flareset.tables.status import Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
 # Where JSOC's pages link to; a file is fetched from archive.data_url all the same.
@@ -46,12 +47,12 @@ def read_export(
     """
     processed = bool(fingerprint(process))
     asked = Asked(event, wavelength, series, segment, wavelengths, [], "fits", processed, True)
-    gone: dict[int, tuple[str, str]] = {}
+    gone: dict[int, tuple[Status, str]] = {}
     parts = []
     for answer in answers:
         if answer.status == 25:
             said = f"status 25: {answer.error}"
-            gone.update({int(n): ("failed", said) for n in np.flatnonzero(_offline(records))})
+            gone.update({int(n): (Status.FAILED, said) for n in np.flatnonzero(_offline(records))})
             continue
         kind = kind_of_protocol(answer.protocol) or "fits"
         rows, bare = _answer_rows(answer)
@@ -99,7 +100,7 @@ def read_export(
     status, reason = records["status"].tolist(), records["reason"].tolist()
     for n in range(len(records)):
         if n not in there and not status[n] and not _is_movie(listing):
-            lost = ("not_needed", spared[n]) if n in spared else ("failed", missing)
+            lost = (Status.NOT_NEEDED, spared[n]) if n in spared else (Status.FAILED, missing)
             status[n], reason[n] = gone.get(n, lost)
     records = records.assign(status=status, reason=reason)
     return in_time_order(listing.drop(columns="place")), records, facts
@@ -107,7 +108,7 @@ def read_export(
 
 def _answer_rows(
     answer: Answer,
-) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
+) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, Status]]]:
     """Record, link and name of each file; record, reason and status of those without one."""
     rows, bare = [], []
     for record, name in answer.data:
@@ -116,10 +117,10 @@ def _answer_rows(
         if name == "NoDataFile":
             # Of what was asked for, the archive has no more than the record.
             if "spikes" not in record:
-                bare.append((record.partition("{")[0], "NoDataFile", "no_image"))
+                bare.append((record.partition("{")[0], "NoDataFile", Status.NO_IMAGE))
             continue
         if not name.strip():
-            bare.append((record.partition("{")[0], "listed without a file name", "failed"))
+            bare.append((record.partition("{")[0], "listed without a file name", Status.FAILED))
             continue
         if answer.tarfile:
             link = f"{answer.tarfile}#{name}"

@@ -25,6 +25,7 @@ from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.sources.records import expected_records, keys_of
 from flareset.tables.listing import PageFacts, key_of
 from flareset.tables.records import in_window
+from flareset.tables.status import Status
 
 Renew = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, str]]]
 _FIELD = re.compile(r"\{([\w#]+)(?::[^{}]*)?\}")
@@ -271,7 +272,7 @@ def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFr
     exporter.say("not all records are in the export; asking for the rest once more")
     more = [answer for order in orders for answer in exporter.bring(order)]
     listing, records, facts = _read(plan, [*answers, *(a for a in more if a.status == 0)])
-    if (records["status"] == "failed").any():
+    if (records["status"] == Status.FAILED).any():
         for order in orders:
             exporter.forget(order)
     return listing, records, facts
@@ -279,7 +280,7 @@ def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFr
 
 def _missed(plan: Plan, records: pd.DataFrame) -> list[Order]:
     """Orders for the records that an export should have and has not; none for those offline."""
-    failed = records["status"] == "failed"
+    failed = records["status"] == Status.FAILED
     lacking = records[failed & ~records["reason"].str.startswith("status")]
     if lacking.empty:
         return []
@@ -373,5 +374,5 @@ def list_request(
 def lacking_records(records: pd.DataFrame, event: Event) -> dict[str, str]:
     """The records of the window that were asked for and not exported, each with the reason."""
     window = in_window(records, event.window_start, event.window_end)
-    failed = records[window & (records["status"] == "failed")]
+    failed = records[window & (records["status"] == Status.FAILED)]
     return dict(zip(failed["record"], failed["reason"], strict=True))

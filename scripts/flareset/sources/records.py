@@ -16,6 +16,7 @@ from flareset.sdo.quality import quality_of
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.tables.records import COLUMNS, KEYS
+from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
 # A file of AIA's level 1, where JSOC gives no size.
@@ -73,7 +74,7 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
     if row.get("QUALITY") == str(-_NO_IMAGE):
         values["QUALITY"] = hex(_NO_IMAGE)
     if _has_no_image(values["QUALITY"]):
-        status, reason = "no_image", f"QUALITY {values['QUALITY']}: the record has no image"
+        status, reason = Status.NO_IMAGE, f"QUALITY {values['QUALITY']}: the record has no image"
     size = values["*size*"]
     return [
         record, t_rec, t_obs, wavelength, *(values[key] for key in KEYS[3:]), values["*recnum*"],

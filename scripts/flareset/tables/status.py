@@ -1,0 +1,33 @@
+"""The words that say what became of a slot, a record or a file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The column `status` of the ledger, the manifest and the records."""
+
+    VERIFIED = "verified"
+    """The file is in the store and proven to be the image of its record."""
+
+    NOT_NEEDED = "not_needed"
+    """The image was not drawn, or its slot was not asked for."""
+
+    OUTSIDE = "outside"
+    """The image lies outside the event's window."""
+
+    NO_RECORD = "no_record"
+    """The archive has no record in this slot."""
+
+    NO_IMAGE = "no_image"
+    """The archive has the record, but no image of it."""
+
+    REJECTED = "rejected"
+    """The file is in the store and proven, but its QUALITY is not accepted."""
+
+    FAILED = "failed"
+    """The image is listed or was asked for, and could not be had."""
+
+    SHORT = "short"
+    """A bin of the draw gave fewer images than wanted."""
