@@ -3,9 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from flareset.campaign.run import alone
 from flareset.download import (
@@ -22,7 +20,8 @@ from flareset.ledger import ledger, write_ledger
 from flareset.sample import Quota
 from flareset.sources.planning import lacking_records
 from flareset.system.endings import exit_status
-from flareset.system.progress import Progress, said_on, terminal_at
+from flareset.system.logs import job_log
+from flareset.system.progress import Progress
 from flareset.tables.manifest import write_manifest
 
 
@@ -38,21 +37,15 @@ def main() -> None:
     parser.add_argument(
         "--ledger", required=True, type=Path, help="output where images are missing: CSV"
     )
-    parser.add_argument("--terminal", default="/dev/stderr", help="where progress is shown")
+    parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
     args = parser.parse_args()
 
     name = f"{args.job.parent.name} {args.job.name}"
-    with (
-        terminal_at(args.terminal) as terminal,
-        said_on(name, args.terminal) as say,
-        alone(args.job, say),
-    ):
-        download(args, name, terminal, say)
+    with job_log(name, args.terminal) as streams, alone(args.job):
+        download(args, Progress(name, streams))
 
 
-def download(
-    args: argparse.Namespace, name: str, terminal: list[TextIO], say: Callable[[str], object]
-) -> None:
+def download(args: argparse.Namespace, progress: Progress) -> None:
     """Download a job's images, and write its manifest."""
     settings = args.settings
     job = Job.read(args.job, settings)
@@ -62,8 +55,7 @@ def download(
         settings,
         args.archive,
         store_of(job, args.store, settings["archive_name"]),
-        progress := Progress(name, [sys.stdout, *terminal]),
-        say,
+        progress,
     ) as downloader:
         if settings["fetch"] == "all":
             manifest = download_all(downloader, images)
@@ -76,7 +68,7 @@ def download(
         progress.close()
     lacking = lacking_records(job.records, job.event)
     try:
-        check_complete(manifest, settings["completeness"]["allow_missing"], name, lacking)
+        check_complete(manifest, settings["completeness"]["allow_missing"], progress.name, lacking)
     except IncompleteError:
         # No later stage will run, so the ledger that names what is missing is written here.
         args.ledger.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from flareset.campaign.run import alone
 from flareset.label import image_links, label_images, read_samples, write_labels
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     folder = Path(args.folder)
-    with alone(folder.parent):
+    with job_log(), alone(folder.parent):
         samples = read_samples(args.samples)
         folders = sorted({path.parents[1] for path in args.samples})
         images = label_images(samples, [read_event(path / "event.json") for path in folders])

@@ -2,8 +2,8 @@
 
 import argparse
 import json
+import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +17,13 @@ from flareset.sdo.processing import process_text
 from flareset.sources.page import read_page
 from flareset.sources.planning import Wish, list_export, list_request, make_plan, processing_of
 from flareset.system.endings import exit_status
-from flareset.system.progress import said_on
+from flareset.system.logs import job_log
 from flareset.tables.listing import PageFacts, write_facts, write_listing
 from flareset.tables.records import no_records, write_records
 
 Found = tuple[pd.DataFrame, pd.DataFrame, PageFacts]
+
+log = logging.getLogger("flareset.list")
 
 
 def main() -> None:
@@ -36,25 +38,25 @@ def main() -> None:
     parser.add_argument("--listing", required=True, help="output: CSV, one row per file")
     parser.add_argument("--records", required=True, help="output: CSV, what JSOC has")
     parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")
-    parser.add_argument("--terminal", default="/dev/stderr", help="where progress is shown")
+    parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
     args = parser.parse_args()
 
     event, settings = read_event(args.event), args.settings
     wish = Wish.of(event, args.wavelength, settings, args.archive["wavelengths"])
     with (
-        said_on(f"{event.event_id} {args.wavelength}", args.terminal) as say,
-        alone(Path(args.listing).parent, say),
+        job_log(f"{event.event_id} {args.wavelength}", args.terminal),
+        alone(Path(args.listing).parent),
     ):
         if settings["source"] == "page":
             listing, records, facts = from_page(wish, args)
         else:
-            listing, records, facts = from_jsoc(wish, args, say)
+            listing, records, facts = from_jsoc(wish, args)
         write_listing(listing, args.listing)
         write_records(records, args.records)
         write_facts(facts, Path(args.facts))
         print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
         for remark in facts.remarks:
-            say(f"note: {remark}")
+            log.info("note: %s", remark)
         if facts.accepted:
             print(f"taken as it is (accept_pages): {facts.accepted}")
         if facts.edges:
@@ -96,17 +98,17 @@ def from_page(wish: Wish, args: argparse.Namespace) -> Found:
     return listing, no_records(), facts
 
 
-def from_jsoc(wish: Wish, args: argparse.Namespace, say: Callable[[str], object]) -> Found:
+def from_jsoc(wish: Wish, args: argparse.Namespace) -> Found:
     """The listing of exports: those in the row, or one that is asked for here."""
     flares = [wish.event.flare, *wish.event.other_flares]
     with reached(args.archive, flares, args.store) as site:
-        jsoc = site.jsoc(say)
-        exporter = site.exporter(jsoc, args.settings["archive_name"], wish.series, say)
+        jsoc = site.jsoc()
+        exporter = site.exporter(jsoc, args.settings["archive_name"], wish.series)
         if args.settings["source"] == "request_id":
             return list_request(wish, wish.event.request_ids, exporter)
         jsoc.check_address()
         plan = make_plan(wish, jsoc)
-        say(f"{plan.recordset}: {len(plan.records)} records, {plan.megabytes:.0f} MB")
+        log.info("%s: %d records, %.0f MB", plan.recordset, len(plan.records), plan.megabytes)
         return list_export(plan, exporter)
 
 

@@ -9,6 +9,7 @@ from flareset.campaign.run import alone
 from flareset.partition import partition, phase_links, product_links
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
 from flareset.tables.listing import images_of, read_listing, write_listing
 from flareset.tables.manifest import read_manifest
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--partition", required=True, help="output: CSV, a row per listed image")
     args = parser.parse_args()
 
-    with alone(Path(args.partition).parent):
+    with job_log(), alone(Path(args.partition).parent):
         images = partition(
             images_of(read_listing(args.listing), args.segment), read_event(args.event)
         )

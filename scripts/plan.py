@@ -16,6 +16,7 @@ from flareset.job import Job
 from flareset.plan import export_row, listed_row, pages_wanted, plan_table
 from flareset.sources.planning import Wish, known_listing, make_plan
 from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
 
 
 def main() -> None:
@@ -57,11 +58,12 @@ def export(name: str, args: argparse.Namespace) -> dict[str, Any]:
     event_id, wavelength = name.split("/")
     event, settings = read_event(args.events / event_id / "event.json"), args.settings
     wish = Wish.of(event, int(wavelength), settings, args.archive["wavelengths"])
-    with reached(args.archive, [event.flare, *event.other_flares], args.store) as site:
-        jsoc = site.jsoc(print)
+    flares = [event.flare, *event.other_flares]
+    with job_log(), reached(args.archive, flares, args.store) as site:
+        jsoc = site.jsoc()
         plan = make_plan(wish, jsoc)
         where = archive_name(args.archive, event)
-        exporter = site.exporter(jsoc, where, wish.series, print)
+        exporter = site.exporter(jsoc, where, wish.series)
         if known := known_listing(plan, exporter):
             listing, records, facts = known
             job = Job(event, wish.wavelength, wish.series, wish.segment, listing, facts, records)

@@ -12,6 +12,7 @@ from flareset.ledger import ledger, write_ledger
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
+from flareset.system.logs import job_log
 from flareset.tables.csv import write_table
 from flareset.tables.manifest import read_manifest
 from flareset.tables.status import Status
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--account", required=True, help="output: JSON, times and counts")
     args = parser.parse_args()
 
-    with alone(args.job):
+    with job_log(), alone(args.job):
         quota = Quota.of(args.settings["quota"])
         job, manifest = Job.read(args.job, args.settings), read_manifest(args.manifest)
         event, images = job.event, job.images

@@ -10,6 +10,7 @@ from flareset.campaign.run import alone
 from flareset.summary import provenance, summarise, write_summary
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
+from flareset.system.logs import job_log
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--provenance", required=True, help="output: provenance.json")
     args = parser.parse_args()
 
-    with alone(args.results):
+    with job_log(), alone(args.results):
         accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
         write_summary(summarise(accounts), args.csv, args.markdown)
         logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")

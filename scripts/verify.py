@@ -11,6 +11,7 @@ from flareset.errors import StoreError
 from flareset.job import Job
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
+from flareset.system.logs import job_log
 from flareset.system.progress import Progress
 from flareset.verify import Damage, Results, repair_files
 
@@ -75,9 +76,10 @@ def repair(
         listed = Job.read(folder, args.settings)
         store = store_of(listed, args.store, archive_name(args.archive, listed.event))
         progress = Progress(job.replace("/", " "), [sys.stdout])
-        with open_downloader(
-            listed, args.settings, args.archive, store, progress, print
-        ) as downloader:
+        with (
+            job_log(),
+            open_downloader(listed, args.settings, args.archive, store, progress) as downloader,
+        ):
             failed, other = repair_files(downloader, listed.listing, manifest, paths)
             downloader.progress.close()
         paths -= set(manifest["path"])

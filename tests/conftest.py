@@ -141,7 +141,7 @@ def check_image(path: Path, asked: Asked) -> dict[str, Any]:
 
 def connected(url: str, folder: Path, **options: Any) -> Connections:
     """Two connections to a server; those who share `folder` share them."""
-    usual = {"most": 2, "patience": 1.0, "say": print, "folder": folder}
+    usual = {"most": 2, "patience": 1.0, "folder": folder}
     return Connections(url, **{**usual, **options})
 
 

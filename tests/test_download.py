@@ -59,13 +59,11 @@ class Bench:
         self.images = listed_images(server.frame_size).copy()
         self.store = Store(folder, "test", EUV.name)
         self.waited: list[float] = []
-        self.log: list[str] = []
         self.arrived: list[int] = []
         self.connections = connected(
             server.url,
             folder.parent / "meet",
             patience=patience,
-            say=self.log.append,
             clock=lambda: 1e9 + sum(self.waited),
             sleep=self.sleep,
         )
@@ -83,7 +81,6 @@ class Bench:
             delivered=Delivered(EUV, "image", shared=shared),
             reject=[],
             progress=Progress("test", []),
-            log=self.log.append,
         )
 
     def sleep(self, seconds: float) -> None:

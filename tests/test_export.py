@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +48,7 @@ class Client:
 
     def __init__(self, world: World, kill_at: int = 0) -> None:
         self.world = world
-        self.said: list[str] = []
+        self._told_before = len(world.caplog.messages)
         self.slept: list[float] = []
         self.kill_at = kill_at
         url = world.server.cgi_url
@@ -55,19 +56,17 @@ class Client:
             url,
             world.folder / "meet",
             patience=600,
-            say=self.said.append,
             clock=world.clock,
             sleep=self.sleep,
             jitter=lambda: 0.5,
         )
-        self.jsoc = Jsoc(url, EMAIL, connections=connections, log=self.said.append)
+        self.jsoc = Jsoc(url, EMAIL, connections=connections)
         self.exporter = Exporter(
             self.jsoc,
             world.folder / "requests",
             world.folder / "lock",
             series=EUV,
             wait=24 * 3600.0,
-            say=self.said.append,
             clock=world.clock,
             sleep=self.sleep,
         )
@@ -88,15 +87,23 @@ class Client:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.said)
+        """What was logged since this run began."""
+        return "\n".join(self.world.caplog.messages[self._told_before :])
 
 
 class World:
     """A stand-in with its clock, and the folder that outlives the runs."""
 
-    def __init__(self, folder: Path, serve: Callable[..., StandIn], **options: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        serve: Callable[..., StandIn],
+        caplog: pytest.LogCaptureFixture,
+        **options: object,
+    ) -> None:
         self.now = 1_790_000_000.0
         self.folder = folder
+        self.caplog = caplog
         self.server = serve(clock=self.clock, **{"delay": 40.0, **options})
 
     def clock(self) -> float:
@@ -114,8 +121,11 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, serve: Callable[..., StandIn]) -> Callable[..., World]:
-    return lambda *faults, **options: World(tmp_path, serve, faults=list(faults), **options)
+def world(
+    tmp_path: Path, serve: Callable[..., StandIn], caplog: pytest.LogCaptureFixture
+) -> Callable[..., World]:
+    caplog.set_level(logging.INFO, "flareset")
+    return lambda *faults, **options: World(tmp_path, serve, caplog, faults=list(faults), **options)
 
 
 def jsoc(code: int, text: str = "", op: str = "exp_request", times: int = 2) -> Fault:
@@ -395,7 +405,6 @@ def test_addresses(world: Callable[..., World], email: str, message: str) -> Non
         here.server.cgi_url,
         email,
         connections=connected(here.server.cgi_url, here.folder),
-        log=print,
     )
     with pytest.raises(ExportError) as error:
         client.check_address()
@@ -410,7 +419,7 @@ def test_no_server_at_all(tmp_path: Path) -> None:
     connections = connected(
         url, tmp_path, patience=20, clock=lambda: 1e9 + sum(slept), sleep=slept.append
     )
-    client = Jsoc(url, EMAIL, connections=connections, log=print)
+    client = Jsoc(url, EMAIL, connections=connections)
     with pytest.raises(ExportError, match="no connection"):
         client.status("JSOC_20140107_123")
     assert 5 < sum(slept) <= 20
@@ -418,7 +427,7 @@ def test_no_server_at_all(tmp_path: Path) -> None:
 
 def test_the_address_is_masked_in_every_spelling(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/"
-    client = Jsoc(url, EMAIL, connections=connected(url, tmp_path), log=print)
+    client = Jsoc(url, EMAIL, connections=connected(url, tmp_path))
     once = requests.utils.quote(EMAIL, safe="")
     twice = requests.utils.quote(once, safe="")
     text = f"User {EMAIL} and {EMAIL.upper()} at ?notify={once}&again={twice}"
@@ -467,7 +476,7 @@ def test_a_request_is_sent_again_where_the_same_host_wants_it(
     Thread(target=old.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{old.server_port}/cgi-bin/ajax/"
-        client = Jsoc(url, EMAIL, connections=connected(url, here.folder), log=print)
+        client = Jsoc(url, EMAIL, connections=connected(url, here.folder))
         if host == "127.0.0.1":
             assert client.submit(ORDER.form(0)).status == 2
             assert len(here.created) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -443,8 +444,10 @@ def test_a_store_that_a_run_on_another_machine_uses(tmp_path: Path) -> None:
         assert not run.exists()
 
 
-def test_one_job_waits_for_another_of_a_killed_run(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_one_job_waits_for_another_of_a_killed_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flareset")
     slept: list[float] = []
     begun, ended = threading.Event(), threading.Event()
 
@@ -462,10 +465,11 @@ def test_one_job_waits_for_another_of_a_killed_run(tmp_path: Path) -> None:
         ended.set()
         thread.join()
 
-    with alone(tmp_path, said.append, sleep):
+    with alone(tmp_path, sleep):
         pass
-    assert said == [f"waits for {Holder.here('')}, which does the same (of a run that was killed?)"]
+    waits = f"waits for {Holder.here('')}, which does the same (of a run that was killed?)"
+    assert caplog.messages == [waits]
     assert slept[-1] >= 5, "its Snakemake may have to clear up"
-    with alone(tmp_path, said.append, sleep):
+    with alone(tmp_path, sleep):
         pass
-    assert len(said) == 1
+    assert len(caplog.messages) == 1

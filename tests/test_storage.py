@@ -228,7 +228,6 @@ def download_job(project: Project) -> tuple[list[str], dict[str, str]]:
         "--settings", campaign.settings("download", event),
         "--archive", environment["FLARESET_ARCHIVE"],
         "--manifest", str(top / "manifest.csv"), "--ledger", str(top / "ledger.csv"),
-        "--terminal", "/dev/null",
     ]  # fmt: skip
     return [sys.executable, str(ROOT / "scripts/download.py"), *words], environment
 

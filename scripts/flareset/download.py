@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -37,6 +38,8 @@ from flareset.tables.status import Status
 Source = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
 # While some files are proven and synced, others have the connections.
 _WORKERS_MORE = 2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,6 @@ class Downloader:
         delivered: Delivered,
         reject: list[str],
         progress: Progress,
-        log: Callable[[str], object],
         renew: Renew | None = None,
     ) -> None:
         self.archive = archive
@@ -118,7 +120,6 @@ class Downloader:
         self._tars = Tars(archive, store, keep=delivered.shared)
         self.reject = reject
         self.progress = progress
-        self.log = log
         self._said = ""
 
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
@@ -135,7 +136,7 @@ class Downloader:
             return
         assert self.renew is not None
         again = images.loc[gone]
-        self.log(f"{len(gone)} images are no longer there; asking for them again")
+        log.info("%d images are no longer there; asking for them again", len(gone))
         found = self.renew(again)
         places = [found.get(key_of(row), (row.url, "")) for row in again.itertuples()]
         urls, ids = zip(*places, strict=True)
@@ -146,7 +147,7 @@ class Downloader:
         self.progress.add(fetched=outcome.fetched, failed=outcome.status == Status.FAILED)
         if outcome.status == Status.FAILED and outcome.reason != self._said:
             self._said = outcome.reason
-            self.log(f"{outcome.row.filename}: {outcome.reason}")
+            log.warning("%s: %s", outcome.row.filename, outcome.reason)
         return outcome
 
     def __enter__(self) -> Self:
@@ -220,7 +221,7 @@ class Downloader:
                     yield outcome
             missing = missing.loc[bad]
             if bad:
-                self.log(f"{link}: {len(bad)} members are bad; fetching it once more")
+                log.warning("%s: %d members are bad; fetching it once more", link, len(bad))
                 self._tars.spoil(link)
 
     def _from_archive(self, row: Any, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
@@ -430,7 +431,6 @@ def open_downloader(
     archive: dict[str, Any],
     store: Store,
     progress: Progress,
-    say: Callable[[str], object],
 ) -> Iterator[Downloader]:
     """What fetches a job's files; the store is held meanwhile.
 
@@ -443,15 +443,14 @@ def open_downloader(
         renew = None
         if job.facts.recordset:
             wish = Wish.of(job.event, job.wavelength, settings, archive["wavelengths"])
-            exporter = site.exporter(site.jsoc(say), store.archive, job.series, say)
+            exporter = site.exporter(site.jsoc(), store.archive, job.series)
             renew = renewer(wish, job.records, job.facts, exporter)
         with Downloader(
-            site.archive(say, progress.receive),
+            site.archive(progress.receive),
             store,
             delivered=Delivered.of(job),
             reject=settings["quality"]["reject"],
             progress=progress,
-            log=say,
             renew=renew,
         ) as downloader:
             yield downloader

@@ -27,4 +27,4 @@ rule download:
     shell:
         'python {input.script:q} --job "$(dirname {input.listing:q})" --store {params.store:q}'
         ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --manifest {output.manifest:q}'
-        " --ledger {params.ledger:q} --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"
+        " --ledger {params.ledger:q} --terminal 3 3>&2 > {log:q} 2>&1"

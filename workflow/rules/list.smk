@@ -40,4 +40,4 @@ rule list:
         " --page {input.page:q} --pages {params.pages:q} --store {params.store:q}"
         ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE"'
         " --listing {output.listing:q} --records {output.records:q} --facts {output.facts:q}"
-        " --terminal /dev/fd/3 3>&2 > {log:q} 2>&1"
+        " --terminal 3 3>&2 > {log:q} 2>&1"

@@ -7,6 +7,7 @@ the back-off a small file that every process reads.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import socket
@@ -43,6 +44,8 @@ _LEASE, _LOOK, _LONGEST_LOOK = 5.0, 0.05, 0.5
 # How long a connection is kept for the next request, how long it takes both ends to let go, and how
 # long a free slot is left to each of those who asked before.
 _KEPT, _LINGER, _LEFT = 0.5, 0.1, 1.0
+
+log = logging.getLogger(__name__)
 # Whoever waits longer is told why.
 _LONG = 60.0
 
@@ -86,7 +89,6 @@ class Connections:
         *,
         patience: float,
         folder: Path,
-        say: Callable[[str], object],
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
@@ -97,7 +99,6 @@ class Connections:
         self._folder = folder
         self._asking: Path | None = None
         self.most = most
-        self._say = say
         self._clock = clock
         self.stopping = threading.Event()
         self._sleep = sleep or self.stopping.wait
@@ -175,7 +176,8 @@ class Connections:
             pause = (outage.until if outage.asked else min(outage.until, latest)) - self._clock()
             if pause > 0:
                 if pause > _LONG and not told:
-                    self._say(f"{self._server}: {outage.problem}; waiting for {pause:.0f} s")
+                    why = outage.problem
+                    log.info("%s: %s; waiting for %.0f s", self._server, why, pause)
                     told = True
                 self._sleep(pause)
             elif outage.failures < _DOWN:
@@ -228,7 +230,7 @@ class Connections:
                 self._changed.wait(pause)
                 pause = min(2 * pause, _LONGEST_LOOK)
                 if not told and not self._held and time.monotonic() - begun > _LONG:
-                    self._say(f"waits for a connection to {self._server}: others have them all")
+                    log.info("waits for a connection to %s: others have them all", self._server)
                     told = True
 
     @contextmanager
@@ -325,7 +327,7 @@ class Connections:
             until = before.until if before.asked else 0.0
             self._write(replace(before, failures=0, since=0.0, until=until))
         if before.failures >= _DOWN:
-            self._say(f"{self._server} answers again")
+            log.info("%s answers again", self._server)
 
     def _failed(self, error: TransferError) -> None:
         with held(self._folder / "outage.lock"):
@@ -346,9 +348,11 @@ class Connections:
             self._write(_Outage(failures, before.since, now, until, str(error), asked))
             self._failed_here = True
         if failures == _DOWN:
-            self._say(
-                f"{self._server} seems to be down ({error}): asking now and then, for up to"
-                f" {timedelta(seconds=round(self.patience))} (archive.patience)"
+            log.warning(
+                "%s seems to be down (%s): asking now and then, for up to %s (archive.patience)",
+                self._server,
+                error,
+                timedelta(seconds=round(self.patience)),
             )
 
     def _write(self, outage: _Outage) -> None:

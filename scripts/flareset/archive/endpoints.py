@@ -37,23 +37,22 @@ class Site:
     # What is left open is closed with it.
     opened: ExitStack
 
-    def archive(self, say: Callable[[str], object], arrived: Callable[[int], object]) -> Transfer:
+    def archive(self, arrived: Callable[[int], object]) -> Transfer:
         """The server of files; `arrived` is told of bytes as they come."""
         return Transfer(
             self.data_url,
             self.settings["hosts"],
-            connections=self._connections(self.data_url, say),
+            connections=self._connections(self.data_url),
             max_file_size=parse_size(self.settings["max_file_size"]),
             arrived=arrived,
         )
 
-    def _connections(self, url: str, say: Callable[[str], object]) -> Connections:
+    def _connections(self, url: str) -> Connections:
         connections = Connections(
             url,
             self.settings["connections"],
             patience=parse_duration(self.settings["patience"]).total_seconds(),
             folder=self._meeting_place(url),
-            say=say,
         )
         self.opened.callback(connections.close)
         return connections
@@ -66,7 +65,7 @@ class Site:
     def _rehearses(self) -> bool:
         return self.settings["kind"] == "rehearsal"
 
-    def jsoc(self, say: Callable[[str], object]) -> Jsoc:
+    def jsoc(self) -> Jsoc:
         """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
         email = os.environ.get("JSOC_EMAIL", "").strip()
         if self._rehearses:
@@ -74,14 +73,11 @@ class Site:
         return Jsoc(
             self.cgi_url,
             email,
-            connections=self._connections(self.cgi_url, say),
-            log=say,
+            connections=self._connections(self.cgi_url),
             requestor=self.settings["requestor"],
         )
 
-    def exporter(
-        self, jsoc: Jsoc, name: str, series: Series, say: Callable[[str], object]
-    ) -> Exporter:
+    def exporter(self, jsoc: Jsoc, name: str, series: Series) -> Exporter:
         """What asks `jsoc` for exports, and remembers them in the store, under the archive's
         `name`."""
         local = is_loopback(self.cgi_url)
@@ -94,7 +90,6 @@ class Site:
             self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
             wait=parse_duration(self.settings["wait"]).total_seconds(),
-            say=say,
             clock=time.monotonic,
             sleep=time.sleep,
             poll=_LOCAL_POLL if local else _POLL,

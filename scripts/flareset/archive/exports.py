@@ -6,6 +6,7 @@ Source: jsoc_fetch.c (statuses, duplicates, pending requests), jsoc_export_manag
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ _FIRST_POLL, _LONGEST_POLL = 5.0, 60.0
 # A request that was just finished may look expired, and a new one unknown, for a moment.
 _BELIEVED_AFTER = 5
 _STUCK_AFTER = 3
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Exporter:
 
     What was asked for is remembered in `folder`, one JSON file per order, without the address.
     One request is pending at a time, held by `lock` against other jobs. `wait` and `poll` are in
-    seconds; `say` gets a line whenever there is news.
+    seconds.
     """
 
     def __init__(
@@ -140,7 +143,6 @@ class Exporter:
         *,
         series: Series,
         wait: float,
-        say: Callable[[str], object],
         clock: Callable[[], float],
         sleep: Callable[[float], object],
         poll: float = _FIRST_POLL,
@@ -150,7 +152,6 @@ class Exporter:
         self.lock = lock
         self.series = series
         self.wait = wait
-        self.say = say
         self.clock = clock
         self.sleep = sleep
         self.poll = poll
@@ -175,7 +176,7 @@ class Exporter:
                 try:
                     note = self._brought(order, note)
                 except _TooLarge as refusal:
-                    self.say(f"too large for one request, split in two: {refusal}")
+                    log.info("too large for one request, split in two: %s", refusal)
                     halves = split(order.recordset, 2, self.series)
                     orders = [Order(**{**asdict(order), "recordset": half}) for half in halves]
                     note = {"parts": [asdict(part) for part in orders]}
@@ -228,7 +229,7 @@ class Exporter:
             if not note.get("requestid"):
                 answer = self._submit(order, note, deadline)
             elif (answer := self._wait_for(note["requestid"], deadline)).status == 5:
-                self.say(f"{note['requestid']} has expired; asking again")
+                log.info("%s has expired; asking again", note["requestid"])
                 note["requestid"] = ""
                 continue
             if answer.status == 0:
@@ -243,7 +244,7 @@ class Exporter:
             if answer.status in PENDING and answer.requestid:
                 note["requestid"] = answer.requestid
                 self._write(order, note)
-                self.say(f"{answer.requestid}: accepted, {answer.count} records")
+                log.info("%s: accepted, %d records", answer.requestid, answer.count)
                 continue
             if answer.status == 3:
                 raise _TooLarge(answer.error or "status 3")
@@ -298,7 +299,8 @@ class Exporter:
                 raise ExportError(f"JSOC does not know the request {requestid}: {answer.error}")
             news = PENDING.get(answer.status, answer.error or f"status {answer.status}")
             if news != state or now - said >= _LONGEST_POLL:
-                self.say(f"{requestid}: {news}, waited {timedelta(seconds=round(now - begun))}")
+                waited = timedelta(seconds=round(now - begun))
+                log.info("%s: %s, waited %s", requestid, news, waited)
                 state, said = news, now
             if now > deadline:
                 raise ExportError(
@@ -311,12 +313,13 @@ class Exporter:
     def _let_pass(self, answer: Answer, blocked: dict[str, int], deadline: float) -> None:
         """Wait for the requests that hold the address; free a slot that a finished one holds."""
         named = request_ids(answer.error)
-        self.say(f"JSOC lets no new request in: {answer.error}")
+        log.info("JSOC lets no new request in: %s", answer.error)
         for requestid in named:
             self._wait_for(requestid, deadline)
             blocked[requestid] = blocked.get(requestid, 0) + 1
         if named and min(blocked[requestid] for requestid in named) >= _STUCK_AFTER:
-            self.say(f"{', '.join(named)} is finished but still counts: {self.jsoc.cancel()}")
+            names = ", ".join(named)
+            log.warning("%s is finished but still counts: %s", names, self.jsoc.cancel())
             blocked.clear()
         if self.clock() > deadline:
             raise ExportError(
@@ -332,7 +335,7 @@ class Exporter:
             raise ExportError(
                 f"JSOC has said {problem!r} for longer than archive.patience; run again later"
             )
-        self.say(f"JSOC: {problem}; again in {pause:.0f} s")
+        log.warning("JSOC: %s; again in %.0f s", problem, pause)
         self.sleep(pause)
 
     @contextmanager
@@ -340,7 +343,7 @@ class Exporter:
         """Hold the one request that an address may have pending."""
 
         def waiting(holder: str) -> None:
-            self.say(f"waits for another export of this address ({holder})")
+            log.info("waits for another export of this address (%s)", holder)
 
         with held(self.lock, waiting=waiting, sleep=self.sleep):
             yield

@@ -7,6 +7,7 @@ Everything is tried again with back-off where that can help; the address is in n
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 
+log = logging.getLogger(__name__)
+
 
 class Jsoc:
     """JSOC's CGI for one registered address.
@@ -38,13 +41,11 @@ class Jsoc:
         email: str,
         *,
         connections: Connections,
-        log: Callable[[str], object],
         requestor: str = "",
     ) -> None:
         self.email = email
         self.requestor = requestor
         self.connections = connections
-        self._log = log
         self._base = cgi_url.rstrip("/") + "/"
 
     def masked(self, text: str) -> str:
@@ -144,7 +145,8 @@ class Jsoc:
             except TransferError as error:
                 if error.down:
                     raise ExportError(f"{endpoint} of {self._base}: {error}") from None
-                self._log(f"{endpoint}: {error}; again in {self.connections.pause:.0f} s")
+                pause = self.connections.pause
+                log.warning("%s: %s; again in %.0f s", endpoint, error, pause)
 
     def _answer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from flareset.system.locks import held
 
 # In the environment of the jobs, on a cluster too.
 _RUN, _CODE = "FLARESET_RUN", "FLARESET_CODE"
+
+log = logging.getLogger(__name__)
 
 
 def begin() -> None:
@@ -65,11 +68,7 @@ _CLEARED = 5.0
 
 
 @contextmanager
-def alone(
-    folder: Path,
-    say: Callable[[str], object] = print,
-    sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[None]:
+def alone(folder: Path, sleep: Callable[[float], object] = time.sleep) -> Iterator[None]:
     """Hold a folder of results while the block writes there.
 
     A Snakemake that was killed leaves its jobs on the cluster, and the next one starts them anew:
@@ -79,7 +78,7 @@ def alone(
 
     def waiting(holder: str) -> None:
         others.append(holder)
-        say(f"waits for {holder}, which does the same (of a run that was killed?)")
+        log.info("waits for %s, which does the same (of a run that was killed?)", holder)
 
     with held(folder / ".lock", waiting=waiting, sleep=sleep):
         if others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ _FIELD = re.compile(r"\{([\w#]+)(?::[^{}]*)?\}")
 _OWN_FIELDS = {"SERIESNAME", "SEGMENT", "RECNUM", "#"}
 # Times that one request names, where it names them one by one.
 _MOST_TIMES = 300
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -269,7 +272,7 @@ def list_export(plan: Plan, exporter: Exporter) -> tuple[pd.DataFrame, pd.DataFr
     orders = _missed(plan, records)
     if not orders:
         return listing, records, facts
-    exporter.say("not all records are in the export; asking for the rest once more")
+    log.info("not all records are in the export; asking for the rest once more")
     more = [answer for order in orders for answer in exporter.bring(order)]
     listing, records, facts = _read(plan, [*answers, *(a for a in more if a.status == 0)])
     if (records["status"] == Status.FAILED).any():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from typing import TextIO
+
+# What begins a line that takes the place of the last one, on a terminal.
+CLEARED = "\r\033[K"
 
 
 class Progress:
@@ -62,7 +63,7 @@ class Progress:
             self._write(stream, end=f" ({self.fetched} fetched, {there} in the store before)\n")
 
     def _write(self, stream: TextIO, end: str) -> None:
-        start = "\r\033[K" if stream.isatty() else ""
+        start = CLEARED if stream.isatty() else ""
         stream.write(f"{start}{self}{end}")
         stream.flush()
 
@@ -81,34 +82,3 @@ def _clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-@contextmanager
-def terminal_at(path: str) -> Iterator[list[TextIO]]:
-    """The terminal at `path` besides standard output, or nothing where there is none."""
-    try:
-        stream = open(path, "a")  # noqa: SIM115
-    except OSError:
-        yield []
-        return
-    with stream:
-        yield [stream] if stream.isatty() and not sys.stdout.isatty() else []
-
-
-@contextmanager
-def said_on(name: str, path: str) -> Iterator[Callable[[str], None]]:
-    """A function that writes a line to standard output and, with `name`, to what is at `path`."""
-    with ExitStack() as stack:
-        shown = None
-        if not sys.stdout.isatty():
-            with suppress(OSError):
-                shown = stack.enter_context(open(path, "a"))
-
-        def say(line: str) -> None:
-            # In one piece: several threads may say something.
-            print(f"{line}\n", end="", flush=True)
-            if shown is not None:
-                shown.write(f"{name}: {line}\n")
-                shown.flush()
-
-        yield say
