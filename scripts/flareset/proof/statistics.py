@@ -209,25 +209,26 @@ def image_statistics(path: Path, index: int) -> Statistics:
     VerificationError where its pixels cannot be decoded, or are no whole numbers.
     """
     try:
-        with (
-            warnings.catch_warnings(),
-            open(path, "rb") as file,
-            fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus,
-        ):
+        with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
-            header = hdus[index].header
-            shape = tuple(int(header[f"NAXIS{axis}"]) for axis in (1, 2))
-            if int(header["BITPIX"]) not in (8, 16, 32) or math.prod(shape) > _MOST_PIXELS:
-                raise VerificationError(f"it has {shape} pixels of BITPIX {header['BITPIX']}")
-            # The tiles of a whole image are decoded in a third of the time of its parts.
-            pixels = hdus[index].data
-            parts = (pixels[at : at + _ROWS] for at in range(0, len(pixels), _ROWS))
-            blank = header.get("BLANK")
-            return tally(parts, blank, header.get("BSCALE", 1.0), header.get("BZERO", 0.0))
+            with fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
+                return _decoded(hdus[index])
     except VerificationError:
         raise
     except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
         raise VerificationError(f"its pixels cannot be decoded: {error}") from None
+
+
+def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
+    header = hdu.header
+    shape = tuple(int(header[f"NAXIS{axis}"]) for axis in (1, 2))
+    if int(header["BITPIX"]) not in (8, 16, 32) or math.prod(shape) > _MOST_PIXELS:
+        raise VerificationError(f"it has {shape} pixels of BITPIX {header['BITPIX']}")
+    # The tiles of a whole image are decoded in a third of the time of its parts.
+    pixels = hdu.data
+    parts = (pixels[at : at + _ROWS] for at in range(0, len(pixels), _ROWS))
+    scale, zero = header.get("BSCALE", 1.0), header.get("BZERO", 0.0)
+    return tally(parts, header.get("BLANK"), scale, zero)
 
 
 def stated_statistics(keywords: Mapping[str, Value]) -> dict[str, float]:
