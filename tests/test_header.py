@@ -1,5 +1,6 @@
 """Headers as JSOC's exporter writes them: against one of its runs, and real exported headers."""
 
+import hashlib
 import io
 import json
 import re
@@ -79,7 +80,8 @@ def precise(record: Record) -> Record:
 def made(direct: Path, cards: list[Card], now: datetime = EXPORTED) -> bytes:
     """The exported form of the recorded stored file."""
     out = io.BytesIO()
-    write_image(direct / "stored.fits", cards, out, now)
+    digest = write_image(direct / "stored.fits", cards, out, now)
+    assert digest == hashlib.sha256(out.getvalue()).hexdigest()
     return out.getvalue()
 
 

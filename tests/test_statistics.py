@@ -19,6 +19,7 @@ from flareset.proof.statistics import (
     NAMES,
     Basis,
     Statistics,
+    basis_of,
     compare,
     image_statistics,
     stated_statistics,
@@ -253,6 +254,12 @@ def test_pixels_that_were_replaced_afterwards(count: int, sun: np.ndarray) -> No
     found = tally([stored], BLANK)
     assert compare(found, keywords)  # they are not those of the stored pixels
     assert compare(found, keywords, Basis(replaced=count + 1)) == []
+
+
+def test_what_the_statistics_of_a_full_frame_are_of() -> None:
+    assert basis_of("hmi", {}) == Basis(rounded=True)
+    assert basis_of("aia", {"NSPIKES": "16014"}).replaced - 16014 == basis_of("aia", {}).replaced
+    assert basis_of("aia", {"NSPIKES": "MISSING"}).replaced > 0
 
 
 @pytest.mark.parametrize("change", ["blank row", "exposure", "brighter limb"])

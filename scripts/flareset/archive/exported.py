@@ -6,10 +6,12 @@ uncompressed image is the primary one itself. CHECKSUM and DATASUM are written a
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -42,20 +44,23 @@ class _Unit:
     size: int
 
 
-def write_image(stored: Path, cards: list[Card], out: BinaryIO, now: datetime) -> None:
-    """Write the exported form of a stored file; `now` is the time that CHECKSUM names (UTC).
+def write_image(stored: Path, cards: list[Card], out: BinaryIO, now: datetime) -> str:
+    """Write the exported form of a stored file and return its sha256 (hex).
 
-    VerificationError where the stored file is no sound image of JSOC.
+    `now` is the time that CHECKSUM names (UTC). VerificationError where the stored file is no
+    sound image of JSOC; nothing is written then.
     """
     with open(stored, "rb") as file:
         index, unit = _image(file)
         data_sum = _sum(file, unit)
         lines = exported_header(unit.lines, cards)
         _sign(lines, data_sum, now)
-        out.write(header_bytes(PRIMARY) if index else b"")
-        out.write(header_bytes(lines))
-        for chunk in _data(file, unit):
+        digest = hashlib.sha256()
+        headers = [header_bytes(PRIMARY)] if index else []
+        for chunk in chain(headers, [header_bytes(lines)], _data(file, unit)):
+            digest.update(chunk)
             out.write(chunk)
+        return digest.hexdigest()
 
 
 def _image(file: BinaryIO) -> tuple[int, _Unit]:

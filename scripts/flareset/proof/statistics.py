@@ -72,6 +72,8 @@ class Basis:
 
 
 STORED = Basis()
+# JSOC replaces a camera's bad pixels like spikes, but does not count them: taken to be no more.
+_BAD_PIXELS = 1000
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,16 @@ def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
     parts = (pixels[at : at + _ROWS] for at in range(0, len(pixels), _ROWS))
     scale, zero = header.get("BSCALE", 1.0), header.get("BZERO", 0.0)
     return tally(parts, header.get("BLANK"), scale, zero)
+
+
+def basis_of(instrument: str, keywords: Mapping[str, Value]) -> Basis:
+    """Return what JSOC's statistics of a full frame of `aia` or `hmi` are of.
+
+    What JSOC processed (a cut-out, a SHARP) has statistics of the stored values.
+    """
+    if instrument == "hmi":
+        return Basis(rounded=True)
+    return Basis(replaced=int(_figure(keywords.get("NSPIKES"))[0] or 0) + _BAD_PIXELS)
 
 
 def stated_statistics(keywords: Mapping[str, Value]) -> dict[str, float]:
