@@ -142,15 +142,17 @@ def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> l
     """What the workflow runs, behind a listing made from the saved page."""
     reach = {"data_url": server, "connections": connections}
     campaign = Campaign({**flare.campaign(folder, reach), "fetch": "all"})
-    archive = campaign.environment()["FLARESET_ARCHIVE"]
     job = folder / ID / str(WAVELENGTH)
     job.mkdir(parents=True)
     event = job.parent / "event.json"
     event.write_text(campaign.events[ID].to_json())
 
     def script(name: str, *args: str | Path) -> list[str]:
-        settings = ["--settings", campaign.settings(name, ID), "--archive", archive]
-        return [sys.executable, str(SCRIPTS / f"{name}.py"), *settings, *map(str, args)]
+        settings = folder / f"{name}.json"
+        settings.write_text(campaign.settings(name))
+        words = ["--settings", settings, "--kind", "jsoc", "--data-url", server, *args]
+        words += ["--connections", connections]
+        return [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, words)]
 
     page = ["--event", event, "--wavelength", str(WAVELENGTH), "--page", folder / f"{ID}.html"]
     made = ["--listing", job / "listing.csv", "--records", job / "records.csv"]

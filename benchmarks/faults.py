@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import re
 import resource
@@ -97,16 +96,17 @@ class Ours:
             {"events": str(folder / "events.csv"), "archive": archive, "fetch": "all"}
         )
         self.environment = campaign.environment()
-        self.reach = json.loads(self.environment["FLARESET_ARCHIVE"])
-        self.settings = campaign.settings("download", "e")
+        self.settings = folder / "download.json"
+        self.settings.write_text(campaign.settings("download"))
+        (folder / "list.json").write_text(campaign.settings("list"))
         (self.job.parent / "event.json").write_text(campaign.events["e"].to_json())
         (folder / "page.html").write_text(StandIn(frame_size=FRAME).page(RECORDSET))
         into = [("listing", "listing.csv"), ("records", "records.csv"), ("facts", "page.json")]
         listing = [
             *(sys.executable, str(SCRIPTS / "list.py"), "--wavelength", "131"),
             *("--event", str(self.job.parent / "event.json"), "--store", str(folder / "store")),
-            *("--page", str(folder / "page.html"), "--settings", campaign.settings("list", "e")),
-            *("--archive", self.environment["FLARESET_ARCHIVE"]),
+            *("--page", str(folder / "page.html"), "--settings", str(folder / "list.json")),
+            *("--kind", "jsoc"),
             *(word for name, file in into for word in (f"--{name}", str(self.job / file))),
         ]
         subprocess.run(listing, check=True, stdout=subprocess.DEVNULL)
@@ -115,10 +115,10 @@ class Ours:
 
     def command(self, server: str) -> list[str]:
         """The command line, as the rule `download` has it, from the folder of a run."""
-        reach = self.reach | {"data_url": server, "cgi_url": f"{server}/cgi-bin/ajax/"}
         return [
             *(sys.executable, str(SCRIPTS / "download.py"), "--job", "e/131", "--store", "store"),
-            *("--settings", self.settings, "--archive", json.dumps(reach)),
+            *("--settings", str(self.settings), "--data-url", server),
+            *("--cgi-url", f"{server}/cgi-bin/ajax/"),
             *("--manifest", "manifest.csv", "--ledger", "ledger.csv"),
         ]
 
@@ -152,7 +152,7 @@ def tools(ours: Ours) -> list[Tool]:
         return found[0]
 
     shown = (
-        "scripts/download.py --job e/131 --store store --settings … --archive …"
+        "scripts/download.py --job e/131 --store store --settings … --data-url …"
         f" --manifest manifest.csv --ledger ledger.csv\n"
         f"# as the rule download runs it: fetch: all, archive.patience: {PATIENCE}, else defaults"
     )

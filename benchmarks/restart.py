@@ -140,8 +140,7 @@ def download_command(folder: Path) -> tuple[list[str], dict[str, str]]:
     environment = {**os.environ, **campaign.environment()}
     words = [
         "--job", f"results/events/{event}/{wavelength}", "--store", "../store",
-        "--settings", campaign.settings("download", event),
-        "--archive", environment["FLARESET_ARCHIVE"],
+        "--settings", "results/settings/download.json",
         "--manifest", "manifest.csv", "--ledger", "ledger.csv", "--terminal", "/dev/null",
     ]  # fmt: skip
     return [sys.executable, str(ROOT / "scripts/download.py"), *words], environment

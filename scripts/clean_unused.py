@@ -1,11 +1,11 @@
 """List, or remove, what no current event refers to in the store and the results."""
 
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
+from flareset.campaign import environment
 from flareset.errors import StoreError
 from flareset.store.store import Store
 from flareset.store.unused import remove, size_of, unused_files, unused_results
@@ -32,7 +32,7 @@ def main() -> None:
             )
         used |= set(read_manifest(manifest)["path"])
     jobs = [(event, int(wavelength)) for event, wavelength in (j.split("/") for j in args.jobs)]
-    with Store(args.store, "", "").in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())):
+    with Store(args.store, "", "").in_use(environment.campaign()):
         folders = unused_results(args.results, jobs)
         raw = args.results / "data_selection" / "fits" / "raw"
         files, shared = unused_files(args.store, used, [*folders, raw])

@@ -1,11 +1,12 @@
 """Bring the images of one event and wavelength into the store, verified."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from flareset.campaign.access import Access, add_flags
 from flareset.campaign.run import alone
+from flareset.campaign.settings import DownloadSettings
 from flareset.download import (
     check_complete,
     download_all,
@@ -31,13 +32,13 @@ def main() -> None:
         "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
     )
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
-    parser.add_argument("--archive", required=True, type=json.loads, help="JSON: how to reach it")
+    parser.add_argument("--settings", required=True, help="<results>/settings/download.*.json")
     parser.add_argument("--manifest", required=True, help="output: CSV, a row per image tried")
     parser.add_argument(
         "--ledger", required=True, type=Path, help="output where images are missing: CSV"
     )
     parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
+    add_flags(parser)
     args = parser.parse_args()
 
     name = f"{args.job.parent.name} {args.job.name}"
@@ -47,20 +48,20 @@ def main() -> None:
 
 def download(args: argparse.Namespace, progress: Progress) -> None:
     """Download a job's images, and write its manifest."""
-    settings = args.settings
-    job = Job.read(args.job, settings)
+    settings = DownloadSettings.read(args.settings)
+    job = Job.read(args.job, settings.image_series, settings.segment)
     images = job.images
     with open_downloader(
         job,
         settings,
-        args.archive,
-        store_of(job, args.store, settings["archive_name"]),
+        Access.of(args),
+        store_of(job, args.store, settings.archive_of(job.event)),
         progress,
     ) as downloader:
-        if settings["fetch"] == "all":
+        if settings.fetched is None:
             manifest = download_all(downloader, images)
         else:
-            quota = Quota.of(settings["quota"])
+            quota = Quota.of(settings.fetched.model_dump())
             manifest = download_sampled(
                 downloader, images, job.event.event_id, job.wavelength, quota
             )
@@ -68,7 +69,7 @@ def download(args: argparse.Namespace, progress: Progress) -> None:
         progress.close()
     lacking = lacking_records(job.records, job.event)
     try:
-        check_complete(manifest, settings["completeness"]["allow_missing"], progress.name, lacking)
+        check_complete(manifest, settings.completeness.allow_missing, progress.name, lacking)
     except IncompleteError:
         # No later stage will run, so the ledger that names what is missing is written here.
         args.ledger.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """List what the archive offers for one event and wavelength."""
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -9,9 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from flareset.archive.endpoints import reached, rehearsal_page
+from flareset.campaign import environment
+from flareset.campaign.access import Access, add_flags
+from flareset.campaign.config import Archive
 from flareset.campaign.events import read_event
 from flareset.campaign.pages import missing_page, page_text
 from flareset.campaign.run import alone
+from flareset.campaign.settings import Settings
 from flareset.errors import ListingError
 from flareset.sdo.processing import process_text
 from flareset.sources.page import read_page
@@ -30,27 +33,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--event", required=True, help="event.json")
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
+    parser.add_argument(
+        "--wavelengths",
+        type=int,
+        nargs="+",
+        help="those that the campaign asks for: its pages may list them all (default:"
+        f" {environment.WAVELENGTHS} in the environment, else this one)",
+    )
+    parser.add_argument(
+        "--source",
+        choices=("page", "request_id", "export"),
+        default="page",
+        help="where the listing comes from: a saved page, the row's RequestIDs, or an export that"
+        " is asked for here (default: %(default)s)",
+    )
     parser.add_argument("--page", nargs="?", help="the saved export page")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="take the page though it lists another number of rows than its own count says",
+    )
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", default="store", help="where requests are remembered")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
-    parser.add_argument("--archive", required=True, type=json.loads, help="JSON: how to reach it")
+    parser.add_argument("--settings", required=True, help="<results>/settings/list.*.json")
     parser.add_argument("--listing", required=True, help="output: CSV, one row per file")
     parser.add_argument("--records", required=True, help="output: CSV, what JSOC has")
     parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")
     parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
+    add_flags(parser)
     args = parser.parse_args()
 
-    event, settings = read_event(args.event), args.settings
-    wish = Wish.of(event, args.wavelength, settings, args.archive["wavelengths"])
+    event, settings = read_event(args.event), Settings.read(args.settings)
+    access = Access.of(args)
+    args.wavelengths = args.wavelengths or environment.wavelengths() or [args.wavelength]
+    wish = Wish.of(event, args.wavelength, settings)
     with (
         job_log(f"{event.event_id} {args.wavelength}", args.terminal),
         alone(Path(args.listing).parent),
     ):
-        if settings["source"] == "page":
-            listing, records, facts = from_page(wish, args)
+        if args.source == "page":
+            listing, records, facts = from_page(wish, access.archive, args)
         else:
-            listing, records, facts = from_jsoc(wish, args)
+            name = settings.archive_of(event)
+            listing, records, facts = from_jsoc(wish, access, name, args)
         write_listing(listing, args.listing)
         write_records(records, args.records)
         write_facts(facts, Path(args.facts))
@@ -63,16 +88,16 @@ def main() -> None:
             print(f"warning: {facts.edges}; the window's edges count as without records")
 
 
-def from_page(wish: Wish, args: argparse.Namespace) -> Found:
+def from_page(wish: Wish, archive: Archive, args: argparse.Namespace) -> Found:
     """The listing of a saved page, or of one that a rehearsal makes up."""
     steps, remarks = processing_of(wish, wish.recordset, None)
     if args.page:
         origin, text = args.page, page_text(args.page)
-    elif args.archive["kind"] == "rehearsal" and not steps:
+    elif archive.rehearses and not steps:
         origin = f"the stand-in's page of {wish.recordset}"
         recordset = wish.recordset.partition("{")[0]
-        text = rehearsal_page(recordset, args.archive["frame_size"])
-    elif args.archive["kind"] == "rehearsal":
+        text = rehearsal_page(recordset, archive.frame_size)
+    elif archive.rehearses:
         raise ListingError(
             "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
             " export.processing out"
@@ -85,11 +110,11 @@ def from_page(wish: Wish, args: argparse.Namespace) -> Found:
             wish.event,
             wish.wavelength,
             series=wish.series,
-            wavelengths=wish.wavelengths,
-            hosts=args.archive["hosts"],
+            wavelengths=args.wavelengths,
+            hosts=list(archive.hosts),
             segment=wish.segment,
             process=process_text(steps),
-            accept=args.settings["accept"],
+            accept=args.accept,
         )
     except ListingError as error:
         raise ListingError(f"{origin}: {error}") from None
@@ -98,14 +123,17 @@ def from_page(wish: Wish, args: argparse.Namespace) -> Found:
     return listing, no_records(), facts
 
 
-def from_jsoc(wish: Wish, args: argparse.Namespace) -> Found:
-    """The listing of exports: those in the row, or one that is asked for here."""
+def from_jsoc(wish: Wish, access: Access, archive: str, args: argparse.Namespace) -> Found:
+    """Return the listing of exports: those in the row, or one that is asked for here.
+
+    `archive` is its name in the store.
+    """
     flares = [wish.event.flare, *wish.event.other_flares]
-    with reached(args.archive, flares, args.store) as site:
+    with reached(access, flares, args.store) as site:
         jsoc = site.jsoc()
-        exporter = site.exporter(jsoc, args.settings["archive_name"], wish.series)
-        if args.settings["source"] == "request_id":
-            return list_request(wish, wish.event.request_ids, exporter)
+        exporter = site.exporter(jsoc, archive, wish.series)
+        if args.source == "request_id":
+            return list_request(wish, args.wavelengths, exporter)
         jsoc.check_address()
         plan = make_plan(wish, jsoc)
         log.info("%s: %d records, %.0f MB", plan.recordset, len(plan.records), plan.megabytes)

@@ -9,7 +9,9 @@ from flareset.account import account
 from flareset.campaign.run import alone
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
+from flareset.partition import PHASES
 from flareset.sample import Quota, choose, draw, sample_table, sampling_log, shortages
+from flareset.sdo.series import SERIES
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import job_log
@@ -24,7 +26,24 @@ def main() -> None:
         "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
     )
     parser.add_argument("--manifest", required=True, help="manifest.csv")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
+    parser.add_argument(
+        "--series", required=True, choices=SERIES, metavar="SERIES", help=", ".join(SERIES)
+    )
+    parser.add_argument("--segment", required=True, help="the segment that is used, like image")
+    parser.add_argument("--seed", required=True, help="a number or text: decides every choice")
+    for phase in PHASES:
+        parser.add_argument(
+            f"--{phase.quota.replace('_', '-')}",
+            required=True,
+            type=int,
+            help=f"images from each bin of the phase {phase.name}",
+        )
+    parser.add_argument(
+        "--other-flares",
+        required=True,
+        choices=("exclude", "allow"),
+        help="whether an image in another flare may be drawn as pre or post",
+    )
     parser.add_argument("--sample", required=True, help="output: CSV, a row per drawn image")
     parser.add_argument("--log", required=True, help="output: the sampling log, CSV")
     parser.add_argument("--ledger", required=True, help="output: CSV, a row per slot and file")
@@ -32,8 +51,9 @@ def main() -> None:
     args = parser.parse_args()
 
     with job_log(), alone(args.job):
-        quota = Quota.of(args.settings["quota"])
-        job, manifest = Job.read(args.job, args.settings), read_manifest(args.manifest)
+        quota = Quota.of(vars(args))
+        job = Job.read(args.job, SERIES[args.series], args.segment)
+        manifest = read_manifest(args.manifest)
         event, images = job.event, job.images
 
         candidates = draw(images, event.event_id, job.wavelength, quota)

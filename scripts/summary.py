@@ -16,7 +16,9 @@ from flareset.system.logs import job_log
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", required=True, nargs="+", help="account.json of every job")
-    parser.add_argument("--config", required=True, type=json.loads, help="JSON: the config")
+    parser.add_argument(
+        "--config", required=True, type=Path, help="<results>/settings/config.*.json"
+    )
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--outputs", required=True, nargs="+", help="files whose sha256 to record")
     parser.add_argument("--csv", required=True, type=Path, help="output: summary.csv")
@@ -33,7 +35,8 @@ def main() -> None:
             for entry in accounts
         }
         outputs = {args.csv, args.markdown, *map(Path, args.outputs), *logs, *ledgers}
-        history = provenance(accounts, args.config, outputs, args.results, datetime.now(UTC))
+        config = json.loads(args.config.read_text(encoding="utf-8"))
+        history = provenance(accounts, config, outputs, args.results, datetime.now(UTC))
         write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.provenance)
 
 

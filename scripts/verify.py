@@ -1,11 +1,11 @@
 """Compare the store and the results with the manifests; with --repair, fetch what is damaged."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from flareset.campaign.campaign import archive_name
+from flareset.campaign.access import Access, add_flags
+from flareset.campaign.settings import VerifySettings
 from flareset.download import open_downloader, store_of
 from flareset.errors import StoreError
 from flareset.job import Job
@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--jobs", required=True, nargs="+", help="<event_id>/<wavelength> of each")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: the stage's")
-    parser.add_argument("--archive", required=True, type=json.loads, help="JSON: how to reach it")
+    parser.add_argument("--settings", required=True, help="<results>/settings/verify.*.json")
     parser.add_argument("--list", required=True, type=Path, help="output: all that is damaged")
     parser.add_argument("--repair", action="store_true", help="fetch what is damaged again")
+    add_flags(parser)
     args = parser.parse_args()
 
     results = Results(args.results, args.store, args.jobs)
@@ -69,16 +69,17 @@ def repair(
     left = [damage for damage in damaged if not damage.readable]
     paths = {str(Path(d.path).relative_to(args.store)) for d in damaged if d.readable}
     changed: set[str] = set()
+    settings, access = VerifySettings.read(args.settings), Access.of(args)
     for job, folder in results.folders.items():
         manifest = results.manifests[job]
         if not paths & set(manifest["path"]):
             continue
-        listed = Job.read(folder, args.settings)
-        store = store_of(listed, args.store, archive_name(args.archive, listed.event))
+        listed = Job.read(folder, settings.image_series, settings.segment)
+        store = store_of(listed, args.store, settings.archive_of(listed.event))
         progress = Progress(job.replace("/", " "), [sys.stdout])
         with (
             job_log(),
-            open_downloader(listed, args.settings, args.archive, store, progress) as downloader,
+            open_downloader(listed, settings, access, store, progress) as downloader,
         ):
             failed, other = repair_files(downloader, listed.listing, manifest, paths)
             downloader.progress.close()

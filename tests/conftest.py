@@ -268,8 +268,8 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
     for name, value in campaign.environment().items():
         monkeypatch.setenv(name, value)
-    reach = ["--archive", os.environ["FLARESET_ARCHIVE"]]
-    store, samples, accounts = campaign.config["store"], [], []
+    settings = {name: settings_file(campaign, name) for name in ("list", "download", "config")}
+    store, samples, accounts = campaign.config.store, [], []
     for event, wavelength in campaign.jobs:
         folder = Path("results/events") / event / str(wavelength)
         folder.mkdir(parents=True)
@@ -278,25 +278,27 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         def paths(*names: str, folder: Path = folder) -> list[str]:
             return [text for n in names for text in (f"--{n.split('.')[0]}", str(folder / n))]
 
-        def stage(name: str, *args: str, event: str = event) -> None:
-            script(name, "--settings", campaign.settings(name, event), *args)
-
         listed = ["--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)]
         outputs = [*paths("listing.csv", "records.csv"), "--facts", str(folder / "page.json")]
         page = campaign.page(event, wavelength)
         saved = ["--page", str(page)] if page else []
-        stage("list", *listed, *saved, "--store", store, *reach, *outputs)
+        source = ["--source", campaign.events[event].source]
+        if event in campaign.config.accept_pages:
+            source.append("--accept")
+        told = ["--settings", settings["list"], "--store", store]
+        script("list", *listed, *source, *saved, *told, *outputs)
         ledger = f"results/ledger/{event}.{wavelength}.csv"
         manifest = paths("manifest.csv")
         job = ["--job", str(folder)]
-        stage("download", *job, "--store", store, *reach, *manifest, "--ledger", ledger)
+        told = ["--settings", settings["download"], "--store", store]
+        script("download", *job, *told, *manifest, "--ledger", ledger)
         linked = ["--store", store, "--folder", f"results/final_fits/{event}/{wavelength}"]
-        segment = ["--segment", campaign.config["segment"]]
+        segment = ["--segment", campaign.config.segment]
         split = [*paths("listing.csv", "partition.csv"), *manifest, *listed[:2]]
         script("partition", *segment, *linked, *split)
         Path(ledger).parent.mkdir(exist_ok=True)
         left = [*paths("sample.csv", "account.json"), "--log", str(folder / "sampling_log.csv")]
-        stage("sample", *job, *manifest, *left, "--ledger", ledger)
+        script("sample", *job, *manifest, *draw_flags(campaign), *left, "--ledger", ledger)
         samples.append(str(folder / "sample.csv"))
         accounts.append(str(folder / "account.json"))
     data = Path("results/data_selection")
@@ -304,9 +306,24 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     script("label", "--samples", *samples, "--store", store, "--folder", str(data))
     tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
     made = ["--csv", "results/summary.csv", "--markdown", "results/summary.md"]
-    told = ["--config", campaign.public_config, "--results", "results", "--outputs", *tables]
+    told = ["--config", settings["config"], "--results", "results", "--outputs", *tables]
     history = ["--provenance", "results/provenance.json"]
     script("summary", "--accounts", *accounts, *told, *made, *history)
+
+
+def settings_file(campaign: Campaign, stage: str, folder: Path = Path("results/settings")) -> str:
+    """The file with the settings of a stage, written as its rule writes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stage}.json"
+    path.write_text(campaign.settings(stage))
+    return str(path)
+
+
+def draw_flags(campaign: Campaign) -> list[str]:
+    """The flags of `sample` that the rule takes from the config."""
+    config = campaign.config
+    series = ["--series", config.series, "--segment", config.segment]
+    return [*series, *(f"--{key.replace('_', '-')}={value}" for key, value in config.draw)]
 
 
 def script(name: str, *args: str) -> None:

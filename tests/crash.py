@@ -35,6 +35,7 @@ import powerloss
 
 from flareset.archive import transfer
 from flareset.campaign.campaign import Campaign
+from flareset.campaign.settings import DownloadSettings
 from flareset.job import Job
 from flareset.partition import OUTSIDE
 from flareset.standin.server import StandIn, running
@@ -141,7 +142,7 @@ class Listed:
         """The arguments of its download into a folder of its own."""
         return [
             *("--job", str(self.folder), "--store", str(home / "store")),
-            *("--settings", self.settings, "--archive", self.environment["FLARESET_ARCHIVE"]),
+            *("--settings", self.settings),
             *("--manifest", str(home / "manifest.csv"), "--ledger", str(home / "ledger.csv")),
         ]
 
@@ -344,29 +345,32 @@ class Rounds:
         environment["JSOC_EMAIL"] = "crash@example.org"
         if method == "url-tar":
             environment[_SYNCED_EVERY] = str(_TAR_SYNCED_EVERY)
+        (home / "list.json").write_text(campaign.settings("list"))
         paths = {"listing": "listing.csv", "records": "records.csv", "facts": "page.json"}
         run = self._run(
             "list",
             [
                 *("--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)),
-                *("--store", str(home / "store"), "--settings", campaign.settings("list", event)),
-                *("--archive", environment["FLARESET_ARCHIVE"]),
+                *("--store", str(home / "store"), "--source", "export"),
+                *("--settings", str(home / "list.json")),
                 *(text for key, name in paths.items() for text in (f"--{key}", folder / name)),
             ],
             environment,
             home,
         )
         assert run.code == 0, run.text
-        settings = campaign.settings("download", event)
-        job = Job.read(folder, json.loads(settings))
-        store = store_of(job, home / "store", json.loads(settings)["archive_name"])
+        settings = DownloadSettings.of(campaign.config)
+        job = Job.read(folder, settings.image_series, settings.segment)
+        store = store_of(job, home / "store", settings.archive_of(job.event))
         images = job.images[job.images["phase"] != OUTSIDE]
         contents, needed = _served(self.server, list(images["url"]))
         files = {
             store.path_of(row.wavelength, row.filename, row.t_rec): (row.record, contents[row.url])
             for row in images.itertuples()
         }
-        return Listed(folder, settings, environment, store, files, needed)
+        path = home / "download.json"
+        path.write_text(settings.to_json())
+        return Listed(folder, str(path), environment, store, files, needed)
 
     def _measure(self, job: Listed) -> tuple[int, float]:
         """How many changes of the store a download makes, and how many seconds it takes."""

@@ -102,7 +102,7 @@ def test_the_default_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     project.configure(archive={"frame_size": 128})
     project.events((ROOT / "config/events.csv").read_text())
     stages = dict.fromkeys(("event", "list", "download", "partition", "sample"), 5)
-    assert project.planned() == {**stages, "label": 1, "summary": 1}
+    assert project.planned() == {**stages, "settings": 3, "label": 1, "summary": 1}
     in_process(project, monkeypatch)
     summary = project.table("results/summary.csv")
     assert [row["minute_bins"] for row in summary] == ["104", "107", "104", "90", "193", "598"]

@@ -11,7 +11,8 @@ from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flareset.campaign.config import check_config
+from flareset.campaign.checks import check_config
+from flareset.campaign.config import ProcessingStep
 from flareset.campaign.events import Event
 from flareset.errors import ConfigError, ExportError, VerificationError
 from flareset.proof.fits import Asked
@@ -41,13 +42,12 @@ START = datetime(2014, 2, 5, 8, tzinfo=UTC)
 PEAK = START + timedelta(hours=4, minutes=7)
 
 
-def filled(*steps: dict[str, Any], series: str = "aia.lev1_euv_12s") -> list[dict[str, Any]]:
+def filled(*steps: dict[str, Any], series: str = "aia.lev1_euv_12s") -> tuple[ProcessingStep, ...]:
     """The steps of a config, with every default."""
     instrument = {"wavelengths": [6173], "segment": next(iter(SERIES[series].segments))}
     over = instrument if series.startswith("hmi") else {}
-    return check_config({"series": series, **over, "export": {"processing": list(steps)}})[
-        "export"
-    ]["processing"]
+    config = check_config({"series": series, **over, "export": {"processing": list(steps)}})
+    return config.export.processing
 
 
 def around(
@@ -128,10 +128,10 @@ def box(**over: Any) -> dict[str, Any]:
         (box(t_start="peak"), "t_start: 'peak' is not a time, window or limb"),
         (box(cadence="often"), "cadence: 'often' is not"),
         (box(size=[0, 100]), "size"),
-        (box(track="yes"), "track: 'yes' is not of type boolean"),
+        (box(track="yes"), "track: 'yes' is not true or false: write true"),
         (box(centre=[1, 2]), "centre: unknown key; did you mean center?"),
         ({"sharpen": {}}, "sharpen: unknown key"),
-        ({"rebin": {"scale": 2}}, "scale: 2 is greater than the maximum of 1"),
+        ({"rebin": {"scale": 2}}, "scale: 2 is not a number above 0, at most 1"),
     ],
 )
 def test_check_params(step: dict[str, Any], sentence: str) -> None:
@@ -154,6 +154,11 @@ def test_check_params(step: dict[str, Any], sentence: str) -> None:
             [box(), {"resize": {"scale": 1.2}}],
             "export.processing.1.resize: center_on: sun moves the Sun's centre to the middle of"
             " the cut-out: write center_on: none",
+        ),
+        (
+            "aia.lev1",
+            [box(), {"no_op": {}}, {"aia_scale": {}}],
+            "export.processing.2.aia_scale: it needs full frames: put it first",
         ),
         ("aia.lev1", [box(), box()], "export.processing: im_patch stands there 2 times"),
         ("aia.lev1", [{"rebin": {}}, {"rebin": {}}], "rebin stands there 2 times"),
@@ -191,7 +196,7 @@ def test_chains_that_cannot_be(series: str, steps: list[dict[str, Any]], sentenc
     ],
 )
 def test_what_can_be_asked_for(steps: list[dict[str, Any]]) -> None:
-    assert [name for step in filled(*steps) for name in step] == [k for s in steps for k in s]
+    assert [step.name for step in filled(*steps)] == [k for s in steps for k in s]
 
 
 def test_the_order_and_spelling_of_jsocs_form() -> None:

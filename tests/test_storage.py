@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script
+from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script, settings_file
 from support import loaded
 
 from flareset.campaign.campaign import Campaign
@@ -225,8 +225,7 @@ def download_job(project: Project) -> tuple[list[str], dict[str, str]]:
     top = project.folder
     words = [
         "--job", str(top / f"results/events/{event}/{wavelength}"), "--store", str(top / "store"),
-        "--settings", campaign.settings("download", event),
-        "--archive", environment["FLARESET_ARCHIVE"],
+        "--settings", settings_file(campaign, "download", top),
         "--manifest", str(top / "manifest.csv"), "--ledger", str(top / "ledger.csv"),
     ]  # fmt: skip
     return [sys.executable, str(ROOT / "scripts/download.py"), *words], environment

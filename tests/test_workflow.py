@@ -18,7 +18,17 @@ from conftest import ONE_FLARE, ROOT, SMALL, TWO_FLARES, Project, in_process
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn, running
 
-ALL = {"event": 2, "list": 2, "download": 2, "partition": 2, "sample": 2, "label": 1, "summary": 1}
+# The files of settings: of list, of download, and the config for the summary.
+ALL = {
+    "event": 2,
+    "settings": 3,
+    "list": 2,
+    "download": 2,
+    "partition": 2,
+    "sample": 2,
+    "label": 1,
+    "summary": 1,
+}
 ONE = {"event": 1, "list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 
@@ -116,7 +126,7 @@ def test_nothing_is_done_twice(copy: Project) -> None:
     assert copy.planned() == {}
     copy.configure(archive={"connections": 1, "patience": "9m", "data_url": "http://x.example/"})
     # The provenance shows the config; nothing else depends on how the archive is reached.
-    assert copy.planned() == {"summary": 1}
+    assert copy.planned() == {"settings": 1, "summary": 1}
 
 
 EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
@@ -131,14 +141,20 @@ EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
     ),
     ("delete a row", ONE_FLARE, {}, {"label": 1, "summary": 1}),
     ("add a wavelength", None, {"wavelengths": [131, 171]},
-     {k: v for k, v in ALL.items() if k != "event"}),
-    ("window", None, {"window": {"pre": "3m"}}, ALL),
-    ("seed", None, {"sample": {"seed": 8}},
-     {k: v for k, v in ALL.items() if k not in ("event", "list")}),
+     {**ALL, "settings": 1, "event": 0}),
+    ("window", None, {"window": {"pre": "3m"}}, {**ALL, "settings": 1}),
+    ("seed", None, {"sample": {"seed": 8}}, {**ALL, "settings": 2, "event": 0, "list": 0}),
     ("allow_missing", None, {"completeness": {"allow_missing": 3}},
-     {k: v for k, v in ALL.items() if k not in ("event", "list")}),
-    ("accept a page", None, {"accept_pages": [A]},
-     {"list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}),
+     {**ALL, "settings": 2, "event": 0, "list": 0}),
+    ("accept a page", None, {"accept_pages": [A]}, {**ONE, "settings": 1, "event": 0}),
+    ("who asks, and how patiently", None,
+     {"archive": {"email": "jane.doe@example.org", "connections": 1, "patience": "1m"},
+      "export": {"requestor": "Jane", "wait": "3h"}},
+     {"settings": 1, "summary": 1}),
+    ("a cut-out", None,
+     {"export": {"processing": [{"rebin": {"scale": 0.25}}]}},
+     {**ALL, "event": 0}),
+    ("the same in other words", None, {"window": {"pre": "240s"}, "sample": {"seed": 7.0}}, {}),
 ]  # fmt: skip
 
 
@@ -154,6 +170,7 @@ def test_only_what_is_stale_is_run(
     if events:
         copy.events(events)
     copy.configure(**config)
+    jobs = {rule: number for rule, number in jobs.items() if number}
     assert copy.planned() == jobs
     if what in ("edit one row", "delete a row", "seed"):
         assert copy.run().jobs == jobs
@@ -169,7 +186,18 @@ def test_with_fetch_all_the_seed_concerns_the_draw_alone(copy: Project) -> None:
     copy.configure(fetch="all")
     copy.run()
     copy.configure(sample={"seed": 8})
-    assert copy.planned() == {"sample": 2, "label": 1, "summary": 1}
+    assert copy.planned() == {"settings": 1, "sample": 2, "label": 1, "summary": 1}
+
+
+def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> None:
+    copy.configure(completeness={"allow_missing": 3})
+    # A run that is stopped after its first jobs, since the user thinks better of it.
+    copy.run("--until", "settings")
+    copy.configure(completeness={"allow_missing": 0})
+    assert copy.planned() == {}
+    copy.configure(completeness={"allow_missing": 3})
+    again = {rule: n for rule, n in ALL.items() if rule not in ("settings", "event", "list")}
+    assert copy.planned() == again
 
 
 def test_a_change_in_code_runs_what_it_touches(

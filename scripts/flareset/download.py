@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -17,6 +16,9 @@ import pandas as pd
 from flareset.archive.endpoints import reached
 from flareset.archive.tars import Tarball, Tars
 from flareset.archive.transfer import Fetched, Transfer
+from flareset.campaign import environment
+from flareset.campaign.access import Access
+from flareset.campaign.settings import VerifySettings
 from flareset.errors import IncompleteError, TransferError
 from flareset.job import Job
 from flareset.partition import OUTSIDE
@@ -427,8 +429,8 @@ def store_of(job: Job, root: Path, archive_name: str) -> Store:
 @contextmanager
 def open_downloader(
     job: Job,
-    settings: dict[str, Any],
-    archive: dict[str, Any],
+    settings: VerifySettings,
+    access: Access,
     store: Store,
     progress: Progress,
 ) -> Iterator[Downloader]:
@@ -437,19 +439,19 @@ def open_downloader(
     An export of ours that has expired is asked for again.
     """
     with (
-        store.in_use(os.environ.get("FLARESET_CAMPAIGN", os.getcwd())),
-        reached(archive, [job.event.flare, *job.event.other_flares], store.root) as site,
+        store.in_use(environment.campaign()),
+        reached(access, [job.event.flare, *job.event.other_flares], store.root) as site,
     ):
         renew = None
         if job.facts.recordset:
-            wish = Wish.of(job.event, job.wavelength, settings, archive["wavelengths"])
+            wish = Wish.of(job.event, job.wavelength, settings)
             exporter = site.exporter(site.jsoc(), store.archive, job.series)
             renew = renewer(wish, job.records, job.facts, exporter)
         with Downloader(
             site.archive(progress.receive),
             store,
             delivered=Delivered.of(job),
-            reject=settings["quality"]["reject"],
+            reject=list(settings.quality.reject),
             progress=progress,
             renew=renew,
         ) as downloader:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from flareset.campaign.events import Event, read_event
 from flareset.partition import partition
-from flareset.sdo.series import SERIES, Series
+from flareset.sdo.series import Series
 from flareset.tables.listing import MOVIE, PICTURE, PageFacts, images_of, read_facts, read_listing
 from flareset.tables.records import read_records
 
@@ -29,13 +28,13 @@ class Job:
     records: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path, settings: dict[str, Any]) -> Job:
+    def read(cls, folder: Path, series: Series, segment: str) -> Job:
         """The job of a folder `<event_id>/<wavelength>`, its event.json beside it."""
         return cls(
             read_event(folder.parent / "event.json"),
             int(folder.name),
-            SERIES[settings["series"]],
-            settings["segment"],
+            series,
+            segment,
             read_listing(folder / "listing.csv"),
             read_facts(folder / "page.json"),
             read_records(folder / "records.csv"),

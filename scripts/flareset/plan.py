@@ -7,27 +7,26 @@ from typing import Any
 
 import pandas as pd
 
-from flareset.campaign.campaign import archive_name
+from flareset.campaign.config import Draw
 from flareset.campaign.events import read_event
+from flareset.campaign.settings import PlanSettings
 from flareset.download import store_of
 from flareset.job import Job
 from flareset.partition import OUTSIDE, partition
 from flareset.sample import Quota, choose, draw
 from flareset.sdo.protocols import kind_of_protocol
 from flareset.sdo.recordset import window_recordset
-from flareset.sdo.series import SERIES
+from flareset.sdo.series import Series
 from flareset.sources.planning import Plan
 from flareset.sources.records import observed_second
 
 _COUNTS = ["requests", "records", "images", "needed", "in_store", "GB"]
 
 
-def listed_row(
-    job: Job, store: Path, settings: dict[str, Any], archive: dict[str, Any]
-) -> dict[str, Any]:
-    """A row of the plan for a job that is listed: nothing more is asked for."""
-    shelf = store_of(job, store, archive_name(archive, job.event))
-    inside, needed = _needed(job.images, job.event.event_id, job.wavelength, settings)
+def listed_row(job: Job, store: Path, settings: PlanSettings) -> dict[str, Any]:
+    """Return a row of the plan for a job that is listed: nothing more is asked for."""
+    shelf = store_of(job, store, settings.archive_of(job.event))
+    inside, needed = _needed(job.images, job.event.event_id, job.wavelength, settings.fetched)
     have = sum(
         shelf.facts(shelf.path_of(row.wavelength, row.filename, row.t_rec), row.record) is not None
         for row in pd.concat([needed, job.products]).itertuples()
@@ -47,7 +46,7 @@ def listed_row(
     }
 
 
-def export_row(plan: Plan, requests: int, settings: dict[str, Any]) -> dict[str, Any]:
+def export_row(plan: Plan, requests: int, settings: PlanSettings) -> dict[str, Any]:
     """A row of the plan for a job whose export takes so many requests still."""
     wish = plan.wish
     records = plan.records[plan.records["status"] == ""]
@@ -56,7 +55,7 @@ def export_row(plan: Plan, requests: int, settings: dict[str, Any]) -> dict[str,
         {"record": records["record"], "filename": records["record"], "time": times}
     )
     images = partition(images.reset_index(drop=True), wish.event)
-    inside, needed = _needed(images, wish.event.event_id, wish.wavelength, settings)
+    inside, needed = _needed(images, wish.event.event_id, wish.wavelength, settings.fetched)
     kind = kind_of_protocol(wish.protocol)
     if kind == "jpg":
         needed = records
@@ -75,13 +74,13 @@ def export_row(plan: Plan, requests: int, settings: dict[str, Any]) -> dict[str,
 
 
 def _needed(
-    images: pd.DataFrame, event_id: str, wavelength: int, settings: dict[str, Any]
+    images: pd.DataFrame, event_id: str, wavelength: int, fetched: Draw | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The images in the window, and those of them that are to be fetched."""
     inside = images[images["phase"] != OUTSIDE]
-    if settings["fetch"] != "sampled":
+    if fetched is None:
         return inside, inside
-    quota = Quota.of(settings["quota"])
+    quota = Quota.of(fetched.model_dump())
     candidates = draw(images, event_id, wavelength, quota)
     return inside, choose(candidates, pd.Series(True, index=candidates.index), quota)
 
@@ -98,7 +97,7 @@ def plan_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(_COUNTS[:-1], int))
 
 
-def pages_wanted(jobs: list[str], events: Path, series: str, folder: str) -> pd.DataFrame:
+def pages_wanted(jobs: list[str], events: Path, series: Series, folder: str) -> pd.DataFrame:
     """The exports to ask JSOC for where no page is saved: a row per event, with the recordset.
 
     `jobs` are `<event_id>/<wavelength>`, `events` the folder of their event.json, `folder` where
@@ -111,6 +110,6 @@ def pages_wanted(jobs: list[str], events: Path, series: str, folder: str) -> pd.
     rows = []
     for event_id, asked in wavelengths.items():
         event = read_event(events / event_id / "event.json")
-        wanted = str(window_recordset(SERIES[series], event.window_start, event.window_end, asked))
+        wanted = str(window_recordset(series, event.window_start, event.window_end, asked))
         rows.append((event_id, f"{wanted}{{image}}", f"{folder}/{event_id}.html"))
     return pd.DataFrame(rows, columns=["event_id", "recordset", "save the listing as"])

@@ -24,9 +24,9 @@ except FlaresetError as error:
     raise WorkflowError(str(error)) from None
 
 code = CAMPAIGN.code
-RESULTS = CAMPAIGN.config["results"]
-STORE = CAMPAIGN.config["store"]
-PAGES = CAMPAIGN.config["export_pages"]
+RESULTS = CAMPAIGN.config.results
+STORE = CAMPAIGN.config.store
+PAGES = CAMPAIGN.config.export_pages
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 
@@ -41,6 +41,8 @@ sys.argv[:] = CAMPAIGN.without_address(sys.argv)
 
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
+    stage="config|list|plan|download|verify",
+    digest="[0-9a-f]+",
     wavelength="[0-9]+",
 
 
@@ -60,14 +62,24 @@ def saved_page(wildcards):
     return [str(page)] if page else []
 
 
+def source(wildcards):
+    """Where the listing of an event comes from."""
+    return CAMPAIGN.events[wildcards.event].source
+
+
+def accept(wildcards):
+    """The flag of a page that is taken as it is, or nothing."""
+    return "--accept" if wildcards.event in CAMPAIGN.config.accept_pages else ""
+
+
 def export_slot(wildcards):
     """1 where a listing comes from an export that is asked for, 0 elsewhere."""
-    return int(CAMPAIGN.events[wildcards.event].source == "export")
+    return int(source(wildcards) == "export")
 
 
 def export_minutes(wildcards, attempt):
     """How long a listing may take: an export as long as it is waited for."""
-    wait = CAMPAIGN.longest_wait * (CAMPAIGN.events[wildcards.event].source != "page")
+    wait = CAMPAIGN.longest_wait * (source(wildcards) != "page")
     return 10 * attempt + wait
 
 
@@ -85,12 +97,13 @@ def growing(amount, of_each_job=0):
 
 
 def settings(stage):
-    """The settings of a stage as a function of the job's wildcards."""
+    """The file with the settings of a stage: other settings are another file."""
+    return f"{RESULTS}/settings/{CAMPAIGN.settings_file(stage)}"
 
-    def of_job(wildcards):
-        return CAMPAIGN.settings(stage, wildcards.get("event", ""))
 
-    return of_job
+def flags(section):
+    """The flags of a script that say what a section of the config says."""
+    return [f"--{key.replace('_', '-')}={value}" for key, value in section]
 
 
 def every_event(wildcards):

@@ -6,6 +6,7 @@ rule download:
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/page.json",
         records=f"{JOB}/records.csv",
+        settings=settings("download"),
     output:
         manifest=f"{JOB}/manifest.csv",
     log:
@@ -22,9 +23,8 @@ rule download:
     params:
         code=code("download"),
         store=STORE,
-        settings=settings("download"),
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
     shell:
         'python {input.script:q} --job "$(dirname {input.listing:q})" --store {params.store:q}'
-        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" --manifest {output.manifest:q}'
+        " --settings {input.settings:q} --manifest {output.manifest:q}"
         " --ledger {params.ledger:q} --terminal 3 3>&2 > {log:q} 2>&1"

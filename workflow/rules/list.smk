@@ -12,11 +12,26 @@ rule event:
         "printf '%s\\n' {params.event:q} > {output:q} 2> {log:q}"
 
 
+rule settings:
+    output:
+        f"{RESULTS}/settings/{{stage}}.{{digest}}.json",
+    log:
+        "logs/settings/{stage}.{digest}.log",
+    localrule: True
+    conda:
+        "../../envs/flareset.yaml"
+    params:
+        settings=lambda wildcards: CAMPAIGN.settings(wildcards.stage),
+    shell:
+        "printf '%s\\n' {params.settings:q} > {output:q} 2> {log:q}"
+
+
 rule list:
     input:
         script=script("list"),
         event=f"{RESULTS}/events/{{event}}/event.json",
         page=saved_page,
+        settings=settings("list"),
     output:
         listing=f"{JOB}/listing.csv",
         records=f"{JOB}/records.csv",
@@ -34,10 +49,10 @@ rule list:
         code=code("list"),
         pages=PAGES,
         store=STORE,
-        settings=settings("list"),
+        source=source,
+        accept=accept,
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
-        " --page {input.page:q} --pages {params.pages:q} --store {params.store:q}"
-        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE"'
-        " --listing {output.listing:q} --records {output.records:q} --facts {output.facts:q}"
-        " --terminal 3 3>&2 > {log:q} 2>&1"
+        " --source {params.source} --page {input.page:q} {params.accept} --pages {params.pages:q}"
+        " --store {params.store:q} --settings {input.settings:q} --listing {output.listing:q}"
+        " --records {output.records:q} --facts {output.facts:q} --terminal 3 3>&2 > {log:q} 2>&1"

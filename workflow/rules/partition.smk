@@ -16,7 +16,7 @@ rule partition:
     params:
         code=code("partition"),
         store=STORE,
-        segment=CAMPAIGN.config["segment"],
+        segment=CAMPAIGN.config.segment,
         folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",
     shell:
         "python {input.script:q} --event {input.event:q} --listing {input.listing:q}"

@@ -21,9 +21,12 @@ rule sample:
         runtime=growing(10),
     params:
         code=code("sample"),
-        settings=settings("sample"),
+        series=CAMPAIGN.config.series,
+        segment=CAMPAIGN.config.segment,
+        draw=flags(CAMPAIGN.config.draw),
     shell:
         'python {input.script:q} --job "$(dirname {input.listing:q})" --manifest {input.manifest:q}'
-        " --settings {params.settings:q} --sample {output.sample:q}"
+        " --series {params.series:q} --segment {params.segment:q} {params.draw:q}"
+        " --sample {output.sample:q}"
         " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
         " > {log:q} 2>&1"

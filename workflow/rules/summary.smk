@@ -2,6 +2,7 @@ rule summary:
     input:
         script=script("summary"),
         accounts=every_job("account.json"),
+        config=settings("config"),
         ledgers=every_ledger,
         images=f"{RESULTS}/data_selection/images.csv",
         labels=f"{RESULTS}/data_selection/image_labels.csv",
@@ -24,8 +25,7 @@ rule summary:
     params:
         code=code("summary"),
         results=lambda wildcards, output: str(Path(output.csv).parent),
-        config=lambda wildcards: CAMPAIGN.public_config,
     shell:
-        "python {input.script:q} --accounts {input.accounts:q} --config {params.config:q}"
+        "python {input.script:q} --accounts {input.accounts:q} --config {input.config:q}"
         " --results {params.results:q} --outputs {input.images:q} {input.labels:q} {input.labels_txt:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"

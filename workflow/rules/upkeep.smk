@@ -6,6 +6,7 @@ rule plan:
         facts=listable("page.json"),
         listings=listable("listing.csv"),
         records=listable("records.csv"),
+        settings=settings("plan"),
     log:
         "logs/plan.log",
     localrule: True
@@ -19,16 +20,16 @@ rule plan:
         listed=of_state("listable"),
         exports=of_state("export"),
         missing=of_state("missing"),
-        settings=settings("plan"),
     shell:
         "python {input.script:q} --listed {params.listed:q} --exports {params.exports:q}"
         " --missing {params.missing:q} --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
-        ' --settings {params.settings:q} --archive "$FLARESET_ARCHIVE" 2>&1 | tee {log:q}'
+        " --settings {input.settings:q} 2>&1 | tee {log:q}"
 
 
 rule verify:
     input:
         script=script("verify"),
+        settings=settings("verify"),
     log:
         "logs/verify.log",
     localrule: True
@@ -38,16 +39,15 @@ rule verify:
         store=STORE,
         results=RESULTS,
         jobs=JOBS,
-        settings=settings("verify"),
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
-        " --store {params.store:q} --settings {params.settings:q}"
-        ' --archive "$FLARESET_ARCHIVE" --list {log:q}'
+        " --store {params.store:q} --settings {input.settings:q} --list {log:q}"
 
 
 rule repair:
     input:
         script=script("verify"),
+        settings=settings("verify"),
     log:
         "logs/repair.log",
     localrule: True
@@ -57,11 +57,9 @@ rule repair:
         store=STORE,
         results=RESULTS,
         jobs=JOBS,
-        settings=settings("verify"),
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
-        " --store {params.store:q} --settings {params.settings:q}"
-        ' --archive "$FLARESET_ARCHIVE" --list {log:q} --repair'
+        " --store {params.store:q} --settings {input.settings:q} --list {log:q} --repair"
 
 
 rule clean_unused:
@@ -76,7 +74,7 @@ rule clean_unused:
         store=STORE,
         results=RESULTS,
         jobs=JOBS,
-        option="--remove" if CAMPAIGN.config["clean"] == "remove" else "",
+        option="--remove" if CAMPAIGN.config.clean == "remove" else "",
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
         " --list {log:q} {params.option}"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from flareset.archive.connections import Connections, meeting_place
 from flareset.archive.exports import Exporter
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.transfer import Transfer
-from flareset.campaign.config import parse_size
+from flareset.campaign.access import Access
 from flareset.sdo.flares import Flare
 from flareset.sdo.series import Series
-from flareset.sdo.times import parse_duration
 from flareset.store.store import LOCKS
 from flareset.system.loopback import is_loopback
 
@@ -30,7 +27,7 @@ _LOCAL_POLL, _POLL = 0.2, 5.0
 class Site:
     """The two servers of an archive, and how a campaign with a `store` treats them."""
 
-    settings: dict[str, Any]
+    access: Access
     data_url: str
     cgi_url: str
     store: Path
@@ -41,17 +38,17 @@ class Site:
         """The server of files; `arrived` is told of bytes as they come."""
         return Transfer(
             self.data_url,
-            self.settings["hosts"],
+            self.access.archive.hosts,
             connections=self._connections(self.data_url),
-            max_file_size=parse_size(self.settings["max_file_size"]),
+            max_file_size=self.access.archive.max_file_size,
             arrived=arrived,
         )
 
     def _connections(self, url: str) -> Connections:
         connections = Connections(
             url,
-            self.settings["connections"],
-            patience=parse_duration(self.settings["patience"]).total_seconds(),
+            self.access.archive.connections,
+            patience=self.access.archive.patience.total_seconds(),
             folder=self._meeting_place(url),
         )
         self.opened.callback(connections.close)
@@ -63,18 +60,15 @@ class Site:
 
     @property
     def _rehearses(self) -> bool:
-        return self.settings["kind"] == "rehearsal"
+        return self.access.archive.rehearses
 
     def jsoc(self) -> Jsoc:
-        """The server that knows records and makes exports, for the address in JSOC_EMAIL."""
-        email = os.environ.get("JSOC_EMAIL", "").strip()
-        if self._rehearses:
-            email = "rehearsal@example.org"
+        """The server that knows records and makes exports, for a registered address."""
         return Jsoc(
             self.cgi_url,
-            email,
+            "rehearsal@example.org" if self._rehearses else self.access.archive.email,
             connections=self._connections(self.cgi_url),
-            requestor=self.settings["requestor"],
+            requestor=self.access.manners.requestor,
         )
 
     def exporter(self, jsoc: Jsoc, name: str, series: Series) -> Exporter:
@@ -89,7 +83,7 @@ class Site:
             self.store / name / "requests" / server,
             self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
-            wait=parse_duration(self.settings["wait"]).total_seconds(),
+            wait=self.access.manners.wait.total_seconds(),
             clock=time.monotonic,
             sleep=time.sleep,
             poll=_LOCAL_POLL if local else _POLL,
@@ -97,23 +91,24 @@ class Site:
 
 
 @contextmanager
-def reached(settings: dict[str, Any], sky: list[Flare], store: str | Path) -> Iterator[Site]:
-    """The site of a campaign's settings.
+def reached(access: Access, sky: list[Flare], store: str | Path) -> Iterator[Site]:
+    """The site of a campaign's archive.
 
     A rehearsal's stand-in, with `sky`'s flares, is started in this process and stopped afterwards;
     what it was asked for lies in the store, for the next one to find.
     """
-    if settings["kind"] != "rehearsal":
+    archive = access.archive
+    if not archive.rehearses:
         with ExitStack() as opened:
-            yield Site(settings, settings["data_url"], settings["cgi_url"], Path(store), opened)
+            yield Site(access, archive.data_url, archive.cgi_url, Path(store), opened)
         return
     from flareset.standin.server import StandIn, running
 
     state = Path(store) / "rehearsal-requests.json"
-    standin = StandIn(frame_size=settings["frame_size"], flares=sky, state=state)
+    standin = StandIn(frame_size=archive.frame_size, flares=sky, state=state)
     with running(standin), ExitStack() as opened:
         cgi_url = f"{standin.url}/cgi-bin/ajax/"
-        yield Site(settings, standin.url, cgi_url, Path(store), opened)
+        yield Site(access, standin.url, cgi_url, Path(store), opened)
 
 
 def rehearsal_page(recordset: str, frame_size: int) -> str:

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flareset.campaign.code import SCRIPTS, modules, sum_of
-from flareset.campaign.config import check_config
+from flareset.campaign import environment
+from flareset.campaign.checks import check_config
+from flareset.campaign.code import modules, sum_of
 from flareset.campaign.events import Event, read_events
 from flareset.campaign.pages import SavedPages
+from flareset.campaign.settings import OF_STAGE
 from flareset.errors import ConfigError
-from flareset.sdo.series import SERIES
-from flareset.sdo.times import parse_duration
-from flareset.system.loopback import is_loopback
 
 
 class Campaign:
@@ -29,22 +26,21 @@ class Campaign:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
-        self.series = SERIES[self.config["series"]]
         events = read_events(
-            self.config["events"],
-            series=self.series,
-            wavelengths=self.config["wavelengths"],
-            pre=parse_duration(self.config["window"]["pre"]),
-            post=parse_duration(self.config["window"]["post"]),
-            source=self.config["source"],
+            self.config.events,
+            series=self.config.image_series,
+            wavelengths=list(self.config.wavelengths),
+            pre=self.config.window.pre,
+            post=self.config.window.post,
+            source=self.config.source,
         )
         self.events: dict[str, Event] = {event.event_id: event for event in events}
-        if strange := sorted(set(self.config["accept_pages"]) - set(self.events)):
+        if strange := sorted(set(self.config.accept_pages) - set(self.events)):
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
 
     @cached_property
     def _pages(self) -> SavedPages:
-        return SavedPages(self.config["export_pages"])
+        return SavedPages(self.config.export_pages)
 
     @property
     def jobs(self) -> list[tuple[str, int]]:
@@ -69,72 +65,49 @@ class Campaign:
         source = self.events[event_id].source
         if source == "export":
             return "export"
-        rehearsal = self.config["archive"]["kind"] == "rehearsal"
-        if source == "request_id" or rehearsal or self.page(event_id, wavelength):
+        made_up = self.config.archive.rehearses
+        if source == "request_id" or made_up or self.page(event_id, wavelength):
             return "listable"
         return "missing"
 
     @property
     def longest_wait(self) -> int:
         """How long an export is waited for, in minutes."""
-        return round(parse_duration(self.config["export"]["wait"]).total_seconds() / 60)
+        return round(self.config.export.wait.total_seconds() / 60)
 
-    def settings(self, stage: str, event_id: str = "") -> str:
-        """The settings that shape a stage's outputs, as sorted JSON: a change makes it stale."""
-        config = self.config
-        settings: dict[str, Any] = {"series": config["series"], "segment": config["segment"]}
-        if stage in ("list", "download"):
-            settings["archive_name"] = archive_name(config["archive"], self.events[event_id])
-        if stage == "list":
-            settings["accept"] = event_id in config["accept_pages"]
-            settings["source"] = self.events[event_id].source
-        if stage in ("list", "plan", "download", "verify"):
-            keys = ("method", "protocol", "filename_format", "processing")
-            settings["export"] = {key: config["export"][key] for key in keys}
-        if stage in ("plan", "download"):
-            settings["fetch"] = config["fetch"]
-        if stage in ("download", "verify"):
-            settings["quality"] = config["quality"]
-        if stage == "download":
-            settings["completeness"] = config["completeness"]
-        if stage in ("plan", "sample") or (stage == "download" and config["fetch"] == "sampled"):
-            settings["quota"] = {**config["sample"], "other_flares": config["other_flares"]}
-        return json.dumps(settings, sort_keys=True)
+    def settings(self, stage: str) -> str:
+        """Return the settings of a stage, or the whole `config` without the address, as JSON."""
+        if stage == "config":
+            shown = self.config.model_dump(
+                mode="json", exclude={"archive": {"email"}, "clean": True}
+            )
+            return json.dumps(shown, sort_keys=True, indent=1)
+        return OF_STAGE[stage].of(self.config).to_json()
+
+    def settings_file(self, stage: str) -> str:
+        """Return the name of the file with a stage's settings: they decide it.
+
+        So a job is stale when its settings are others, and no longer when they are as they were.
+        """
+        digest = hashlib.sha256(self.settings(stage).encode()).hexdigest()
+        return f"{stage}.{digest[:12]}.json"
 
     def environment(self) -> dict[str, str]:
-        """What jobs find in their environment: this Python first, how the archive is reached, what
-        channels are asked for, and whose run it is.
-
-        No result depends on these, so no job goes stale when they change.
-        """
-        archive, export = self.config["archive"], self.config["export"]
-        settings = {key: value for key, value in archive.items() if key != "email"}
-        settings |= {"requestor": export["requestor"], "wait": export["wait"]}
-        email = os.environ.get("JSOC_EMAIL") or archive["email"]
-        # The Slurm plugin of the Snakemake that reads this asks our `sacct`, which asks Slurm's.
-        first = [str(Path(sys.executable).parent), str(SCRIPTS.parent / "profiles/slurm/bin")]
-        path = os.pathsep.join([*first, os.environ.get("PATH", "")])
+        """Return the environment variables that jobs need."""
         asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
-        settings["wavelengths"] = sorted(asked)
-        return {
-            "FLARESET_ARCHIVE": json.dumps(settings, sort_keys=True),
-            "FLARESET_CAMPAIGN": f"{os.getcwd()}, results in {self.config['results']}",
-            "JSOC_EMAIL": email,
-            "PATH": path,
-        }
+        config = self.config
+        return environment.for_jobs(
+            archive=config.archive.model_dump(mode="json", exclude={"email"}),
+            manners=config.export.model_dump(mode="json", include={"requestor", "wait"}),
+            wavelengths=asked,
+            results=config.results,
+            email=config.archive.email,
+        )
 
     def without_address(self, texts: list[str]) -> list[str]:
-        """Texts in which the address of the config is masked."""
-        email = self.config["archive"]["email"]
+        """Return texts in which the address of the config is masked."""
+        email = self.config.archive.email
         return [text.replace(email, "<address>") if email else text for text in texts]
-
-    @property
-    def public_config(self) -> str:
-        """The config as the provenance shows it: sorted JSON, without the e-mail address."""
-        archive = {key: v for key, v in self.config["archive"].items() if key != "email"}
-        left_out = {"archive": archive}
-        shown = {key: v for key, v in self.config.items() if key != "clean"}
-        return json.dumps({**shown, **left_out}, sort_keys=True)
 
     def code(self, script: str) -> str:
         """The sha256 over the modules that a script uses, hex: a change in code makes it stale.
@@ -142,17 +115,4 @@ class Campaign:
         One parameter, where the modules as inputs of every job would be most of a large campaign's
         files. The script itself is an input.
         """
-        return sum_of(modules(script, rehearsal=self.config["archive"]["kind"] == "rehearsal"))
-
-
-def archive_name(archive: dict[str, Any], event: Event) -> str:
-    """What an event's files come from, by the archive's settings: rehearsals never mix with
-    observations, nor does what a server on this machine gives.
-
-    A rehearsal's frames show the flares of the event's window, so those are in the name: the same
-    name and record always mean the same bytes.
-    """
-    if archive["kind"] != "rehearsal":
-        return "local" if is_loopback(archive["data_url"]) else str(archive["kind"])
-    sky = hashlib.sha256(event.sky.encode()).hexdigest()[:12]
-    return f"rehearsal-{archive['frame_size']}-{sky}"
+        return sum_of(modules(script, rehearsal=self.config.archive.rehearses))

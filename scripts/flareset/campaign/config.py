@@ -1,207 +1,448 @@
-"""The settings of a campaign: checked against the schema, with every default filled in."""
+"""The settings of a campaign: one place for each key's type, default, unit and meaning.
+
+`make reference` writes the meanings into config/README.md and into the schema for editors.
+"""
 
 from __future__ import annotations
 
-import re
-from copy import deepcopy
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
-import yaml
-from jsonschema import Draft202012Validator, FormatChecker
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from flareset.campaign.processing import check_steps
-from flareset.errors import ConfigError
-from flareset.sdo.protocols import kind_of_protocol
-from flareset.sdo.quality import BITS
-from flareset.sdo.recordset import moment
-from flareset.sdo.series import SERIES, find_series
-from flareset.sdo.times import parse_duration
-
-SCHEMA = Path(__file__).parents[3] / "workflow" / "schemas" / "config.schema.yaml"
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB)")
-_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
-# What JSOC's buffer for a file name holds.
-_LONGEST_NAME_FORMAT = 127
-# Keywords that differ from record to record.
-_TELLING = {"T_REC", "T_OBS", "DATE__OBS", "FSN", "RECNUM"}
-_FORMATS = FormatChecker(formats=())
-
-
-@_FORMATS.checks("duration_text", raises=ValueError)
-def _is_duration(value: object) -> bool:
-    return not isinstance(value, str) or parse_duration(value) is not None
-
-
-@_FORMATS.checks("size_text", raises=ValueError)
-def _is_size(value: object) -> bool:
-    return not isinstance(value, str) or parse_size(value) > 0
-
-
-@_FORMATS.checks("quality_bit")
-def _is_quality_bit(value: object) -> bool:
-    return value in BITS
-
-
-@_FORMATS.checks("protocol_text")
-def _is_protocol(value: object) -> bool:
-    return not isinstance(value, str) or kind_of_protocol(value) is not None
-
-
-@_FORMATS.checks("filename_text")
-def _is_filename_format(value: object) -> bool:
-    if not isinstance(value, str) or not value:
-        return True
-    literal = re.sub(r"\{[\w#]+(:[^{}]*)?\}", "", value)
-    return len(value) <= _LONGEST_NAME_FORMAT and not re.search(r"[^\w.+-]", literal)
+from flareset.campaign.values import (
+    Above0,
+    Cadence,
+    Count,
+    Duration,
+    Extent,
+    FileName,
+    Flag,
+    FrameSize,
+    From1To16,
+    Host,
+    ImageSeries,
+    KeywordSeries,
+    Name,
+    Natural,
+    Part,
+    Path,
+    PeakStartOrTime,
+    Point,
+    PointOrEvent,
+    Protocol,
+    QualityBit,
+    RegionOrEvent,
+    Requestor,
+    Section,
+    Seed,
+    Shape,
+    Size,
+    Text,
+    Url,
+    WindowLimbOrTime,
+    empty_is_none,
+    not_empty,
+    refusal,
+    unique,
+)
+from flareset.sdo.series import SERIES, Series
+from flareset.system.loopback import is_loopback
 
 
-@_FORMATS.checks("moment_text", raises=ValueError)
-def _is_moment(value: object) -> bool:
-    return not isinstance(value, str) or value in ("peak", "start") or bool(moment(value))
+class Archive(Section):
+    """The archive, and how it is reached."""
+
+    kind: Literal["rehearsal", "jsoc"] = Field(
+        "rehearsal",
+        description="`rehearsal`: the stand-in that ships with the project; each job that needs it"
+        " starts it. `jsoc`: the archive at `archive.data_url`: JSOC, a mirror or a test's server",
+    )
+    data_url: Url = Field(
+        "http://jsoc.stanford.edu/",
+        description="where files are fetched: this URL, joined with the path of a link",
+    )
+    cgi_url: Url = Field(
+        "http://jsoc.stanford.edu/cgi-bin/ajax/",
+        description="where records are looked up and exports are asked for",
+    )
+    hosts: tuple[Host, ...] = Field(
+        ("jsoc.stanford.edu", "jsoc1.stanford.edu", "jsoc2.stanford.edu"),
+        description="hosts that links and redirects may name, with or without a port",
+    )
+    email: Text = Field(
+        "",
+        description="the address that is registered with JSOC; `JSOC_EMAIL` in the environment goes"
+        " before it. Exports need it. It is in no log and no output",
+    )
+    connections: From1To16 = Field(
+        2,
+        description="connections to the archive, over all jobs and runs of yours on all machines"
+        " that share your home, questions about exports included. JSOC is one shared machine:"
+        " leave it",
+    )
+    patience: Duration = Field(
+        timedelta(minutes=30),
+        description="how long the archive may fail at everything; meanwhile no file is given up."
+        " After ten failures in a row it counts as down, and one connection asks it now and then."
+        " When this time has passed, the job stops and says so",
+    )
+    max_file_size: Size = Field(
+        100 * 10**6,
+        description="a larger file is refused (kB, MB, GB: powers of 1000 bytes)",
+    )
+    frame_size: FrameSize = Field(
+        256, description="the side of a rehearsal's frames in pixels; real frames have 4096"
+    )
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether the stand-in takes the archive's place."""
+        return self.kind == "rehearsal"
 
 
-@_FORMATS.checks("edge_text", raises=ValueError)
-def _is_edge(value: object) -> bool:
-    return not isinstance(value, str) or value in ("window", "limb") or bool(moment(value))
+class Window(Section):
+    """What is asked of the archive, around the flare."""
+
+    pre: Duration = Field(timedelta(minutes=178), description="how long before the flare's start")
+    post: Duration = Field(timedelta(minutes=178), description="how long after the flare's end")
 
 
-_HINTS = {
-    "protocol_text": "FITS, 'FITS,compress Rice', 'FITS,**NONE**', as-is, or JPEG, MPG or MP4"
-    " with CT=, scaling=, size=, min= and max= after commas",
-    "filename_text": "a name with {KEYWORD} fields, letters, digits and _ . + -, at most 127 long",
-    "moment_text": "a time, peak or start",
-    "edge_text": "a time, window or limb",
-    "duration_text": "a number and s, m, h or d, like 178m",
-    "size_text": "a number and kB, MB or GB, like 100MB",
-    "quality_bit": "one of " + ", ".join(BITS),
-}
+class Quality(Section):
+    """Which images are refused for their QUALITY."""
+
+    reject: Annotated[tuple[QualityBit, ...], unique] = Field(
+        ("no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"),
+        description="QUALITY bits that keep an image out of the data set and the partition; the"
+        " names are below",
+    )
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a size like `100MB` (decimal units); ValueError where the text is none."""
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is no size")
-    return int(float(match[1]) * _UNITS[match[2]])
+class Sample(Section):
+    """The draw."""
+
+    seed: Seed = Field(20140107, description="decides every choice of the draw")
+    per_minute: Count = Field(1, description="images drawn from each minute of flare")
+    pre: Count = Field(178, description="images drawn from before the flare")
+    post: Count = Field(178, description="images drawn from after the flare")
 
 
-def check_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings with all defaults; ConfigError names every key that is unknown or wrong."""
-    # The C loader, where there is one: the schema is read by every job.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    schema = yaml.load(SCHEMA.read_text(), Loader=loader)
-    validator = Draft202012Validator(schema, format_checker=_FORMATS)
-    errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path])
-    problems = [_sentence(error) for error in errors]
-    if not problems:
-        config = _with_defaults(config, schema, schema)
-        if isinstance(seed := config["sample"]["seed"], float):
-            config["sample"]["seed"] = int(seed)  # 7.0 is an integer to JSON Schema
-        if (series := find_series(config["series"])) is not None:
-            config["series"] = series.name
-            # aia.lev1 calls the image that the others link to by its own name.
-            if series.name == "aia.lev1" and config["segment"] == "image":
-                config["segment"] = "image_lev1"
-        problems = _contradictions(config)
-    if problems:
-        raise ConfigError(
-            "the configuration cannot be used (config/README.md explains every key):\n"
-            + "\n".join(f"  {problem}" for problem in problems)
-        )
-    return config
+class Draw(Sample):
+    """The draw, and what is left out of it."""
+
+    other_flares: Literal["exclude", "allow"]
 
 
-def _sentence(error: Any) -> str:
-    where = ".".join(str(part) for part in error.path)
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema["properties"])
-        unknown = sorted(set(error.instance) - set(known), key=str)
-        prefix = f"{where}." if where else ""
-        keys = ", ".join(f"{prefix}{key}" for key in unknown)
-        near = get_close_matches(str(unknown[0]), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{keys}: unknown key{hint or '.'} Known here: {', '.join(known)}"
-    if error.validator == "enum":
-        choices = ", ".join(str(choice) for choice in error.validator_value if choice != "")
-        return f"{where}: {error.instance!r} is not one of {choices}"
-    if error.validator == "format":
-        return f"{where}: {error.instance!r} is not {_HINTS[error.validator_value]}"
-    if error.validator == "anyOf" and "description" in error.schema:
-        return f"{where}: {error.instance!r} is not {error.schema['description']}"
-    if error.validator == "maxProperties":
-        steps = ", ".join(map(str, error.instance))
-        return f"{where}: {steps} are steps of their own; begin each with a dash"
-    if error.validator == "type" and re.fullmatch(r"export\.processing\.\d+", where):
-        return f"{where}: {error.instance!r} is no step; write its settings behind it, name: {{}}"
-    if error.validator == "type":
-        kind = error.validator_value
-        kinds = " or ".join(kind) if isinstance(kind, list) else kind
-        return f"{where}: {error.instance!r} is not of type {kinds}"
-    return f"{where}: {error.message}"
+class Completeness(Section):
+    """When an event counts as done."""
+
+    allow_missing: Count = Field(
+        0, description="images of an event and channel that may fail before its job fails"
+    )
 
 
-def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    if "$ref" in schema:
-        schema = {**root["$defs"][schema["$ref"].rpartition("/")[2]], **schema}
-    if schema.get("type") == "array" and "items" in schema:
-        return [_with_defaults(item, schema["items"], root) for item in value]
-    if "properties" not in schema:
-        return deepcopy(value)
-    value = value or {}
-    # A step has one key, its name: the other steps are not filled in.
-    keys = value if schema.get("maxProperties") == 1 else schema["properties"]
-    return {
-        key: _with_defaults(
-            value.get(key, schema["properties"][key].get("default")),
-            schema["properties"][key],
-            root,
-        )
-        for key in keys
-    }
+class NoOp(Section):
+    """Nothing is done."""
 
 
-def _contradictions(config: dict[str, Any]) -> list[str]:
-    """What the schema cannot say: settings that are each right but not together."""
-    series = find_series(config["series"])
-    if series is None:
-        known = ", ".join(SERIES)
-        return [f"series: {config['series']!r} is not one of {known}"]
-    problems = []
-    if strange := [w for w in config["wavelengths"] if w not in series.wavelengths]:
-        problems.append(
-            f"wavelengths: {strange} not in {series.name}, which has {list(series.wavelengths)}"
-        )
-    if config["segment"] not in series.segments or config["segment"] == "spikes":
-        known = ", ".join(name for name in series.segments if name != "spikes")
-        problems.append(f"segment: {config['segment']!r} is not one of {series.name}: {known}")
-    export = config["export"]
-    steps = [step for step in export["processing"] if "no_op" not in step]
-    kind = kind_of_protocol(export["protocol"])
-    if steps and (kind == "as-is" or export["method"] == "url_quick"):
-        what = "export.method: url_quick" if kind != "as-is" else "export.protocol: as-is"
-        problems.append(
-            f"{what} gives files as they are stored: take export.processing out, or use"
-            " export.method: url with export.protocol: FITS"
-        )
-    if export["method"] == "url_quick" and kind != "as-is":
-        problems.append(
-            "export.method: url_quick gives files as they are stored: add export.protocol: as-is"
-        )
-    fields = {field.upper() for field in re.findall(r"\{([\w#]+)", export["filename_format"])}
-    if export["filename_format"] and not fields & _TELLING and kind not in ("mpg", "mp4"):
-        problems.append(
-            "export.filename_format: all files would have one name; add a field that tells them"
-            " apart, like {T_REC:A}"
-        )
-    if "#" in fields:
-        problems.append(
-            "export.filename_format: {#} counts anew in each export, so that a name means another"
-            " record when some are asked for again; use {T_REC:A}"
-        )
-    if "minmaxgiven" in export["protocol"].lower() and not re.search(
-        r"(?=.*,min=)(?=.*,max=)", export["protocol"], re.IGNORECASE
-    ):
-        problems.append("export.protocol: scaling=MINMAXGIVEN needs ,min= and ,max=")
-    return problems + check_steps(export["processing"], series)
+class AiaScale(Section):
+    """Level 1.5: 0.6 arcsec a pixel, north up. The variant is that of the series."""
+
+    pointing_series: KeywordSeries = Field(
+        "",
+        description="the series of master pointing, like `aia.master_pointing3h`; empty: JSOC's",
+    )
+    center: Point | None = Field(
+        None, description="the frame's centre in pixels, `[x, y]`; null: JSOC's"
+    )
+    size: Extent | None = Field(
+        None, description="the frame's size in pixels, `[width, height]`; null: JSOC's"
+    )
+
+
+class ImPatch(Section):
+    """A cut-out."""
+
+    center: PointOrEvent | None = Field(
+        None,
+        description="`[x, y]` in `center_units`, or `event`: the row's `hpc_x`, `hpc_y`. Needed"
+        " where there is no `noaa_ar`",
+    )
+    center_units: Annotated[
+        Literal["arcsec", "pixels", "carrington", "stonyhurst"] | None, empty_is_none
+    ] = Field(
+        None,
+        description="`arcsec` from the Sun's centre, `pixels`, or longitude and latitude (degrees),"
+        " `carrington` or `stonyhurst`. Needed with `[x, y]`",
+    )
+    noaa_ar: RegionOrEvent | None = Field(
+        None,
+        description="the number of a NOAA active region, or `event`: the row's. Its place is looked"
+        " up as JSOC's form does. Where the row has none, or JSOC does not know it, `event` uses"
+        " the row's `hpc_x`, `hpc_y` and says so",
+    )
+    size: Extent | None = Field(None, description="`[width, height]` in `size_units`; needed")
+    size_units: Annotated[Literal["arcsec", "pixels", "degrees"] | None, empty_is_none] = Field(
+        None, description="the units of `size`; needed"
+    )
+    track: Flag = Field(True, description="follow the Sun's rotation")
+    # Every model has a method `register`.
+    registered: Flag = Field(
+        False,
+        alias="register",
+        description="shift each image to the sub-pixel position of the first",
+    )
+    crop: Flag = Field(False, description="blank what is off the limb")
+    t_ref: PeakStartOrTime = Field(
+        "peak",
+        description="when `center` holds: `peak` (the start, where the row has no peak), `start`,"
+        " or a time",
+    )
+    t_start: WindowLimbOrTime = Field(
+        "window", description="the first image: of the `window`, from the `limb`, or a time"
+    )
+    t_stop: WindowLimbOrTime = Field(
+        "window", description="the last image: of the `window`, at the `limb`, or a time"
+    )
+    cadence: Annotated[Cadence | None, empty_is_none] = Field(
+        None,
+        description="between two images; null: the recordset's `@`, or the series' own",
+    )
+    car_rot: Natural | None = Field(
+        None,
+        description="the Carrington rotation, with `center_units: carrington`; null: that of"
+        " `t_ref`",
+    )
+
+
+class Resize(Section):
+    """Another scale."""
+
+    scale: Above0 | None = Field(None, description="arcsec a pixel; null: as it is")
+    interpolation: Literal["bicubic", "nearest"] = Field(
+        "bicubic", description="how values between pixels are found"
+    )
+    center_on: Literal["sun", "first_image", "none"] = Field(
+        "sun", description="what is moved to the middle of the frame"
+    )
+    fill_off_limb: Flag = Field(False, description="JSOC's `do_stretchmarks`")
+    crop: Flag = Field(False, description="blank what is off the limb")
+
+
+class Rebin(Section):
+    """Fewer pixels."""
+
+    scale: Part = Field(0.5, description="pixels out for one in, along each axis")
+    method: Literal["boxcar", "gaussian"] = Field("boxcar", description="how pixels are averaged")
+    fwhm: Above0 = Field(1.0, description="of `gaussian`, in pixels")
+    vector_length: Natural = Field(6, description="of `gaussian`, in pixels")
+    crop: Flag = Field(False, description="blank what is off the limb")
+
+
+class Maproj(Section):
+    """A map."""
+
+    projection: Literal[
+        "carree", "cyleqa", "cassini", "sineqa", "Mercator", "orthographic", "Postel",
+        "stereographic", "Lambert",
+    ] = Field("cyleqa", description="the map's projection")  # fmt: skip
+    center: Point = Field(
+        (0.0, 0.0), description="Carrington longitude and latitude of the map's centre (degrees)"
+    )
+    scale: Above0 = Field(0.03, description="degrees a pixel")
+    size: Shape = Field((512, 512), description="pixels, `[columns, rows]`")
+
+
+def _of_nothing(value: Any) -> Any:
+    """Return the empty settings that a step without any has."""
+    return {} if value is None else value
+
+
+_Settings = BeforeValidator(_of_nothing)
+
+
+class ProcessingStep(Section):
+    """A step of JSOC's processing: one key, its name, with its settings."""
+
+    no_op: Annotated[NoOp | None, _Settings] = None
+    aia_scale: Annotated[AiaScale | None, _Settings] = None
+    im_patch: Annotated[ImPatch | None, _Settings] = None
+    resize: Annotated[Resize | None, _Settings] = None
+    rebin: Annotated[Rebin | None, _Settings] = None
+    maproj: Annotated[Maproj | None, _Settings] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            raise refusal(f"is not a step: write its settings behind it, {given}: {{}}")
+        if isinstance(given, dict) and not given:
+            raise refusal("is not a step: write its name and its settings, like rebin: {}")
+        if isinstance(given, dict) and len(given) > 1:
+            raise refusal("is several steps: begin each with a dash")
+        return given
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return next(iter(self.model_fields_set))
+
+    @property
+    def settings(self) -> Any:
+        """The step's own settings: an AiaScale, ImPatch, Resize, Rebin, Maproj or NoOp."""
+        return getattr(self, self.name)
+
+    @model_serializer
+    def _as_given(self) -> dict[str, Any]:
+        return {self.name: self.settings}
+
+
+class Request(Section):
+    """What is asked of JSOC in an export, besides the records."""
+
+    method: Literal["url", "url-tar", "url_quick"] = Field(
+        "url",
+        description="`url`: a link per file. `url-tar`: one tar, fetched once with resume and"
+        " unpacked file by file into the store. `url_quick`: the files as stored, at once where"
+        " they are online (with `protocol: as-is`)",
+    )
+    protocol: Protocol = Field(
+        "FITS,compress Rice",
+        description="in any case of letters; also `FITS`, `FITS,**NONE**` (uncompressed), `as-is`"
+        " (files as stored: their headers say little, so QUALITY, EXPTIME and the like come from"
+        " `jsoc_info`), or `JPEG`, `MPG`, `MP4`, with `,CT=`, `,scaling=`, `,size=`, `,min=`,"
+        " `,max=`",
+    )
+    filename_format: FileName = Field(
+        "",
+        description="names with `{KEYWORD}` fields, like"
+        " `{seriesname}.{T_REC:A}.{WAVELNTH}.{segment}`; empty: JSOC's own. Fields are compared"
+        " with the series' keywords first. Not `{#}`, which counts anew in each export",
+    )
+    processing: tuple[ProcessingStep, ...] = Field(
+        (), description="JSOC's processing, a list of steps"
+    )
+
+
+class Manners(Section):
+    """What an export says besides: it does not change what comes."""
+
+    requestor: Requestor = Field("", description="your name, for JSOC")
+    wait: Duration = Field(
+        timedelta(days=2),
+        description="how long a run waits for a pending export; the next run goes on waiting",
+    )
+
+
+class Export(Manners, Request):
+    """How exports are asked for."""
+
+
+class Config(Section):
+    """The settings of a flareset campaign; config/README.md explains each."""
+
+    events: Path = Field("config/events.csv", description="the flares")
+    results: Path = Field("results", description="the folder of results")
+    store: Path = Field(
+        "store",
+        description="the folder of verified files; campaigns that run one after the other may"
+        " share it",
+    )
+    archive: Archive = Archive()
+    source: Literal["page", "request_id", "export"] = Field(
+        "page",
+        description="`page`: saved export pages. `request_id`: exports made on JSOC's page, by the"
+        " id in the row. `export`: the workflow asks for the export itself. A row may have its own",
+    )
+    export_pages: Path = Field(
+        "export_pages",
+        description="the folder of saved pages: `<event_id>.html` or `<flare's date>.html`, or with"
+        " the channel, `<event_id>.131.html`. One page may list several of the channels that the"
+        " campaign asks for. A rehearsal makes the pages that it does not find. A page that lists"
+        " less than the window at its edges is taken, with a warning and the reason in the ledger;"
+        " one that is shifted against it is refused",
+    )
+    accept_pages: Annotated[tuple[Text, ...], unique] = Field(
+        (),
+        description="event_ids whose page is taken although it lists another number of rows than"
+        " its own count says; the ledger and the provenance say so",
+    )
+    series: ImageSeries = Field(
+        "aia.lev1_euv_12s",
+        description="also `aia.lev1_uv_24s` (1600, 1700), `aia.lev1_vis_1h` (4500), `aia.lev1` (all"
+        " of these), and of HMI (6173): `hmi.M_45s`, `hmi.V_45s`, `hmi.Ic_45s`, `hmi.M_720s`,"
+        " `hmi.V_720s`, `hmi.Ic_720s`, `hmi.B_720s`, `hmi.sharp_720s`, `hmi.sharp_cea_720s`",
+    )
+    wavelengths: Annotated[tuple[Natural, ...], not_empty, unique] = Field(
+        (131,), description="channels (angstrom)"
+    )
+    segment: Name = Field(
+        "image",
+        validate_default=True,
+        description="the segment that is used, like `magnetogram` or `Br` for HMI; `spikes` are"
+        " never fetched",
+    )
+    window: Window = Window()
+    fetch: Literal["all", "sampled"] = Field(
+        "sampled",
+        description="`sampled`: what the draw needs, and the next in the draw where one cannot be"
+        " had. `all`: every listed image of the window (one outside it is in the ledger and is not"
+        " fetched)",
+    )
+    quality: Quality = Quality()
+    sample: Sample = Sample()
+    other_flares: Literal["exclude", "allow"] = Field(
+        "exclude",
+        description="an image in another listed flare is never drawn as pre or post; `allow` draws"
+        " it all the same. A file that is then both has label 1",
+    )
+    completeness: Completeness = Completeness()
+    export: Export = Export()
+    clean: Literal["list", "remove"] = Field(
+        "list",
+        description="what `clean_unused` does; `--config clean=remove` removes",
+    )
+
+    @field_validator("segment")
+    @classmethod
+    def _as_the_series_calls_it(cls, segment: str, known: ValidationInfo) -> str:
+        # aia.lev1 calls the image that the others link to by its own name.
+        own = known.data.get("series") == "aia.lev1" and segment == "image"
+        return "image_lev1" if own else segment
+
+    @property
+    def image_series(self) -> Series:
+        """What is known of the campaign's series."""
+        return SERIES[self.series]
+
+    @property
+    def origin(self) -> str:
+        """What files come from: `jsoc`, `local`, or `rehearsal-` with the side of its frames.
+
+        Rehearsals never mix with observations, nor does what a server on this machine gives.
+        """
+        if self.archive.rehearses:
+            return f"rehearsal-{self.archive.frame_size}"
+        return "local" if is_loopback(self.archive.data_url) else self.archive.kind
+
+    @property
+    def request(self) -> Request:
+        """What an export asks for."""
+        return Request(**{name: getattr(self.export, name) for name in Request.model_fields})
+
+    @property
+    def draw(self) -> Draw:
+        """The draw, and what is left out of it."""
+        return Draw(**dict(self.sample), other_flares=self.other_flares)
+
+    @property
+    def fetched(self) -> Draw | None:
+        """The draw, where it decides which images are fetched; None where all are."""
+        return self.draw if self.fetch == "sampled" else None

@@ -3,100 +3,150 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterator
 
+from flareset.campaign.config import ImPatch, ProcessingStep, Resize
 from flareset.sdo.processing import FULL_PIXELS, FULL_SCALE
 from flareset.sdo.series import Series
-from flareset.sdo.times import parse_duration
 
-# The Sun's radius in January, arcsec, and how far its centre may lie from the frame's, pixels.
+# The Sun's radius in January (arcsec), and how far its centre may lie from the frame's (pixels).
 _LARGEST_RADIUS, _OFF_CENTRE = 976.0, 20.0
+_MIDDLE = (FULL_PIXELS + 1) / 2
+_Rule = Callable[[ImPatch, Series], bool]
 
 
-def check_steps(steps: list[dict[str, Any]], series: Series) -> list[str]:
-    """What is wrong with a campaign's processing for every event: a sentence each."""
-    problems = []
-    names = [name for step in steps for name in step]
+def step_problems(steps: tuple[ProcessingStep, ...], series: Series) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with a campaign's steps for every event."""
+    names = [step.name for step in steps]
     for number, step in enumerate(steps):
-        ((name, given),) = step.items()
-        where = f"export.processing.{number}.{name}"
-        if name == "aia_scale" and number and names[number - 1] != "no_op":
-            problems.append(f"{where}: it needs full frames: put it first")
-        if name == "resize" and "im_patch" in names[:number] and given["center_on"] == "sun":
-            problems.append(
-                f"{where}: center_on: sun moves the Sun's centre to the middle of the cut-out:"
-                " write center_on: none"
-            )
-        if name == "im_patch":
-            problems += [f"{where}: {problem}" for problem in _box_problems(given, series)]
-            if "maproj" in names[:number]:
-                problems.append(f"{where}: a map has no place in the sky: put maproj last")
+        for problem in _problems_of(step, names[:number], series):
+            yield f"export.processing.{number}.{step.name}: {problem}"
     for name in dict.fromkeys(names):
         if names.count(name) > 1 and name != "no_op":
-            problems.append(f"export.processing: {name} stands there {names.count(name)} times")
-    return problems
+            yield f"export.processing: {name} stands there {names.count(name)} times"
 
 
-def _box_problems(box: dict[str, Any], series: Series) -> list[str]:
-    """What is wrong with a cut-out, whatever the event."""
-    problems = []
-    center, units = box["center"], box["center_units"]
-    numbers = [*(center if isinstance(center, list) else ()), *(box["size"] or ())]
-    if not all(math.isfinite(number) for number in numbers):
-        return ["center and size must be numbers"]
-    if box["cadence"] and not parse_duration(box["cadence"]):
-        problems.append("cadence: must be longer than 0; leave it out for the series' own")
-    if series.keys[0] != "T_REC":
-        problems.append(f"a record of {series.name} is a patch already: leave im_patch out")
-    if center is None and box["noaa_ar"] is None:
-        problems.append("say where: center: [x, y], center: event, or noaa_ar")
-    if center is not None and box["noaa_ar"] is not None:
-        problems.append("center and noaa_ar both say where: leave one out")
-    if isinstance(center, list) and not units:
-        problems.append("center has no units: add center_units: arcsec, pixels, carrington or"
-                        " stonyhurst")  # fmt: skip
-    if not isinstance(center, list) and units not in ("", "arcsec"):
-        problems.append(f"center_units: {units} goes with center: [x, y] only; leave it out")
-    if box["size"] is None or not box["size_units"]:
-        problems.append("say how large: size: [width, height] with size_units: arcsec, pixels or"
-                        " degrees")  # fmt: skip
-    elif any(side > most for side in box["size"] if (most := _largest(box, series))):
-        problems.append(
-            f"size: {box['size']} {box['size_units']} is more than a full frame; without im_patch"
-            " JSOC sends full frames"
-        )
-    if units == "carrington" and not box["track"]:
-        problems.append(
-            "a Carrington longitude moves with the Sun: set track: true, or write the center in"
-            " stonyhurst or arcsec"
-        )
-    if box["car_rot"] is not None and units != "carrington":
-        problems.append("car_rot goes with center_units: carrington only; leave it out")
-    if isinstance(center, list) and units:
-        problems += _place_problems(center, units, box["track"], series)
-    return problems
+def _problems_of(step: ProcessingStep, before: list[str], series: Series) -> Iterator[str]:
+    """Yield what is wrong with a step behind the steps `before` it."""
+    match step.settings:
+        case ImPatch() as box:
+            for wrong, sentence in _BOX_RULES:
+                if wrong(box, series):
+                    yield sentence.format(box=box, series=series, **_numbers(box))
+            if "maproj" in before:
+                yield "a map has no place in the sky: put maproj last"
+        case Resize(center_on="sun") if "im_patch" in before:
+            yield (
+                "center_on: sun moves the Sun's centre to the middle of the cut-out: write"
+                " center_on: none"
+            )
+    if step.name == "aia_scale" and set(before) - {"no_op"}:
+        yield "it needs full frames: put it first"
 
 
-def _largest(box: dict[str, Any], series: Series) -> float:
-    sides = {"pixels": 1.0, "arcsec": FULL_SCALE[series.instrument]}
-    return FULL_PIXELS * sides[box["size_units"]] if box["size_units"] in sides else 180.0
-
-
-def _place_problems(center: list[float], units: str, track: bool, series: Series) -> list[str]:
-    x, y = center
-    if units == "stonyhurst" and not (abs(x) <= 90 and abs(y) <= 90):
-        return [f"center: {center} is not on the side of the Sun that we see: Stonyhurst longitude"
-                " and latitude lie between -90 and 90"]  # fmt: skip
-    if units == "carrington" and not (0 <= x <= 360 and abs(y) <= 90):
-        return [f"center: {center} is no Carrington longitude (0 to 360) and latitude (-90 to 90)"]
-    if units == "pixels" and not (1 <= x <= FULL_PIXELS and 1 <= y <= FULL_PIXELS):
-        return [f"center: {center} is not in the frame: pixels count from 1 to {FULL_PIXELS}"]
-    middle = (FULL_PIXELS + 1) / 2
-    off_disk = {
-        "arcsec": math.hypot(x, y) > _LARGEST_RADIUS,
-        "pixels": math.hypot(x - middle, y - middle)
-        > _LARGEST_RADIUS / FULL_SCALE[series.instrument] + _OFF_CENTRE,
+def _numbers(box: ImPatch) -> dict[str, str]:
+    """Return a cut-out's center and size as its settings write them."""
+    pairs = {"center": box.center, "size": box.size}
+    return {
+        key: f"[{', '.join(f'{number:g}' for number in pair)}]"
+        for key, pair in pairs.items()
+        if isinstance(pair, tuple)
     }
-    if track and off_disk.get(units):
-        return [f"center: {center} is off the disk, where nothing can be tracked: set track: false"]
-    return []
+
+
+def _exceeds_the_frame(box: ImPatch, series: Series) -> bool:
+    if box.size is None or box.size_units is None:
+        return False
+    per_pixel = {"pixels": 1.0, "arcsec": FULL_SCALE[series.instrument]}
+    largest = FULL_PIXELS * per_pixel[box.size_units] if box.size_units in per_pixel else 180.0
+    return max(box.size) > largest
+
+
+def _placed(units: str, outside: Callable[[float, float], bool]) -> _Rule:
+    """Return whether a center in these units is `outside`."""
+
+    def check(box: ImPatch, series: Series) -> bool:  # noqa: ARG001 - one signature for all
+        in_units = isinstance(box.center, tuple) and box.center_units == units
+        return in_units and outside(*box.center)
+
+    return check
+
+
+def _is_off_the_disk(box: ImPatch, series: Series) -> bool:
+    """Return whether a center that is to be tracked lies beyond the limb, but on the frame."""
+    pixels = _LARGEST_RADIUS / FULL_SCALE[series.instrument] + _OFF_CENTRE
+    return box.track and (
+        _placed("arcsec", lambda x, y: math.hypot(x, y) > _LARGEST_RADIUS)(box, series)
+        or _placed(
+            "pixels",
+            lambda x, y: (
+                not _is_off_the_frame(x, y) and math.hypot(x - _MIDDLE, y - _MIDDLE) > pixels
+            ),
+        )(box, series)
+    )
+
+
+def _is_off_the_frame(x: float, y: float) -> bool:
+    return not (1 <= x <= FULL_PIXELS and 1 <= y <= FULL_PIXELS)
+
+
+# What is wrong with a cut-out, and the sentence that says so.
+_BOX_RULES: list[tuple[_Rule, str]] = [
+    (
+        lambda _, series: series.keys[0] != "T_REC",
+        "a record of {series.name} is a patch already: leave im_patch out",
+    ),
+    (
+        lambda box, _: box.center is None and box.noaa_ar is None,
+        "say where: center: [x, y], center: event, or noaa_ar",
+    ),
+    (
+        lambda box, _: box.center is not None and box.noaa_ar is not None,
+        "center and noaa_ar both say where: leave one out",
+    ),
+    (
+        lambda box, _: isinstance(box.center, tuple) and box.center_units is None,
+        "center has no units: add center_units: arcsec, pixels, carrington or stonyhurst",
+    ),
+    (
+        lambda box, _: (
+            not isinstance(box.center, tuple) and box.center_units not in (None, "arcsec")
+        ),
+        "center_units: {box.center_units} goes with center: [x, y] only; leave it out",
+    ),
+    (
+        lambda box, _: box.size is None or box.size_units is None,
+        "say how large: size: [width, height] with size_units: arcsec, pixels or degrees",
+    ),
+    (
+        _exceeds_the_frame,
+        "size: {size} {box.size_units} is more than a full frame; without im_patch JSOC sends full"
+        " frames",
+    ),
+    (
+        lambda box, _: box.center_units == "carrington" and not box.track,
+        "a Carrington longitude moves with the Sun: set track: true, or write the center in"
+        " stonyhurst or arcsec",
+    ),
+    (
+        lambda box, _: box.car_rot is not None and box.center_units != "carrington",
+        "car_rot goes with center_units: carrington only; leave it out",
+    ),
+    (
+        _placed("stonyhurst", lambda x, y: not (abs(x) <= 90 and abs(y) <= 90)),
+        "center: {center} is not on the side of the Sun that we see: Stonyhurst longitude and"
+        " latitude lie between -90 and 90",
+    ),
+    (
+        _placed("carrington", lambda x, y: not (0 <= x <= 360 and abs(y) <= 90)),
+        "center: {center} is no Carrington longitude (0 to 360) and latitude (-90 to 90)",
+    ),
+    (
+        _placed("pixels", _is_off_the_frame),
+        f"center: {{center}} is not in the frame: pixels count from 1 to {FULL_PIXELS}",
+    ),
+    (
+        _is_off_the_disk,
+        "center: {center} is off the disk, where nothing can be tracked: set track: false",
+    ),
+]

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
+from flareset.campaign import environment
 from flareset.campaign.code import SCRIPTS, sum_of
 from flareset.errors import FlaresetError, StoreError
 from flareset.system.files import write_text
 from flareset.system.locks import held
 
-# In the environment of the jobs, on a cluster too.
-_RUN, _CODE = "FLARESET_RUN", "FLARESET_CODE"
-
 log = logging.getLogger(__name__)
 
 
 def begin() -> None:
-    """Name this run and note its code in the environment, unless a run has begun that this
-    Snakemake is a part of, as the job of a cluster is."""
-    os.environ.setdefault(_RUN, uuid4().hex)
-    os.environ.setdefault(_CODE, _code_sum())
+    """Begin a run of Snakemake, unless this one is a job of a run, as on a cluster."""
+    environment.begin_run(_code_sum())
 
 
 @cache
@@ -44,10 +38,10 @@ def tried_once(note: Path) -> Iterator[None]:
     nobody, so an error of ours is noted, and raised again. One of storage is not: it may pass.
     Raises FlaresetError.
     """
-    if os.environ.get(_CODE, _code_sum()) != _code_sum():
+    if environment.code() not in ("", _code_sum()):
         # What the run books is the code as it was.
         raise FlaresetError("the code has changed since this run began: run again")
-    run = os.environ.get(_RUN, "")
+    run = environment.run()
     with suppress(OSError, ValueError, KeyError):
         failed = json.loads(note.read_text())
         if run and failed["run"] == run:

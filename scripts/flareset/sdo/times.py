@@ -102,6 +102,13 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is longer than any window") from None
 
 
+def duration_text(duration: timedelta) -> str:
+    """Return a duration as `parse_duration` reads it, in the largest unit without a fraction."""
+    seconds = duration.total_seconds()
+    unit = next((unit for unit in "dhm" if seconds and seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"
+
+
 def iso(when: datetime) -> str:
     """ISO 8601 with Z, fractions only where there are any."""
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")

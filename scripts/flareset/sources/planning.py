@@ -8,18 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
-from typing import Any
 
 import pandas as pd
 
 from flareset.archive.exports import MOST_RECORDS, Exporter, Order, parts_needed, split
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.responses import Answer
+from flareset.campaign.config import ProcessingStep
 from flareset.campaign.events import Event
+from flareset.campaign.settings import Settings
 from flareset.errors import ExportError, ListingError
 from flareset.sdo.processing import Step, process_text, size_ratio
 from flareset.sdo.recordset import Recordset, jsoc_time, window_recordset
-from flareset.sdo.series import Series, find_series
+from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.export import read_export
 from flareset.sources.processing import Region, Surroundings, wire_steps
@@ -46,27 +47,16 @@ class Wish:
     wavelength: int
     series: Series
     segment: str
-    wavelengths: list[int]
     method: str
     protocol: str
     filename_format: str
-    processing: list[dict[str, Any]]
+    processing: tuple[ProcessingStep, ...]
 
     @classmethod
-    def of(
-        cls, event: Event, wavelength: int, settings: dict[str, Any], wavelengths: list[int]
-    ) -> Wish:
-        """The wish of a job, from its stage's settings and the wavelengths of the campaign."""
-        series = find_series(settings["series"])
-        assert series is not None
-        return cls(
-            event,
-            wavelength,
-            series,
-            settings["segment"],
-            wavelengths,
-            **settings["export"],
-        )
+    def of(cls, event: Event, wavelength: int, settings: Settings) -> Wish:
+        """The wish of a job, from its stage's settings."""
+        asked = dict(settings.request)
+        return cls(event, wavelength, settings.image_series, settings.segment, **asked)
 
     @property
     def recordset(self) -> str:
@@ -346,9 +336,13 @@ def renewer(wish: Wish, records: pd.DataFrame, facts: PageFacts, exporter: Expor
 
 
 def list_request(
-    wish: Wish, request_ids: list[str], exporter: Exporter
+    wish: Wish, wavelengths: list[int], exporter: Exporter
 ) -> tuple[pd.DataFrame, pd.DataFrame, PageFacts]:
-    """The listing, records and facts of exports that were made on JSOC's page."""
+    """Return the listing, records and facts of the exports that the row names.
+
+    They were made on JSOC's page, of one or several of the campaign's `wavelengths`.
+    """
+    request_ids = wish.event.request_ids
     jsoc = exporter.jsoc
     answers = [exporter.wait_for(requestid) for requestid in request_ids]
     recordset = wish.recordset
@@ -361,7 +355,7 @@ def list_request(
             wish.event,
             wish.wavelength,
             series=wish.series,
-            wavelengths=wish.wavelengths,
+            wavelengths=wavelengths,
             segment=wish.segment,
             process=process_text(steps),
             remarks=remarks,

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flareset.campaign.config import AiaScale, ImPatch, Maproj, ProcessingStep, Rebin, Resize
 from flareset.campaign.events import Event
 from flareset.errors import ExportError
 from flareset.sdo import geometry
 from flareset.sdo.processing import Step
-from flareset.sdo.recordset import moment, parse_time
+from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
-from flareset.sdo.times import iso, parse_duration
+from flareset.sdo.times import iso
 
 _CENTER_UNITS = {
     "arcsec": "arcsec",
@@ -52,101 +53,129 @@ class Surroundings:
     cadence: float = 0.0
 
 
-def wire_steps(steps: list[dict[str, Any]], around: Surroundings) -> tuple[list[Step], list[str]]:
-    """The steps as JSOC reads them for one event, and remarks on where they came from.
+@dataclass(frozen=True)
+class Place:
+    """Where a cut-out's center is at a time, in the units of the settings, and a remark on it."""
 
-    Raises ExportError with a sentence where the event does not give what a step needs.
+    when: datetime
+    units: str
+    x: float
+    y: float
+    remark: str = ""
+
+
+def wire_steps(
+    steps: tuple[ProcessingStep, ...], around: Surroundings
+) -> tuple[list[Step], list[str]]:
+    """Return the steps as JSOC reads them for one event, and remarks on where they came from.
+
+    ExportError: the event does not give what a step needs.
     """
     wired: list[Step] = []
     remarks: list[str] = []
     for step in steps:
-        ((name, given),) = step.items()
-        if name == "im_patch":
-            box, remark = _box(given, around)
-            wired.append(box)
-            remarks += [remark] if remark else []
-        elif name != "no_op":
-            wired.append(_WIRES[name](given, around.series))
+        if isinstance(box := step.settings, ImPatch):
+            place = place_of(box, around)
+            wired.append(_im_patch(box, place, around))
+            remarks += [place.remark] if place.remark else []
+        elif step.name != "no_op":
+            wired.append(_WIRES[step.name](step.settings, around.series))
     return wired, remarks
 
 
-def _box(given: dict[str, Any], around: Surroundings) -> tuple[Step, str]:
-    """`im_patch` with its arguments in the order of JSOC's form."""
-    t_start, t_stop = (
-        {"window": iso(edge), "limb": "NotSpecified"}.get(given[key]) or iso(moment(given[key]))
-        for key, edge in (("t_start", around.begin), ("t_stop", around.end))
+def place_of(box: ImPatch, around: Surroundings) -> Place:
+    """Return where a cut-out is for an event. ExportError: it has no place, or none to be seen."""
+    event = around.event
+    when = _reference(box.t_ref, event)
+    if box.noaa_ar is not None:
+        place = _region(box, when, around)
+    elif isinstance(box.center, tuple):
+        place = Place(when, box.center_units or "arcsec", *box.center)
+    else:
+        place = Place(when, "arcsec", *_position(event))
+    if place.units == "carrington":
+        _refuse_behind(place, (around.begin, place.when, around.end), event)
+    beyond = place.units == "arcsec" and box.track
+    if beyond and math.hypot(place.x, place.y) > geometry.solar_radius_arcsec(place.when):
+        raise ExportError(
+            f"event {event.event_id}: the cut-out's center {place.x}, {place.y} arcsec is off the"
+            " disk, where nothing can be tracked: set track: false in export.processing"
+        )
+    return place
+
+
+def _im_patch(box: ImPatch, place: Place, around: Surroundings) -> Step:
+    """Return `im_patch` with its arguments in the order of JSOC's form."""
+    t_start, t_stop = _span(box, around)
+    cadence = around.cadence or around.series.cadence
+    width, height = box.size or (0.0, 0.0)
+    return Step(
+        "im_patch",
+        {
+            "t_start": t_start,
+            "t_stop": t_stop,
+            "t": "0" if box.track else "1",
+            "r": str(int(box.registered)),
+            "c": str(int(box.crop)),
+            "cadence": f"{_number(box.cadence.total_seconds() if box.cadence else cadence)}s",
+            "locunits": _CENTER_UNITS[place.units],
+            "boxunits": str(box.size_units),
+            **_turned(box, place, t_start, around),
+            "x": _number(place.x),
+            "y": _number(place.y),
+            "width": _number(width),
+            "height": _number(height),
+        },
     )
+
+
+def _span(box: ImPatch, around: Surroundings) -> tuple[str, str]:
+    """Return the first and the last time of a cut-out on the wire."""
+    t_start, t_stop = _edge(box.t_start, around.begin), _edge(box.t_stop, around.end)
     if "NotSpecified" not in (t_start, t_stop) and parse_time(t_start) >= parse_time(t_stop):
         raise ExportError(
             f"event {around.event.event_id}: im_patch's t_start {t_start} is not before its t_stop"
             f" {t_stop}"
         )
-    when = _reference(given["t_ref"], around.event)
-    units, remark = given["center_units"] or "arcsec", ""
-    if given["noaa_ar"] is not None:
-        when, units, (x, y), remark = _region(given, when, around)
-    elif given["center"] == "event":
-        x, y = _position(around.event)
-    else:
-        x, y = given["center"]
-    if units == "carrington":
-        _refuse_behind(x, y, (around.begin, when, around.end), around.event)
-    t_ref = iso(when)
-    if not given["track"]:
-        # Without tracking nothing moves, and the form sends the start as the reference.
-        t_ref = t_start if t_start != "NotSpecified" else iso(around.begin)
-    elif units == "arcsec" and math.hypot(x, y) > geometry.solar_radius_arcsec(when):
-        raise ExportError(
-            f"event {around.event.event_id}: the cut-out's center {x}, {y} arcsec is off the disk,"
-            " where nothing can be tracked: set track: false in export.processing"
-        )
-    cadence = around.cadence or around.series.cadence
-    if given["cadence"]:
-        cadence = parse_duration(given["cadence"]).total_seconds()
-    args = {
-        "t_start": t_start,
-        "t_stop": t_stop,
-        "t": "0" if given["track"] else "1",
-        "r": str(int(given["register"])),
-        "c": str(int(given["crop"])),
-        "cadence": f"{_number(cadence)}s",
-        "locunits": _CENTER_UNITS[units],
-        "boxunits": given["size_units"],
-    }
-    if units == "carrington":
-        rotation = given["car_rot"]
-        args["car_rot"] = str(geometry.carrington(when)[0] if rotation is None else rotation)
-    else:
-        args["t_ref"] = t_ref
-    width, height = given["size"]
-    place = {"x": x, "y": y, "width": width, "height": height}
-    args.update({key: _number(value) for key, value in place.items()})
-    return Step("im_patch", args), remark
+    return t_start, t_stop
 
 
-def _refuse_behind(
-    longitude: float, latitude: float, times: tuple[datetime, ...], event: Event
-) -> None:
-    """ExportError where a Carrington position is on the far side of the Sun at all the times."""
+def _edge(given: datetime | str, of_window: datetime) -> str:
+    if given == "limb":
+        return "NotSpecified"
+    return iso(given if isinstance(given, datetime) else of_window)
+
+
+def _turned(box: ImPatch, place: Place, t_start: str, around: Surroundings) -> dict[str, str]:
+    """Return when a cut-out's center holds: a time, or a Carrington rotation."""
+    if place.units == "carrington":
+        rotation = geometry.carrington(place.when)[0] if box.car_rot is None else box.car_rot
+        return {"car_rot": str(rotation)}
+    if box.track:
+        return {"t_ref": iso(place.when)}
+    # Without tracking nothing moves, and the form sends the start as the reference.
+    return {"t_ref": t_start if t_start != "NotSpecified" else iso(around.begin)}
+
+
+def _refuse_behind(place: Place, times: tuple[datetime, ...], event: Event) -> None:
+    """Raise ExportError where a Carrington position is on the Sun's far side at all the times."""
     for when in times:
         centre = geometry.carrington(when)[1]
         try:
-            geometry.stonyhurst_to_arcsec((longitude - centre + 180) % 360 - 180, latitude, when)
+            geometry.stonyhurst_to_arcsec((place.x - centre + 180) % 360 - 180, place.y, when)
         except ValueError:
             continue
         return
     raise ExportError(
-        f"event {event.event_id}: Carrington {longitude:g}, {latitude:g} is behind the limb all the"
+        f"event {event.event_id}: Carrington {place.x:g}, {place.y:g} is behind the limb all the"
         f" time: at {iso(when)} the disk's centre has longitude {centre:.1f}"
     )
 
 
-def _reference(text: str, event: Event) -> datetime:
-    if text == "peak":
-        return event.flare_peak or event.flare_start
-    if text == "start":
-        return event.flare_start
-    return moment(text)
+def _reference(t_ref: datetime | str, event: Event) -> datetime:
+    if isinstance(t_ref, datetime):
+        return t_ref
+    return (t_ref == "peak" and event.flare_peak) or event.flare_start
 
 
 def _position(event: Event) -> tuple[float, float]:
@@ -158,32 +187,32 @@ def _position(event: Event) -> tuple[float, float]:
     return event.hpc_x, event.hpc_y
 
 
-def _region(
-    given: dict[str, Any], when: datetime, around: Surroundings
-) -> tuple[datetime, str, tuple[float, float], str]:
-    """Where an active region is, looked up as JSOC's form does; else the event's own position."""
+def _region(box: ImPatch, when: datetime, around: Surroundings) -> Place:
+    """Return where an active region is, looked up as JSOC's form does; else the event's place."""
     event = around.event
-    number = given["noaa_ar"]
-    if number == "event":
+    number = box.noaa_ar
+    if not isinstance(number, int):
         text = event.row.get("noaa_ar", "")
         if not text.isdigit() or int(text) == 0:
-            position = _position_or_refuse(event, f"its row has noaa_ar {text!r}")
-            return when, "arcsec", position, f"no NOAA AR in the row; used the position {position}"
+            x, y = _position_or_refuse(event, f"its row has noaa_ar {text!r}")
+            remark = f"no NOAA AR in the row; used the position {(x, y)}"
+            return Place(when, "arcsec", x, y, remark)
         number = int(text)
     # Numbers began anew at 10000 in 2002.
     number = number + 10000 if number < 7000 else number
     found = around.region(number, when)
-    if found is None and given["noaa_ar"] != "event":
+    if found is None and box.noaa_ar != "event":
         raise ExportError(
             f"event {event.event_id}: JSOC knows no NOAA AR {number} within a rotation of"
             f" {iso(when)}; look at im_patch's noaa_ar"
         )
     if found is None:
-        position = _position_or_refuse(event, f"JSOC knows no NOAA AR {number} then")
-        return when, "arcsec", position, f"JSOC knows no NOAA AR {number}; used {position} arcsec"
+        x, y = _position_or_refuse(event, f"JSOC knows no NOAA AR {number} then")
+        remark = f"JSOC knows no NOAA AR {number}; used {(x, y)} arcsec"
+        return Place(when, "arcsec", x, y, remark)
     said = f"NOAA AR {number}: {found.longitude}, {found.latitude} Stonyhurst at {iso(found.time)}"
-    if given["track"]:
-        return found.time, "stonyhurst", (found.longitude, found.latitude), said
+    if box.track:
+        return Place(found.time, "stonyhurst", found.longitude, found.latitude, said)
     # It was seen days before or after: without tracking, it is where it has turned to by then.
     turned = geometry.carrington(found.time)[1] - geometry.carrington(when)[1]
     longitude = round((found.longitude + turned + 180) % 360 - 180, 2)
@@ -193,7 +222,7 @@ def _region(
             f" at {iso(when)}: set another t_ref, or center"
         )
     said += f", {longitude} at {iso(when)}"
-    return when, "stonyhurst", (longitude, found.latitude), said
+    return Place(when, "stonyhurst", longitude, found.latitude, said)
 
 
 def _position_or_refuse(event: Event, why: str) -> tuple[float, float]:
@@ -204,53 +233,53 @@ def _position_or_refuse(event: Event, why: str) -> tuple[float, float]:
     return event.hpc_x, event.hpc_y
 
 
-def _aia_scale(given: dict[str, Any], series: Series) -> Step:
+def _aia_scale(given: AiaScale, series: Series) -> Step:
     variant = "other"
     if series.name == "aia.lev1":
         variant = "orig"
     elif series.name.startswith("aia.lev1"):
         variant = "aialev1"
-    args = {"mpt": given["pointing_series"]} if given["pointing_series"] else {}
-    for keys, setting in ((("xc", "yc"), "center"), (("wide", "high"), "size")):
-        if given[setting] is not None:
-            args.update({k: _number(v) for k, v in zip(keys, given[setting], strict=True)})
+    args = {"mpt": given.pointing_series} if given.pointing_series else {}
+    for keys, pair in ((("xc", "yc"), given.center), (("wide", "high"), given.size)):
+        if pair is not None:
+            args.update({key: _number(value) for key, value in zip(keys, pair, strict=True)})
     return Step(f"aia_scale_{variant}", args)
 
 
-def _resize(given: dict[str, Any], series: Series) -> Step:  # noqa: ARG001 - one signature for all
+def _resize(given: Resize, series: Series) -> Step:  # noqa: ARG001 - one signature for all
     args = {
-        "regrid": "1" if given["interpolation"] == "bicubic" else "0",
-        "do_stretchmarks": str(int(given["fill_off_limb"])),
-        "center_to": {"sun": "0", "first_image": "1", "none": "2"}[given["center_on"]],
-        "rescale": str(int(given["scale"] is not None)),
+        "regrid": "1" if given.interpolation == "bicubic" else "0",
+        "do_stretchmarks": str(int(given.fill_off_limb)),
+        "center_to": {"sun": "0", "first_image": "1", "none": "2"}[given.center_on],
+        "rescale": str(int(given.scale is not None)),
     }
-    if given["scale"] is not None:
-        args["scale_to"] = _number(given["scale"])
-    if given["crop"]:
+    if given.scale is not None:
+        args["scale_to"] = _number(given.scale)
+    if given.crop:
         args["c"] = "1"
     return Step("resize", args)
 
 
-def _rebin(given: dict[str, Any], series: Series) -> Step:  # noqa: ARG001
-    args = {"method": given["method"], "scale": _number(given["scale"])}
-    if given["crop"]:
+def _rebin(given: Rebin, series: Series) -> Step:  # noqa: ARG001
+    args = {"method": given.method, "scale": _number(given.scale)}
+    if given.crop:
         args["c"] = "1"
-    if given["method"] == "gaussian":
-        args |= {"FWHM": _number(given["fwhm"]), "nvector": _number(given["vector_length"])}
+    if given.method == "gaussian":
+        args |= {"FWHM": _number(given.fwhm), "nvector": _number(given.vector_length)}
     return Step("rebin", args)
 
 
-def _maproj(given: dict[str, Any], series: Series) -> Step:  # noqa: ARG001
-    longitude, latitude = given["center"]
-    columns, rows = given["size"]
+def _maproj(given: Maproj, series: Series) -> Step:  # noqa: ARG001
+    longitude, latitude = given.center
+    columns, rows = given.size
     values = {
-        "clon": longitude, "clat": latitude, "scale": given["scale"], "cols": columns, "rows": rows
+        "clon": longitude, "clat": latitude, "scale": given.scale, "cols": columns, "rows": rows
     }  # fmt: skip
     numbers = {key: _number(value) for key, value in values.items()}
-    return Step("Maproj", {"map": given["projection"], **numbers})
+    return Step("Maproj", {"map": given.projection, **numbers})
 
 
-_WIRES: dict[str, Callable[[dict[str, Any], Series], Step]] = {
+_WIRES: dict[str, Callable[[Any, Series], Step]] = {
     "aia_scale": _aia_scale,
     "resize": _resize,
     "rebin": _rebin,

@@ -1,0 +1,125 @@
+"""Check a config: what is wrong with each key, and what does not go together, all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from itertools import takewhile
+from typing import Any
+
+from pydantic import ValidationError
+
+from flareset.campaign.config import Config
+from flareset.campaign.processing import step_problems
+from flareset.campaign.values import problems
+from flareset.errors import ConfigError
+from flareset.sdo.protocols import kind_of_protocol
+
+# Where a key or value is in the config: keys, and numbers in lists.
+Place = tuple[Any, ...]
+Check = Callable[[Config], Iterator[str]]
+# Keywords that differ from record to record.
+_TELLING = {"T_REC", "T_OBS", "DATE__OBS", "FSN", "RECNUM"}
+_CHECKS: list[tuple[list[Place], Check]] = []
+
+
+def check_config(given: dict[str, Any]) -> Config:
+    """Return the settings with all defaults. ConfigError names all that is wrong with them."""
+    refused: dict[Place, str] = {}
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        refused = problems(error, Config)
+        config = Config.model_validate(_without(given, refused))
+    sentences = [*refused.values()]
+    for keys, check in _CHECKS:
+        # A value that is refused already contradicts nothing.
+        if not any(place[: len(key)] == key for key in keys for place in refused):
+            sentences += check(config)
+    if sentences:
+        raise ConfigError(
+            "the configuration cannot be used (config/README.md explains every key):\n"
+            + "\n".join(f"  {sentence}" for sentence in sentences)
+        )
+    return config
+
+
+def _without(given: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
+    """Return the settings without those at `places`, and without the lists that they are in."""
+    kept = deepcopy(given)
+    for place in places:
+        *above, key = [*takewhile(lambda part: isinstance(part, str), place)] or place
+        section = kept
+        for part in above:
+            section = section.get(part, {})
+        section.pop(key, None)
+    return kept
+
+
+def _of(*keys: str) -> Callable[[Check], Check]:
+    """Add a check of these keys together; it yields a sentence for each contradiction."""
+
+    def add(check: Check) -> Check:
+        _CHECKS.append(([tuple(key.split(".")) for key in keys], check))
+        return check
+
+    return add
+
+
+@_of("series", "wavelengths")
+def _channels(config: Config) -> Iterator[str]:
+    series = config.image_series
+    if strange := [w for w in config.wavelengths if w not in series.wavelengths]:
+        yield f"wavelengths: {strange} not in {series.name}, which has {list(series.wavelengths)}"
+
+
+@_of("series", "segment")
+def _segment(config: Config) -> Iterator[str]:
+    series = config.image_series
+    known = [name for name in series.segments if name != "spikes"]
+    if config.segment not in known:
+        yield f"segment: {config.segment!r} is not one of {series.name}: {', '.join(known)}"
+
+
+@_of("export.method", "export.protocol", "export.processing")
+def _as_stored(config: Config) -> Iterator[str]:
+    """Files as they are stored come by one method and protocol, and are not processed."""
+    export = config.export
+    quick, as_is = export.method == "url_quick", kind_of_protocol(export.protocol) == "as-is"
+    if (quick or as_is) and any(step.name != "no_op" for step in export.processing):
+        what = "export.protocol: as-is" if as_is else "export.method: url_quick"
+        yield (
+            f"{what} gives files as they are stored: take export.processing out, or use"
+            " export.method: url with export.protocol: FITS"
+        )
+    if quick and not as_is:
+        yield "export.method: url_quick gives files as they are stored: add export.protocol: as-is"
+
+
+@_of("export.filename_format", "export.protocol")
+def _names(config: Config) -> Iterator[str]:
+    text, kind = config.export.filename_format, kind_of_protocol(config.export.protocol)
+    fields = {field.upper() for field in re.findall(r"\{([\w#]+)", text)}
+    if text and not fields & _TELLING and kind not in ("mpg", "mp4"):
+        yield (
+            "export.filename_format: all files would have one name; add a field that tells them"
+            " apart, like {T_REC:A}"
+        )
+    if "#" in fields:
+        yield (
+            "export.filename_format: {#} counts anew in each export, so that a name means another"
+            " record when some are asked for again; use {T_REC:A}"
+        )
+
+
+@_of("export.protocol")
+def _scaling(config: Config) -> Iterator[str]:
+    protocol = config.export.protocol.lower()
+    if "minmaxgiven" in protocol and not (",min=" in protocol and ",max=" in protocol):
+        yield "export.protocol: scaling=MINMAXGIVEN needs ,min= and ,max="
+
+
+@_of("series", "export.processing")
+def _steps(config: Config) -> Iterator[str]:
+    yield from step_problems(config.export.processing, config.image_series)

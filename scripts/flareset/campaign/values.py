@@ -1,0 +1,357 @@
+"""The kinds of values that settings take: how each is read, written and refused.
+
+A kind says in words what it takes. The words refuse everything else, and stand in config/README.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
+
+from flareset.sdo.protocols import kind_of_protocol
+from flareset.sdo.quality import BITS
+from flareset.sdo.recordset import moment
+from flareset.sdo.series import SERIES, find_series
+from flareset.sdo.times import duration_text, iso, parse_duration, parse_utc
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB)")
+_BYTES = {"GB": 10**9, "MB": 10**6, "kB": 10**3}
+# What JSOC's buffer for a file name holds.
+_LONGEST_FILE_NAME = 127
+
+
+class Section(BaseModel):
+    """Settings that belong together. Unknown keys are refused; nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a setting takes, in words that refuse everything else.
+
+    `hint` returns what to write in place of a refused value, or nothing.
+    """
+
+    words: str
+    hint: Callable[[Any], str] = lambda _: ""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any, read: Callable[[Any], Any]) -> Any:
+        try:
+            return read(value)
+        except ValidationError:
+            hint = self.hint(value)
+        raise refusal(f"is not {self.words}{hint and f': write {hint}'}")
+
+
+def refusal(sentence: str) -> PydanticCustomError:
+    """Return the error of a value; `sentence` goes on after the value itself."""
+    return PydanticCustomError("refusal", "{sentence}", {"sentence": sentence})
+
+
+# Hints
+
+
+def near(value: Any, known: list[str]) -> str:
+    """Return the known word that is most like a value, or nothing."""
+    return next(iter(get_close_matches(str(value), known, n=1)), "")
+
+
+def _with_unit(unit: str) -> Callable[[Any], str]:
+    return lambda value: f"{value}{unit}" if re.fullmatch(r"\d+(\.\d+)?", str(value)) else ""
+
+
+def _without_quotes(value: Any) -> str:
+    is_text = isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)
+    return f"{value} without quotes" if is_text else ""
+
+
+def _in_quotes(value: Any) -> str:
+    return f'"{shown(value)}", in quotes' if isinstance(value, int | float) else ""
+
+
+def _true_or_false(value: Any) -> str:
+    words = {"true": "true", "yes": "true", "on": "true", "1": "true"}
+    words |= {"false": "false", "no": "false", "off": "false", "0": "false"}
+    return words.get(str(value).lower(), "")
+
+
+# Readers and writers; a reader raises ValueError
+
+
+def read_size(text: str) -> int:
+    """Return the bytes of a size like `100MB` (decimal units). ValueError: it is not a size."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match or not (size := int(float(match[1]) * _BYTES[match[2]])):
+        raise ValueError(f"{text!r} is not a size")
+    return size
+
+
+def size_text(size: int) -> str:
+    """Return a size (bytes) as settings write it, in the largest unit that needs no fraction."""
+    unit = next((unit for unit, factor in _BYTES.items() if size % factor == 0), "kB")
+    return f"{size / _BYTES[unit]:.15g}{unit}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    return value
+
+
+def _no_fraction(value: Any) -> Any:
+    """Return 7 for 7.0, which is a whole number too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _read_duration(value: Any) -> timedelta:
+    return value if isinstance(value, timedelta) else parse_duration(_text(value))
+
+
+def _read_cadence(value: Any) -> timedelta:
+    if not (found := _read_duration(value)):
+        raise ValueError("no time passes")
+    return found
+
+
+def _read_time(value: Any) -> datetime:
+    """Return the UTC of a time as users, YAML or JSOC write it."""
+    if isinstance(value, date):  # YAML reads a time without quotes
+        return parse_utc(str(datetime.fromisoformat(value.isoformat())))
+    return moment(_text(value))
+
+
+def _read_series(value: Any) -> str:
+    if (found := find_series(_text(value))) is None:
+        raise ValueError(f"{value!r} is not a series")
+    return found.name
+
+
+def _read_protocol(value: Any) -> str:
+    if kind_of_protocol(_text(value)) is None:
+        raise ValueError(f"{value!r} is not a protocol")
+    return value
+
+
+def _read_file_name(value: Any) -> str:
+    outside_fields = re.sub(r"\{[\w#]+(:[^{}]*)?\}", "", _text(value))
+    if len(value) > _LONGEST_FILE_NAME or re.search(r"[^\w.+-]", outside_fields):
+        raise ValueError(f"{value!r} is not a safe name")
+    return value
+
+
+def _duration(read: Callable[[Any], timedelta], takes: Takes) -> tuple[Any, ...]:
+    pattern = r"^\s*\d+(\.\d+)?\s*[smhd]\s*$"
+    schema = WithJsonSchema({"type": "string", "pattern": pattern})
+    return PlainValidator(read), PlainSerializer(duration_text), schema, takes
+
+
+def _time_or(*words: str) -> tuple[Any, ...]:
+    """Return how a time is read and written that may be one of two words instead."""
+    return (
+        PlainValidator(lambda value: value if value in words else _read_time(value)),
+        PlainSerializer(lambda value: value if isinstance(value, str) else iso(value)),
+        WithJsonSchema({"type": "string", "minLength": 1}),
+        Takes(f"a time, {' or '.join(words)}", lambda value: near(value, list(words))),
+    )
+
+
+def _matching(pattern: str) -> Any:
+    return Field(strict=True, pattern=f"^(?:{pattern})$")
+
+
+# Numbers
+
+_Whole = Annotated[int, BeforeValidator(_no_fraction), Strict()]
+_Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+_Above0 = Annotated[_Real, Field(gt=0)]
+Flag = Annotated[bool, Strict(), Takes("true or false", _true_or_false)]
+Count = Annotated[_Whole, Field(ge=0), Takes("a whole number, 0 or more", _without_quotes)]
+Natural = Annotated[_Whole, Field(ge=1), Takes("a whole number, 1 or more", _without_quotes)]
+From1To16 = Annotated[
+    _Whole, Field(ge=1, le=16), Takes("a whole number from 1 to 16", _without_quotes)
+]
+FrameSize = Annotated[Literal[128, 256, 512, 1024, 2048, 4096], BeforeValidator(_no_fraction)]
+Above0 = Annotated[_Above0, Takes("a number above 0", _without_quotes)]
+Part = Annotated[_Above0, Field(le=1), Takes("a number above 0, at most 1", _without_quotes)]
+Point = Annotated[tuple[_Real, _Real], Takes("two numbers, [x, y]")]
+PointOrEvent = Annotated[
+    tuple[_Real, _Real] | Literal["event"], Takes("two numbers, [x, y], or event")
+]
+Extent = Annotated[tuple[_Above0, _Above0], Takes("two positive numbers, [width, height]")]
+Shape = Annotated[tuple[Natural, Natural], Takes("two whole numbers, [columns, rows]")]
+RegionOrEvent = Annotated[
+    Annotated[_Whole, Field(ge=1)] | Literal["event"],
+    Takes("a whole number, or event", _without_quotes),
+]
+
+# Durations (timedelta), sizes (bytes) and times (UTC)
+
+Duration = Annotated[
+    timedelta,
+    *_duration(_read_duration, Takes("a number and s, m, h or d, like 178m", _with_unit("m"))),
+]
+Cadence = Annotated[
+    timedelta,
+    *_duration(_read_cadence, Takes("a number above 0 and s, m or h, like 24s", _with_unit("s"))),
+]
+Size = Annotated[
+    int,
+    PlainValidator(lambda value: read_size(_text(value))),
+    PlainSerializer(size_text),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(kB|MB|GB)\s*$"}),
+    Takes("a number and kB, MB or GB, like 100MB", _with_unit("MB")),
+]
+PeakStartOrTime = Annotated[datetime | Literal["peak", "start"], *_time_or("peak", "start")]
+WindowLimbOrTime = Annotated[datetime | Literal["window", "limb"], *_time_or("window", "limb")]
+
+# Text
+
+Text = Annotated[str, Strict(), Takes("text", _in_quotes)]
+Name = Annotated[str, Strict(), Field(min_length=1), Takes("a name", _in_quotes)]
+Path = Annotated[str, Strict(), Field(min_length=1), Takes("a path", _in_quotes)]
+Seed = Annotated[_Whole | Annotated[str, Strict()], Takes("a whole number or text")]
+Url = Annotated[str, _matching("https?://.*"), Takes("a URL with http:// or https://")]
+Host = Annotated[
+    str, _matching(r"[A-Za-z0-9.:\[\]-]+"), Takes("the name of a host, with or without a port")
+]
+Requestor = Annotated[str, _matching("[^;']*"), Takes("a name without ; and '", _in_quotes)]
+KeywordSeries = Annotated[str, _matching(r"[\w.]*"), Takes("the name of a series")]
+ImageSeries = Annotated[
+    str,
+    PlainValidator(_read_series),
+    WithJsonSchema({"type": "string", "examples": list(SERIES)}),
+    Takes(f"one of {', '.join(SERIES)}", lambda value: near(value, list(SERIES))),
+]
+QualityBit = Literal[tuple(BITS)]
+Protocol = Annotated[
+    str,
+    PlainValidator(_read_protocol),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Takes(
+        "FITS, 'FITS,compress Rice', 'FITS,**NONE**', as-is, or JPEG, MPG or MP4"
+        " with CT=, scaling=, size=, min= and max= after commas"
+    ),
+]
+FileName = Annotated[
+    str,
+    PlainValidator(_read_file_name),
+    WithJsonSchema({"type": "string", "maxLength": _LONGEST_FILE_NAME}),
+    Takes(
+        "a name with {KEYWORD} fields, letters, digits and _ . + -, at most"
+        f" {_LONGEST_FILE_NAME} long"
+    ),
+]
+
+
+@BeforeValidator
+def empty_is_none(value: Any) -> Any:
+    """Return None for an empty text: the setting is left out."""
+    return None if value == "" else value
+
+
+@AfterValidator
+def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values of which none is there twice."""
+    twice = {str(value): None for value in values if values.count(value) > 1}
+    if twice:
+        raise refusal(f"has {', '.join(twice)} more than once: leave one out")
+    return values
+
+
+@AfterValidator
+def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values of which there is one at least."""
+    if not values:
+        raise refusal("is empty: write at least one")
+    return values
+
+
+# Refusals
+
+
+def problems(error: ValidationError, model: type[Section]) -> dict[tuple[Any, ...], str]:
+    """Return a sentence for each key and value that `model` refuses, by its place in the input."""
+    found = {}
+    for each in error.errors(include_url=False):
+        path = ".".join(map(str, each["loc"]))
+        found[tuple(each["loc"])] = f"{path}: {_sentence(each, model)}"
+    return found
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML writes it."""
+    words = {True: "true", False: "false", None: "null"}
+    return words[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def _sentence(error: ErrorDetails, model: type[Section]) -> str:
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden" | "invalid_key":
+            known = sorted(keys_of(section_at(model, error["loc"][:-1])))
+            meant = near(error["loc"][-1], known)
+            advice = f"; did you mean {meant}?" if meant else "."
+            return f"unknown key{advice} Known here: {', '.join(known)}"
+        case "literal_error":
+            choices = context["expected"].replace("'", "").replace(" or ", ", ")
+            meant = near(value, choices.split(", "))
+            return f"{shown(value)} is not one of {choices}{meant and f'; did you mean {meant}?'}"
+        case "tuple_type":
+            return f"{shown(value)} is not a list{_as_list(value)}"
+        case "missing":
+            return "is missing"
+        case "json_invalid":
+            return f"not JSON: {context['error']}"
+        case "model_type":
+            return f"{shown(value)} is not a section: write its keys below it, with their values"
+        case _:
+            return f"{shown(value)} {error['msg']}"
+
+
+def _as_list(value: Any) -> str:
+    if isinstance(value, dict):
+        return ": begin each of its items with a dash"
+    return f": write [{value}]"
+
+
+def keys_of(model: type[Section]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by their keys in the config."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def section_at(model: type[Section], place: tuple[Any, ...]) -> type[Section]:
+    """Return the section at a place in the input of `model`; numbers are places in a list."""
+    for key in place:
+        if isinstance(key, str):
+            model = section_in(model.model_fields[key].annotation)
+    return model
+
+
+def section_in(annotation: Any) -> Any:
+    """Return the section that a type holds, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := section_in(part))), None)
