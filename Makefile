@@ -6,7 +6,7 @@ RUN = .venv/installed
 DEV = .venv/installed-dev
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: dataset cluster test check clean-venv
+.PHONY: dataset cluster test check reference clean-venv
 .DELETE_ON_ERROR:
 
 dataset: $(RUN)
@@ -29,6 +29,11 @@ check: $(DEV)
 	.venv/bin/ruff format --check scripts tests benchmarks
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+
+# What config.py says, for people: the tables of the manual, the schema for editors.
+reference: $(DEV)
+	.venv/bin/python scripts/reference.py --manual config/README.md \
+	    --schema workflow/schemas/config.schema.json
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

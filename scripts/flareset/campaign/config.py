@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -270,6 +271,8 @@ _Settings = BeforeValidator(_of_nothing)
 
 class ProcessingStep(Section):
     """A step of JSOC's processing: one key, its name, with its settings."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     no_op: Annotated[NoOp | None, _Settings] = None
     aia_scale: Annotated[AiaScale | None, _Settings] = None

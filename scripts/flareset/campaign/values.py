@@ -6,14 +6,13 @@ A kind says in words what it takes. The words refuse everything else, and stand 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -49,11 +48,12 @@ class Section(BaseModel):
 class Takes:
     """What a setting takes, in words that refuse everything else.
 
-    `hint` returns what to write in place of a refused value, or nothing.
+    `hint` returns advice on a refused value, or nothing. `label` is short, for the manual's tables.
     """
 
     words: str
     hint: Callable[[Any], str] = lambda _: ""
+    label: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.no_info_wrap_validator_function(self._check, handler(source))
@@ -62,8 +62,8 @@ class Takes:
         try:
             return read(value)
         except ValidationError:
-            hint = self.hint(value)
-        raise refusal(f"is not {self.words}{hint and f': write {hint}'}")
+            advice = self.hint(value)
+        raise refusal(f"is not {self.words}{advice}")
 
 
 def refusal(sentence: str) -> PydanticCustomError:
@@ -71,31 +71,36 @@ def refusal(sentence: str) -> PydanticCustomError:
     return PydanticCustomError("refusal", "{sentence}", {"sentence": sentence})
 
 
-# Hints
+# Hints: advice on a refused value
 
 
-def near(value: Any, known: list[str]) -> str:
-    """Return the known word that is most like a value, or nothing."""
-    return next(iter(get_close_matches(str(value), known, n=1)), "")
+def did_you_mean(value: Any, known: Iterable[str]) -> str:
+    """Return advice that names the known word which is most like a value, or nothing."""
+    near = get_close_matches(str(value), list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _with_unit(unit: str) -> Callable[[Any], str]:
-    return lambda value: f"{value}{unit}" if re.fullmatch(r"\d+(\.\d+)?", str(value)) else ""
+    def hint(value: Any) -> str:
+        return f": write {value}{unit}" if re.fullmatch(r"\d+(\.\d+)?", str(value)) else ""
+
+    return hint
 
 
 def _without_quotes(value: Any) -> str:
     is_text = isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)
-    return f"{value} without quotes" if is_text else ""
+    return f": write {value} without quotes" if is_text else ""
 
 
 def _in_quotes(value: Any) -> str:
-    return f'"{shown(value)}", in quotes' if isinstance(value, int | float) else ""
+    return f': write "{shown(value)}", in quotes' if isinstance(value, int | float) else ""
 
 
 def _true_or_false(value: Any) -> str:
-    words = {"true": "true", "yes": "true", "on": "true", "1": "true"}
-    words |= {"false": "false", "no": "false", "off": "false", "0": "false"}
-    return words.get(str(value).lower(), "")
+    words = {"yes": "true", "on": "true", "true": "true", "1": "true"}
+    words |= {"no": "false", "off": "false", "false": "false", "0": "false"}
+    word = words.get(str(value).lower())
+    return f": write {word}" if word else ""
 
 
 # Readers and writers; a reader raises ValueError
@@ -174,7 +179,7 @@ def _time_or(*words: str) -> tuple[Any, ...]:
         PlainValidator(lambda value: value if value in words else _read_time(value)),
         PlainSerializer(lambda value: value if isinstance(value, str) else iso(value)),
         WithJsonSchema({"type": "string", "minLength": 1}),
-        Takes(f"a time, {' or '.join(words)}", lambda value: near(value, list(words))),
+        Takes(f"a time, {' or '.join(words)}", lambda value: did_you_mean(value, words)),
     )
 
 
@@ -184,16 +189,22 @@ def _matching(pattern: str) -> Any:
 
 # Numbers
 
-_Whole = Annotated[int, BeforeValidator(_no_fraction), Strict()]
+_Whole = Annotated[int, Strict()]
 _Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 _Above0 = Annotated[_Real, Field(gt=0)]
+# 7.0 is a whole number too. Behind the bounds, which the schema then shows.
+_OrPoint0 = BeforeValidator(_no_fraction)
 Flag = Annotated[bool, Strict(), Takes("true or false", _true_or_false)]
-Count = Annotated[_Whole, Field(ge=0), Takes("a whole number, 0 or more", _without_quotes)]
-Natural = Annotated[_Whole, Field(ge=1), Takes("a whole number, 1 or more", _without_quotes)]
-From1To16 = Annotated[
-    _Whole, Field(ge=1, le=16), Takes("a whole number from 1 to 16", _without_quotes)
+Count = Annotated[
+    _Whole, Field(ge=0), _OrPoint0, Takes("a whole number, 0 or more", _without_quotes)
 ]
-FrameSize = Annotated[Literal[128, 256, 512, 1024, 2048, 4096], BeforeValidator(_no_fraction)]
+Natural = Annotated[
+    _Whole, Field(ge=1), _OrPoint0, Takes("a whole number, 1 or more", _without_quotes)
+]
+From1To16 = Annotated[
+    _Whole, Field(ge=1, le=16), _OrPoint0, Takes("a whole number from 1 to 16", _without_quotes)
+]
+FrameSize = Annotated[Literal[128, 256, 512, 1024, 2048, 4096], _OrPoint0]
 Above0 = Annotated[_Above0, Takes("a number above 0", _without_quotes)]
 Part = Annotated[_Above0, Field(le=1), Takes("a number above 0, at most 1", _without_quotes)]
 Point = Annotated[tuple[_Real, _Real], Takes("two numbers, [x, y]")]
@@ -203,7 +214,7 @@ PointOrEvent = Annotated[
 Extent = Annotated[tuple[_Above0, _Above0], Takes("two positive numbers, [width, height]")]
 Shape = Annotated[tuple[Natural, Natural], Takes("two whole numbers, [columns, rows]")]
 RegionOrEvent = Annotated[
-    Annotated[_Whole, Field(ge=1)] | Literal["event"],
+    Annotated[_Whole, Field(ge=1), _OrPoint0] | Literal["event"],
     Takes("a whole number, or event", _without_quotes),
 ]
 
@@ -232,7 +243,9 @@ WindowLimbOrTime = Annotated[datetime | Literal["window", "limb"], *_time_or("wi
 Text = Annotated[str, Strict(), Takes("text", _in_quotes)]
 Name = Annotated[str, Strict(), Field(min_length=1), Takes("a name", _in_quotes)]
 Path = Annotated[str, Strict(), Field(min_length=1), Takes("a path", _in_quotes)]
-Seed = Annotated[_Whole | Annotated[str, Strict()], Takes("a whole number or text")]
+Seed = Annotated[
+    Annotated[_Whole, _OrPoint0] | Annotated[str, Strict()], Takes("a whole number or text")
+]
 Url = Annotated[str, _matching("https?://.*"), Takes("a URL with http:// or https://")]
 Host = Annotated[
     str, _matching(r"[A-Za-z0-9.:\[\]-]+"), Takes("the name of a host, with or without a port")
@@ -243,16 +256,20 @@ ImageSeries = Annotated[
     str,
     PlainValidator(_read_series),
     WithJsonSchema({"type": "string", "examples": list(SERIES)}),
-    Takes(f"one of {', '.join(SERIES)}", lambda value: near(value, list(SERIES))),
+    Takes(f"one of {', '.join(SERIES)}", lambda value: did_you_mean(value, SERIES), "a series"),
 ]
-QualityBit = Literal[tuple(BITS)]
+QualityBit = Annotated[
+    Literal[tuple(BITS)],
+    Takes(f"one of {', '.join(BITS)}", lambda value: did_you_mean(value, BITS), "names below"),
+]
 Protocol = Annotated[
     str,
     PlainValidator(_read_protocol),
     WithJsonSchema({"type": "string", "minLength": 1}),
     Takes(
         "FITS, 'FITS,compress Rice', 'FITS,**NONE**', as-is, or JPEG, MPG or MP4"
-        " with CT=, scaling=, size=, min= and max= after commas"
+        " with CT=, scaling=, size=, min= and max= after commas",
+        label="a protocol",
     ),
 ]
 FileName = Annotated[
@@ -261,7 +278,8 @@ FileName = Annotated[
     WithJsonSchema({"type": "string", "maxLength": _LONGEST_FILE_NAME}),
     Takes(
         "a name with {KEYWORD} fields, letters, digits and _ . + -, at most"
-        f" {_LONGEST_FILE_NAME} long"
+        f" {_LONGEST_FILE_NAME} long",
+        label="a name with fields",
     ),
 ]
 
@@ -272,21 +290,35 @@ def empty_is_none(value: Any) -> Any:
     return None if value == "" else value
 
 
-@AfterValidator
-def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return values of which none is there twice."""
+def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = {str(value): None for value in values if values.count(value) > 1}
     if twice:
         raise refusal(f"has {', '.join(twice)} more than once: leave one out")
     return values
 
 
-@AfterValidator
-def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return values of which there is one at least."""
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise refusal("is empty: write at least one")
     return values
+
+
+@dataclass(frozen=True)
+class Items:
+    """What holds for the items of a list together, and how the schema says so."""
+
+    check: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    schema: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(source), **self.schema}
+
+
+unique = Items(_unique, {"uniqueItems": True})
+not_empty = Items(_not_empty, {"minItems": 1})
 
 
 # Refusals
@@ -312,13 +344,12 @@ def _sentence(error: ErrorDetails, model: type[Section]) -> str:
     match error["type"]:
         case "extra_forbidden" | "invalid_key":
             known = sorted(keys_of(section_at(model, error["loc"][:-1])))
-            meant = near(error["loc"][-1], known)
-            advice = f"; did you mean {meant}?" if meant else "."
+            advice = did_you_mean(error["loc"][-1], known) or "."
             return f"unknown key{advice} Known here: {', '.join(known)}"
         case "literal_error":
             choices = context["expected"].replace("'", "").replace(" or ", ", ")
-            meant = near(value, choices.split(", "))
-            return f"{shown(value)} is not one of {choices}{meant and f'; did you mean {meant}?'}"
+            advice = did_you_mean(value, choices.split(", "))
+            return f"{shown(value)} is not one of {choices}{advice}"
         case "tuple_type":
             return f"{shown(value)} is not a list{_as_list(value)}"
         case "missing":

@@ -1,0 +1,25 @@
+"""Write the tables of keys in the manual, and the schema that editors check a config with."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flareset.campaign.reference import schema_text, with_tables
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--manual", required=True, type=Path, help="config/README.md; its text stays"
+    )
+    parser.add_argument("--schema", required=True, help="output: JSON")
+    args = parser.parse_args()
+
+    write_text(with_tables(args.manual.read_text(encoding="utf-8")), args.manual)
+    write_text(schema_text(), args.schema)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
