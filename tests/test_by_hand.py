@@ -1,0 +1,188 @@
+"""Every script by hand: from what a run left, with flags only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project
+
+from flareset.campaign import environment
+from flareset.campaign.code import SCRIPTS
+from flareset.standin.server import StandIn
+
+A, B = "2014-01-07T180534", "2014-02-24T235710"
+JOB = f"results/events/{A}/131"
+SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
+STANDIN = ["--frame-size", "128"]
+# What SMALL says of the draw.
+DRAW = [
+    "--seed",
+    "7",
+    "--per-minute",
+    "1",
+    "--pre",
+    "5",
+    "--post",
+    "5",
+    "--other-flares",
+    "exclude",
+]
+EVENT = ["--event", f"results/events/{A}/event.json"]
+LISTED = [*EVENT, "--listing", f"{JOB}/listing.csv", "--manifest", f"{JOB}/manifest.csv"]
+CHANNEL = [*EVENT, "--wavelength", "131", "--source", "page"]
+STORE = ["--store", "store"]
+RESULTS = ["--results", "results"]
+JOBS = ["--jobs", f"{A}/131", f"{B}/131"]
+SAMPLES = [f"results/events/{event}/131/sample.csv" for event in (A, B)]
+ACCOUNTS = [f"results/events/{event}/131/account.json" for event in (A, B)]
+TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.csv")]
+
+# The flags of each script. `{stage}` is the file of a stage's settings; outputs go to `new/`.
+COMMANDS: dict[str, list[str]] = {
+    "list": [
+        *CHANNEL, *STANDIN, *STORE, "--settings", "{list}", "--listing", "new/listing.csv",
+        "--records", "new/records.csv", "--facts", "new/page.json",
+    ],
+    "download": [
+        "--job", JOB, *STANDIN, *STORE, "--settings", "{download}",
+        "--manifest", "new/manifest.csv", "--ledger", "new/ledger.csv",
+    ],
+    "partition": [
+        *LISTED, *STORE, "--segment", "image", "--folder", "new/final_fits",
+        "--partition", "new/partition.csv",
+    ],
+    "sample": [
+        "--job", JOB, "--manifest", f"{JOB}/manifest.csv", "--series", "aia.lev1_euv_12s",
+        "--segment", "image", *DRAW, "--sample", "new/sample.csv", "--log", "new/sampling_log.csv",
+        "--ledger", f"new/{A}.131.csv", "--account", "new/account.json",
+    ],
+    "label": ["--samples", *SAMPLES, *STORE, "--folder", "new/data_selection"],
+    "summary": [
+        "--accounts", *ACCOUNTS, "--config", "{config}", *RESULTS, "--outputs", *TABLES,
+        "--csv", "results/by_hand.csv", "--markdown", "results/by_hand.md",
+        "--provenance", "new/provenance.json",
+    ],
+    "plan": [
+        "--listed", f"{A}/131", f"{B}/131", "--events", "results/events", *STANDIN, *STORE,
+        "--settings", "{plan}",
+    ],
+    "verify": [*RESULTS, *JOBS, *STORE, *STANDIN, "--settings", "{verify}", "--list", "new/list"],
+    "clean_unused": [*RESULTS, *JOBS, *STORE, "--list", "new/list"],
+    "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
+    "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],
+}  # fmt: skip
+# What a script writes that the run has written too, and the run's own.
+SAME = {
+    "list": {f"new/{n}": f"{JOB}/{n}" for n in ("listing.csv", "records.csv", "page.json")},
+    "download": {"new/manifest.csv": f"{JOB}/manifest.csv"},
+    "partition": {"new/partition.csv": f"{JOB}/partition.csv"},
+    "sample": {
+        f"new/{A}.131.csv": f"results/ledger/{A}.131.csv",
+        **{f"new/{n}": f"{JOB}/{n}" for n in ("sample.csv", "sampling_log.csv", "account.json")},
+    },
+    "label": {
+        f"new/data_selection/{name}": f"results/data_selection/{name}"
+        for name in ("images.csv", "image_labels.csv", f"sampling_logs/{A}.131.csv")
+    },
+    "summary": {"results/by_hand.csv": "results/summary.csv"},
+    "reference": {
+        "new/README.md": str(ROOT / "config/README.md"),
+        "new/config.schema.json": str(ROOT / "workflow/schemas/config.schema.json"),
+    },
+}
+SAYS = {
+    "list": "files at 131 of",
+    "download": "15/15 images",
+    "partition": "flare: ",
+    "sample": "15 images drawn",
+    "label": "31 drawn",
+    "plan": "TOTAL",
+    "verify": "31 files are what their manifests say",
+    "clean_unused": "unused: 0 in all",
+    "standin": "aia.lev1_euv_12s.2014-01-07T180",
+}
+
+
+@pytest.fixture(scope="module")
+def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished campaign, in which the targets `plan` and `verify` were asked for as well."""
+    project = finished.copy(tmp_path_factory.mktemp("by") / "hand")
+    project.run("plan", "verify")
+    project.path("new").mkdir()
+    shutil.copy(ROOT / "config/README.md", project.path("new"))
+    return project
+
+
+def by_hand(project: Project, name: str, flags: list[str]) -> str:
+    """Run a script without the environment that Snakemake gives to its jobs; return its output."""
+    files = {path.name.split(".")[0]: path for path in project.path("results/settings").iterdir()}
+    ours = {key: value for key, value in vars(environment).items() if key.isupper()}
+    bare = {k: v for k, v in os.environ.items() if k not in ours.values() or k == "PATH"}
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{name}.py", *(flag.format(**files) for flag in flags)],
+        cwd=project.folder,
+        env=bare,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", SCRIPT_NAMES)
+def test_a_script_by_hand_does_what_its_rule_does(campaign: Project, name: str) -> None:
+    assert SAYS.get(name, "") in by_hand(campaign, name, COMMANDS[name])
+    for made, theirs in SAME.get(name, {}).items():
+        assert campaign.path(made).read_bytes() == (campaign.folder / theirs).read_bytes()
+
+
+def test_a_download_by_hand_reaches_the_archive_that_its_flags_name(
+    fetched: Project, tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    project = fetched.copy(tmp_path / "copy")
+    project.path("new").mkdir()
+    shutil.rmtree(project.path("store"))
+    server = serve()
+    flags = [*COMMANDS["download"], "--kind", "jsoc", "--data-url", server.url]
+    by_hand(project, "download", flags)
+    assert len(server.log) == 15
+    manifest = project.path(f"{JOB}/manifest.csv").read_bytes()
+    assert project.path("new/manifest.csv").read_bytes() == manifest
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--patience", "often"], "archive.patience: 'often' is not a number and s, m, h or d"),
+        (["--connections", "99"], "archive.connections: 99 is not a whole number from 1 to 16"),
+        (["--max-file-size", "100"], "is not a number and kB, MB or GB, like 100MB: write 100MB"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_told(
+    campaign: Project, flags: list[str], sentence: str
+) -> None:
+    with pytest.raises(AssertionError) as failed:
+        by_hand(campaign, "download", [*COMMANDS["download"], *flags])
+    assert sentence in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
+
+def test_settings_that_cannot_be_used_are_told(campaign: Project) -> None:
+    campaign.path("new/bad.json").write_text('{"series": "aia.lev2", "segmen": "image"}')
+    with pytest.raises(AssertionError) as failed:
+        by_hand(campaign, "list", [*COMMANDS["list"], "--settings", "new/bad.json"])
+    for sentence in (
+        "new/bad.json: these settings cannot be used:",
+        "series: 'aia.lev2' is not one of aia.lev1_euv_12s, ",
+        "segmen: unknown key; did you mean segment?",
+        "request: is missing",
+    ):
+        assert sentence in str(failed.value)
