@@ -11,7 +11,7 @@ from flareset.archive.endpoints import reached, rehearsal_page
 from flareset.campaign import environment
 from flareset.campaign.access import Access, add_flags
 from flareset.campaign.config import Archive
-from flareset.campaign.events import read_event
+from flareset.campaign.events import SOURCES, read_event
 from flareset.campaign.pages import missing_page, page_text
 from flareset.campaign.run import alone
 from flareset.campaign.settings import Settings
@@ -42,7 +42,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--source",
-        choices=("page", "request_id", "export"),
+        choices=SOURCES,
         default="page",
         help="where the listing comes from: a saved page, the row's RequestIDs, or an export that"
         " is asked for here (default: %(default)s)",

@@ -21,18 +21,7 @@ JOB = f"results/events/{A}/131"
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 STANDIN = ["--frame-size", "128"]
 # What SMALL says of the draw.
-DRAW = [
-    "--seed",
-    "7",
-    "--per-minute",
-    "1",
-    "--pre",
-    "5",
-    "--post",
-    "5",
-    "--other-flares",
-    "exclude",
-]
+DRAW = ["--seed=7", "--per-minute=1", "--pre=5", "--post=5", "--other-flares=exclude"]
 EVENT = ["--event", f"results/events/{A}/event.json"]
 LISTED = [*EVENT, "--listing", f"{JOB}/listing.csv", "--manifest", f"{JOB}/manifest.csv"]
 CHANNEL = [*EVENT, "--wavelength", "131", "--source", "page"]

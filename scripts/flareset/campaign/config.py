@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from flareset.campaign.events import SOURCES
 from flareset.campaign.values import (
     Above0,
     Cadence,
@@ -359,7 +360,7 @@ class Config(Section):
         " share it",
     )
     archive: Archive = Archive()
-    source: Literal["page", "request_id", "export"] = Field(
+    source: Literal[SOURCES] = Field(
         "page",
         description="`page`: saved export pages. `request_id`: exports made on JSOC's page, by the"
         " id in the row. `export`: the workflow asks for the export itself. A row may have its own",
