@@ -12,6 +12,7 @@ if Path("config/config.yaml").exists():
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/list.smk"
+include: "workflow/rules/draw.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/partition.smk"
 include: "workflow/rules/sample.smk"
@@ -28,6 +29,7 @@ rule all:
         gaps(
             *rules.event.output,
             *rules.list.output,
+            *rules.draw.output,
             *rules.download.output,
             *rules.partition.output,
             *rules.sample.output,

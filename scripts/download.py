@@ -1,4 +1,4 @@
-"""Bring the images of one event and wavelength into the store, verified."""
+"""Bring the images of one event and channel into the store, verified."""
 
 import argparse
 import sys
@@ -7,19 +7,11 @@ from pathlib import Path
 from flareset.campaign.access import Access, add_flags
 from flareset.campaign.run import alone
 from flareset.campaign.settings import DownloadSettings
-from flareset.download import (
-    check_complete,
-    download_all,
-    download_sampled,
-    open_downloader,
-    store_of,
-    with_products,
-)
+from flareset.download import acquire, check_complete, open_acquisition, store_of
 from flareset.errors import IncompleteError
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
-from flareset.sample import Quota
-from flareset.sources.planning import lacking_records
+from flareset.partition import quota_by_phase
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
 from flareset.system.progress import Progress
@@ -32,8 +24,8 @@ def main() -> None:
         "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
     )
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, help="<results>/settings/download.*.json")
-    parser.add_argument("--manifest", required=True, help="output: CSV, a row per image tried")
+    parser.add_argument("--settings", required=True, help="<results>/settings/download.json")
+    parser.add_argument("--manifest", required=True, help="output: CSV, a row per file tried")
     parser.add_argument(
         "--ledger", required=True, type=Path, help="output where images are missing: CSV"
     )
@@ -43,42 +35,29 @@ def main() -> None:
 
     name = f"{args.job.parent.name} {args.job.name}"
     with job_log(name, args.terminal) as streams, alone(args.job):
-        download(args, Progress(name, streams))
-
-
-def download(args: argparse.Namespace, progress: Progress) -> None:
-    """Download a job's images, and write its manifest."""
-    settings = DownloadSettings.read(args.settings)
-    job = Job.read(args.job, settings.image_series, settings.segment)
-    images = job.images
-    with open_downloader(
-        job,
-        settings,
-        Access.of(args),
-        store_of(job, args.store, settings.archive_of(job.event)),
-        progress,
-    ) as downloader:
-        if settings.fetched is None:
-            manifest = download_all(downloader, images)
-        else:
-            quota = Quota.of(settings.fetched.model_dump())
-            manifest = download_sampled(
-                downloader, images, job.event.event_id, job.wavelength, quota
+        settings = DownloadSettings.read(args.settings)
+        job = Job.read(args.job, settings.image_series, settings.segment)
+        store = store_of(job, args.store, settings.archive_of(job.event))
+        progress = Progress(name, streams)
+        with open_acquisition(job, settings, Access.of(args), store, progress) as acquisition:
+            manifest = acquire(
+                acquisition, job, settings.quotas and quota_by_phase(settings.quotas)
             )
-        manifest = with_products(downloader, manifest, job.products)
-        progress.close()
-    lacking = lacking_records(job.records, job.event)
-    try:
-        check_complete(manifest, settings.completeness.allow_missing, progress.name, lacking)
-    except IncompleteError:
-        # No later stage will run, so the ledger that names what is missing is written here.
-        args.ledger.parent.mkdir(parents=True, exist_ok=True)
-        write_ledger(ledger(job, manifest), args.ledger)
-        if lacking:
-            # The next run lists anew, and so asks JSOC for these again.
-            (args.job / "listing.csv").unlink()
-        raise
-    write_manifest(manifest, args.manifest)
+            progress.close()
+        try:
+            check_complete(
+                manifest,
+                job.records,
+                settings.completeness.allow_missing,
+                name,
+                acquisition.problem,
+            )
+        except IncompleteError:
+            # No later stage will run, so the ledger that names what is missing is written here.
+            args.ledger.parent.mkdir(parents=True, exist_ok=True)
+            write_ledger(ledger(job, manifest), args.ledger)
+            raise
+        write_manifest(manifest, args.manifest)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,24 @@
-"""List what the archive offers for one event and wavelength."""
+"""List what the archive has of one event and channel, as facts."""
 
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.archive.endpoints import reached, rehearsal_page
 from flareset.campaign import environment
 from flareset.campaign.access import Access, add_flags
-from flareset.campaign.config import Archive
 from flareset.campaign.events import SOURCES, read_event
 from flareset.campaign.pages import missing_page, page_text
 from flareset.campaign.run import alone
 from flareset.campaign.settings import Settings
 from flareset.errors import ListingError
-from flareset.sdo.processing import process_text
-from flareset.sources.page import read_page
-from flareset.sources.planning import Wish, list_export, list_request, make_plan, processing_of
+from flareset.listing import Found, list_page, list_records, list_request
+from flareset.sources.query import Query
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
-from flareset.tables.listing import PageFacts, write_facts, write_listing
-from flareset.tables.records import no_records, write_records
-
-Found = tuple[pd.DataFrame, pd.DataFrame, PageFacts]
+from flareset.tables.listing import write_facts, write_listing
+from flareset.tables.records import write_records
 
 log = logging.getLogger("flareset.list")
 
@@ -44,8 +38,8 @@ def main() -> None:
         "--source",
         choices=SOURCES,
         default="page",
-        help="where the listing comes from: a saved page, the row's RequestIDs, or an export that"
-        " is asked for here (default: %(default)s)",
+        help="where files are had: a saved page, the row's RequestIDs, exports, or the stored files"
+        " themselves (default: %(default)s)",
     )
     parser.add_argument("--page", nargs="?", help="the saved export page")
     parser.add_argument(
@@ -54,10 +48,10 @@ def main() -> None:
         help="take the page though it lists another number of rows than its own count says",
     )
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
-    parser.add_argument("--store", default="store", help="where requests are remembered")
-    parser.add_argument("--settings", required=True, help="<results>/settings/list.*.json")
-    parser.add_argument("--listing", required=True, help="output: CSV, one row per file")
-    parser.add_argument("--records", required=True, help="output: CSV, what JSOC has")
+    parser.add_argument("--store", default="store", help="where JSOC's answers are kept")
+    parser.add_argument("--settings", required=True, help="<results>/settings/list.json")
+    parser.add_argument("--records", required=True, help="output: CSV, a row per record")
+    parser.add_argument("--listing", required=True, help="output: CSV, the links that are known")
     parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")
     parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
     add_flags(parser)
@@ -65,79 +59,67 @@ def main() -> None:
 
     event, settings = read_event(args.event), Settings.read(args.settings)
     access = Access.of(args)
-    args.wavelengths = args.wavelengths or environment.wavelengths() or [args.wavelength]
-    wish = Wish.of(event, args.wavelength, settings)
-    with (
-        job_log(f"{event.event_id} {args.wavelength}", args.terminal),
-        alone(Path(args.listing).parent),
-    ):
+    wavelengths = args.wavelengths or environment.wavelengths() or [args.wavelength]
+    query = Query.of(event, args.wavelength, wavelengths, settings)
+    name = f"{event.event_id} {args.wavelength}"
+    with job_log(name, args.terminal), alone(Path(args.listing).parent):
         if args.source == "page":
-            listing, records, facts = from_page(wish, access.archive, args)
+            found = from_page(query, access, args)
         else:
-            name = settings.archive_of(event)
-            listing, records, facts = from_jsoc(wish, access, name, args)
-        write_listing(listing, args.listing)
-        write_records(records, args.records)
-        write_facts(facts, Path(args.facts))
-        print(f"{len(listing)} files at {args.wavelength} of {facts.count} in the export")
-        for remark in facts.remarks:
-            log.info("note: %s", remark)
-        if facts.accepted:
-            print(f"taken as it is (accept_pages): {facts.accepted}")
-        if facts.edges:
-            print(f"warning: {facts.edges}; the window's edges count as without records")
+            found = from_jsoc(query, access, settings.archive_of(event), args)
+        write_records(found.records, args.records)
+        write_listing(found.listing, args.listing)
+        write_facts(found.facts, Path(args.facts))
+        tell(found)
 
 
-def from_page(wish: Wish, archive: Archive, args: argparse.Namespace) -> Found:
-    """The listing of a saved page, or of one that a rehearsal makes up."""
-    steps, remarks = processing_of(wish, wish.recordset, None)
+def from_page(query: Query, access: Access, args: argparse.Namespace) -> Found:
+    """Return what a saved page lists, or the page that a rehearsal makes up."""
     if args.page:
         origin, text = args.page, page_text(args.page)
-    elif archive.rehearses and not steps:
-        origin = f"the stand-in's page of {wish.recordset}"
-        recordset = wish.recordset.partition("{")[0]
-        text = rehearsal_page(recordset, archive.frame_size)
-    elif archive.rehearses:
+    elif access.archive.rehearses and not query.processing:
+        origin = f"the stand-in's page of {query.recordset}"
+        recordset = query.recordset.partition("{")[0]
+        text = rehearsal_page(recordset, access.archive.frame_size)
+    elif access.archive.rehearses:
         raise ListingError(
             "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
             " export.processing out"
         )
     else:
-        raise missing_page(args.pages, wish.event, wish.wavelength)
+        raise missing_page(args.pages, query.event, query.wavelength)
     try:
-        listing, facts = read_page(
-            text,
-            wish.event,
-            wish.wavelength,
-            series=wish.series,
-            wavelengths=args.wavelengths,
-            hosts=list(archive.hosts),
-            segment=wish.segment,
-            process=process_text(steps),
-            accept=args.accept,
-        )
+        found = list_page(query, text, hosts=list(access.archive.hosts), accept=args.accept)
     except ListingError as error:
         raise ListingError(f"{origin}: {error}") from None
     print(origin)
-    facts.remarks.extend(remarks)
-    return listing, no_records(), facts
+    return found
 
 
-def from_jsoc(wish: Wish, access: Access, archive: str, args: argparse.Namespace) -> Found:
-    """Return the listing of exports: those in the row, or one that is asked for here.
-
-    `archive` is its name in the store.
-    """
-    flares = [wish.event.flare, *wish.event.other_flares]
+def from_jsoc(query: Query, access: Access, archive: str, args: argparse.Namespace) -> Found:
+    """Return what JSOC has of a query; `archive` is its name in the store."""
+    flares = [query.event.flare, *query.event.other_flares]
     with reached(access, flares, args.store) as site:
-        jsoc = site.jsoc()
-        exporter = site.exporter(jsoc, archive, wish.series)
+        jsoc = site.jsoc(archive)
         if args.source == "request_id":
-            return list_request(wish, args.wavelengths, exporter)
-        jsoc.check_address()
-        plan = make_plan(wish, jsoc)
-        log.info("%s: %d records, %.0f MB", plan.recordset, len(plan.records), plan.megabytes)
-        return list_export(plan, exporter)
+            exporter = site.exporter(jsoc, archive, query.series)
+            return list_request(query, query.event.request_ids, exporter)
+        if args.source == "export":
+            jsoc.check_address()
+        return list_records(query, jsoc, args.source)
+
+
+def tell(found: Found) -> None:
+    """Log what was found, and what is odd about it."""
+    records, facts = found.records, found.facts
+    lacking = (records["status"] != "").sum()
+    log.info("%d records, %d of them without an image", len(records), lacking)
+    for remark in facts.remarks:
+        log.info("note: %s", remark)
+    if facts.accepted:
+        log.info("taken as it is (accept_pages): %s", facts.accepted)
+    if facts.edges:
+        log.info("warning: %s; the window's edges count as without records", facts.edges)
 
 
 if __name__ == "__main__":

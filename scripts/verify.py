@@ -6,12 +6,11 @@ from pathlib import Path
 
 from flareset.campaign.access import Access, add_flags
 from flareset.campaign.settings import VerifySettings
-from flareset.download import open_downloader, store_of
+from flareset.download import open_acquisition, store_of
 from flareset.errors import StoreError
 from flareset.job import Job
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
-from flareset.system.logs import job_log
 from flareset.system.progress import Progress
 from flareset.verify import Damage, Results, repair_files
 
@@ -23,7 +22,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--jobs", required=True, nargs="+", help="<event_id>/<wavelength> of each")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, help="<results>/settings/verify.*.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/verify.json")
     parser.add_argument("--list", required=True, type=Path, help="output: all that is damaged")
     parser.add_argument("--repair", action="store_true", help="fetch what is damaged again")
     add_flags(parser)
@@ -77,12 +76,9 @@ def repair(
         listed = Job.read(folder, settings.image_series, settings.segment)
         store = store_of(listed, args.store, settings.archive_of(listed.event))
         progress = Progress(job.replace("/", " "), [sys.stdout])
-        with (
-            job_log(),
-            open_downloader(listed, settings, access, store, progress) as downloader,
-        ):
-            failed, other = repair_files(downloader, listed.listing, manifest, paths)
-            downloader.progress.close()
+        with open_acquisition(listed, settings, access, store, progress) as acquisition:
+            failed, other = repair_files(acquisition, listed, manifest, paths)
+            progress.close()
         paths -= set(manifest["path"])
         left += failed
         changed |= set(other)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from flareset.candidates import ACCEPTED, REJECTED
 from flareset.job import Job
 from flareset.partition import PHASES, bins_of
 from flareset.sdo.recordset import window_recordset
@@ -21,10 +22,11 @@ def account(
     `chosen` are the drawn images, `statuses` the ledger's; the RequestIDs are those of the listing
     and of what was asked for again.
     """
-    event, images = job.event, job.images
+    event = job.event
+    listed = job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]
     window = event.window_start, event.window_end
     recordset = job.facts.recordset or str(window_recordset(job.series, *window, [job.wavelength]))
-    listed = images["phase"].value_counts()
+    counted = listed["phase"].value_counts()
     drawn = chosen["phase"].value_counts()
     return {
         "event_id": event.event_id,
@@ -36,11 +38,11 @@ def account(
         "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
         "minute_bins": sum(1 for each in bins_of(event) if each.name),
         "drawn": {phase.name: int(drawn.get(phase.name, 0)) for phase in PHASES},
-        "listed": {phase.name: int(listed.get(phase.name, 0)) for phase in PHASES},
+        "listed": {phase.name: int(counted.get(phase.name, 0)) for phase in PHASES},
         "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
         "recordset": recordset,
         "request_ids": sorted(
             {*job.facts.requestid.split(), *" ".join(manifest["requestid"]).split()}
         ),
-        "page": asdict(job.facts),
+        "export": asdict(job.facts),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,44 +13,51 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from flareset.archive.endpoints import reached
+from flareset.archive.endpoints import Site, reached
 from flareset.archive.tars import Tarball, Tars
 from flareset.archive.transfer import Fetched, Transfer
 from flareset.campaign import environment
 from flareset.campaign.access import Access
 from flareset.campaign.settings import VerifySettings
+from flareset.candidates import ACCEPTED, REJECTED, Rules, judge
+from flareset.draw import choose
 from flareset.errors import IncompleteError, TransferError
 from flareset.job import Job
-from flareset.partition import OUTSIDE
 from flareset.proof.check import AtEnd, Begin, Check, Proof
 from flareset.proof.fits import Asked, ImageCheck
 from flareset.proof.pictures import check_picture
-from flareset.sample import Quota, choose, draw
 from flareset.sdo.processing import fingerprint, parse_process
-from flareset.sdo.quality import quality_of, rejected_by
+from flareset.sdo.quality import quality_of
 from flareset.sdo.series import Series
 from flareset.sdo.times import iso
-from flareset.sources.planning import Renew, Wish, renewer
+from flareset.sources.delivered import Delivery
+from flareset.sources.direct import Direct
+from flareset.sources.export import Export
+from flareset.sources.links import Links, Listed, Source
+from flareset.sources.query import Query
 from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
-from flareset.tables.listing import MOVIE, PICTURE, key_of
+from flareset.tables.listing import MOVIE, PICTURE
 from flareset.tables.manifest import COLUMNS, KEYWORDS
-from flareset.tables.status import Status
-
-Source = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
-# While some files are proven and synced, others have the connections.
-_WORKERS_MORE = 2
+from flareset.tables.records import STATISTICS
 
 log = logging.getLogger(__name__)
+Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
+# While some files are proven and synced, others have the connections.
+_WORKERS_MORE = 2
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image: `verified`, `rejected` or `failed`, and what is known of it."""
+    """What became of one file or record: its ledger status, and what is known of it.
 
-    row: Any
+    A record that was asked for and has no file has an empty `filename`.
+    """
+
+    record: str
+    filename: str
     path: str
-    status: Status
+    status: str
     reason: str
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +71,8 @@ class Delivered:
     it has, and whether other jobs want some of them (`shared`).
 
     With `as_stored`, the headers say little, and `keywords` of each record are those that JSOC has.
+    `named` is the format of the file names, where the campaign sets one. `stated` are the
+    statistics that JSOC states of each record as stored.
     """
 
     series: Series
@@ -74,16 +83,19 @@ class Delivered:
     files: int = 0
     shared: bool = False
     keywords: dict[str, dict[str, str]] = field(default_factory=dict)
+    named: str = ""
+    stated: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, job: Job) -> Delivered:
+    def of(cls, job: Job, named: str = "") -> Delivered:
         """How the export of a listed job did."""
         facts, records = job.facts, job.records
-        keywords = {}
+        keywords, stated = {}, {}
         if facts.as_stored:
             times = [iso(t) if t is not pd.NaT else "" for t in records["t_obs"]]
             known = records.assign(T_OBS=times).set_index("record")
             keywords = known[list(KEYWORDS)].to_dict("index")
+            stated = records.set_index("record")[list(STATISTICS)].to_dict("index")
         return cls(
             job.series,
             job.segment,
@@ -92,17 +104,15 @@ class Delivered:
             facts.requestid,
             facts.count,
             # What we ask for ourselves is of one channel.
-            not facts.recordset and facts.count > len(job.listing),
+            facts.source in ("page", "request_id") and facts.count > len(job.listing),
             keywords,
+            named,
+            stated,
         )
 
 
 class Downloader:
-    """Fetches images into a store over a few connections; a failed one never stops the others.
-
-    `renew` is given the listed images that the archive has no more (an export expires) and returns
-    the link and RequestID of each, by `key_of` its row; where it gives none, they fail.
-    """
+    """Fetches files into a store over a few connections; a failed one never stops the others."""
 
     def __init__(
         self,
@@ -110,47 +120,17 @@ class Downloader:
         store: Store,
         *,
         delivered: Delivered,
-        reject: list[str],
-        progress: Progress,
-        renew: Renew | None = None,
+        rules: Rules,
+        check: Callable[[Asked, Path], Check[Proof]] = ImageCheck,
     ) -> None:
         self.archive = archive
         self.store = store
         self.delivered = delivered
+        self.rules = rules
+        self.check = check
+        self.direct = check is not ImageCheck
         self.steps = tuple(parse_process(delivered.process)[1])
-        self.renew = renew
         self._tars = Tars(archive, store, keep=delivered.shared)
-        self.reject = reject
-        self.progress = progress
-        self._said = ""
-
-    def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
-        """Yield the outcome of each image (a row of a listing) as it comes."""
-        self.progress.total += len(images)
-        gone: list[int] = []
-        for outcome in self._fetch(images):
-            gone_now = outcome.problem is not None and outcome.problem.gone
-            if gone_now and self.renew is not None:
-                gone.append(outcome.row.Index)
-            else:
-                yield self._told(outcome)
-        if not gone:
-            return
-        assert self.renew is not None
-        again = images.loc[gone]
-        log.info("%d images are no longer there; asking for them again", len(gone))
-        found = self.renew(again)
-        places = [found.get(key_of(row), (row.url, "")) for row in again.itertuples()]
-        urls, ids = zip(*places, strict=True)
-        for outcome in self._fetch(again.assign(url=urls, requestid=ids)):
-            yield self._told(outcome)
-
-    def _told(self, outcome: Outcome) -> Outcome:
-        self.progress.add(fetched=outcome.fetched, failed=outcome.status == Status.FAILED)
-        if outcome.status == Status.FAILED and outcome.reason != self._said:
-            self._said = outcome.reason
-            log.warning("%s: %s", outcome.row.filename, outcome.reason)
-        return outcome
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +138,21 @@ class Downloader:
     def __exit__(self, *error: Any) -> None:
         self._tars.__exit__(*error)
 
-    def _fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
+    def kept(self, wanted: pd.DataFrame) -> list[Outcome]:
+        """Return the outcomes of wanted records that are in the store under the export's names."""
+        found = []
+        for record, path in self.store.kept(wanted).items():
+            facts = self.store.facts(path, record)
+            if facts is not None and facts.get("named", "") == self.delivered.named:
+                self.store.tidy(path)
+                status, reason = self._judge(facts)
+                name = PurePosixPath(path).name
+                tries = facts["tries"]
+                found.append(Outcome(record, name, path, status, reason, tries, facts))
+        return found
+
+    def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
+        """Yield the outcome of each file (a row of links) as it comes."""
         if images.empty:
             return
         # Of the images that are there already rather than of those that are asked for first.
@@ -181,7 +175,7 @@ class Downloader:
             else:
                 self._tars.leave(str(link))
 
-    def _pool(self, images: pd.DataFrame, source: Source) -> Iterator[Outcome]:
+    def _pool(self, images: pd.DataFrame, source: Fetch) -> Iterator[Outcome]:
         if images.empty:
             return
         pool = ThreadPoolExecutor(self.archive.connections.most + _WORKERS_MORE)
@@ -207,7 +201,7 @@ class Downloader:
                 for row in missing.itertuples():
                     reason = f"its tar: {error}"
                     path = self._path(row)
-                    yield Outcome(row, path, Status.FAILED, reason, error.tries, problem=error)
+                    yield _failed(row, path, reason, error)
                 return
 
             def source(
@@ -218,12 +212,12 @@ class Downloader:
             bad = []
             for outcome in self._pool(missing, source):
                 if outcome.problem is not None and not outcome.problem.permanent and not last:
-                    bad.append(outcome.row.Index)
+                    bad.append(outcome.filename)
                 else:
                     yield outcome
-            missing = missing.loc[bad]
+            missing = missing[missing["filename"].isin(bad)]
             if bad:
-                log.warning("%s: %d members are bad; fetching it once more", link, len(bad))
+                log.info("%s: %d members are bad; fetching it once more", link, len(bad))
                 self._tars.spoil(link)
 
     def _from_archive(self, row: Any, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
@@ -232,7 +226,7 @@ class Downloader:
     def _path(self, row: Any) -> str:
         return self.store.path_of(row.wavelength, row.filename, row.t_rec)
 
-    def _one(self, row: Any, source: Source) -> Outcome:
+    def _one(self, row: Any, source: Fetch) -> Outcome:
         path = self._path(row)
         with self.store.claim(path) as part:
             # Another job may have brought it while this one waited.
@@ -241,19 +235,19 @@ class Downloader:
                 try:
                     facts = self._bring(row, path, part, source)
                 except TransferError as error:
-                    return Outcome(row, path, Status.FAILED, str(error), error.tries, problem=error)
+                    return _failed(row, path, str(error), error)
         return self._outcome(row, path, facts, fetched=fetched)
 
     def _outcome(
         self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
     ) -> Outcome:
         """What became of an image that is in the store."""
-        status, reason = Status.VERIFIED, ""
-        if row.segment not in (PICTURE, MOVIE):
-            status, reason = self._judge(facts)
-        return Outcome(row, path, status, reason, facts["tries"], facts, fetched)
+        status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
+        return Outcome(
+            row.record, row.filename, path, status, reason, facts["tries"], facts, fetched
+        )
 
-    def _bring(self, row: Any, path: str, part: Path, source: Source) -> dict[str, Any]:
+    def _bring(self, row: Any, path: str, part: Path, source: Fetch) -> dict[str, Any]:
         check = self._check_of(row)
 
         def begin(there: Path) -> Check[Proof]:
@@ -265,14 +259,17 @@ class Downloader:
         facts = {
             "record": row.record,
             "sha256": got.found.sha256,
-            "bytes": got.bytes,
+            "bytes": part.stat().st_size,
             "tries": got.tries,
+            "proof": got.found.grade,
             "keywords": {**got.found.keywords, **self._known(row.record)},
         }
         if requestid := getattr(row, "requestid", "") or self.delivered.requestid:
             facts["requestid"] = requestid
         if self.delivered.process:
             facts["process"] = self.delivered.process
+        if self.delivered.named:
+            facts["named"] = self.delivered.named
         self.store.commit(path, part, facts)
         return facts
 
@@ -297,8 +294,9 @@ class Downloader:
             as_made.series.keys,
             self.steps,
             as_made.as_stored,
+            as_made.stated.get(row.record, {}),
         )
-        return lambda there: ImageCheck(asked, there)
+        return lambda there: self.check(asked, there)
 
     def _known(self, record: str) -> dict[str, Any]:
         """What JSOC says of a record whose file does not say it."""
@@ -310,64 +308,127 @@ class Downloader:
             known["QUALITY"] = quality
         return known
 
-    def _judge(self, facts: dict[str, Any]) -> tuple[Status, str]:
-        """Whether a verified image passes the quality rule."""
-        quality = facts["keywords"].get("QUALITY")
-        if not isinstance(quality, int):
-            return Status.VERIFIED, f"the header has no QUALITY ({quality})"
-        if bits := rejected_by(quality, self.reject):
-            return Status.REJECTED, f"QUALITY {quality & 0xFFFFFFFF:#010x}: {', '.join(bits)}"
-        if self.delivered.as_stored and not facts["keywords"].get("T_REC"):
-            return Status.VERIFIED, "as stored: that it is this record, its link alone says"
-        return Status.VERIFIED, ""
+    def _judge(self, facts: dict[str, Any]) -> tuple[str, str]:
+        """Return the status of a proven image by its keywords, and the reason."""
+        keywords = facts["keywords"]
+        if why := judge(keywords, self.rules):
+            return "rejected", why
+        if not isinstance(keywords.get("QUALITY"), int):
+            return "verified", f"the header has no QUALITY ({keywords.get('QUALITY')})"
+        alone = facts.get("proof") == "header" and (self.delivered.as_stored or self.direct)
+        if alone and self.rules.unproven == "reject":
+            return "rejected", "JSOC states no statistics of its pixels, and nothing else proves it"
+        return "verified", ""
 
 
-def download_all(downloader: Downloader, images: pd.DataFrame) -> pd.DataFrame:
-    """The manifest after fetching every image of the window (partitioned images)."""
-    return _manifest(downloader.fetch(images[images["phase"] != OUTSIDE]))
+def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome:
+    """Return the outcome of a file that could not be had."""
+    return Outcome(row.record, row.filename, path, "failed", reason, problem.tries, problem=problem)
 
 
-def download_sampled(
-    downloader: Downloader, images: pd.DataFrame, event_id: str, wavelength: int, quota: Quota
-) -> pd.DataFrame:
-    """The manifest after fetching what the draw needs, and the next where one cannot be had."""
-    candidates = draw(images, event_id, wavelength, quota)
-    usable = pd.Series(True, index=candidates.index)
-    tried = pd.Series(False, index=candidates.index)
-    outcomes: list[Outcome] = []
-    last: list[Outcome] = []
-    while True:
-        chosen = choose(candidates, usable, quota)
-        needed = chosen[~tried[chosen.index]]
-        # Where all that came was made otherwise than asked, so is the rest; an archive that is
-        # down is asked for no more.
-        problems = [outcome.problem for outcome in last if outcome.problem is not None]
-        strange = bool(last) and len([p for p in problems if p.mismatch]) == len(last)
-        if needed.empty or strange or any(problem.down for problem in problems):
-            return _manifest(outcomes)
-        last = list(downloader.fetch(needed))
-        outcomes += last
-        for outcome in last:
-            tried[outcome.row.Index] = True
-            usable[outcome.row.Index] = outcome.status == Status.VERIFIED
+class Acquisition:
+    """Brings wanted records into the store: asks a source for links, and fetches them.
+
+    With `ask_least`, the source is not asked for records that the store has. `problem` is set where
+    the archive is down or answers otherwise than asked: no further record is tried, and the job
+    has to fail.
+    """
+
+    def __init__(
+        self, downloader: Downloader, source: Source, progress: Progress, *, ask_least: bool
+    ) -> None:
+        self.downloader = downloader
+        self._ask_least = ask_least
+        self.outcomes: list[Outcome] = []
+        self.problem: TransferError | None = None
+        self._source = source
+        self._progress = progress
+        self._said = ""
+
+    def bring(self, wanted: pd.DataFrame) -> list[Outcome]:
+        """Return what became of wanted records (rows of records.csv)."""
+        if wanted.empty:
+            return []
+        self._progress.total += len(wanted)
+        found = self.downloader.kept(wanted) if self._ask_least else []
+        missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
+        if len(missing):
+            found += self._of(self._source.find(missing))
+        gone = [o for o in found if o.problem is not None and o.problem.gone]
+        if gone:
+            log.info("%d files are no longer there; asking for them again", len(gone))
+            again = wanted[wanted["record"].isin({o.record for o in gone})]
+            renewed = self._of(self._source.renew(again if len(again) else wanted))
+            had = {o.filename for o in renewed} | {o.record for o in renewed if not o.filename}
+            gone = [o for o in gone if o.filename not in had and o.record not in had]
+            kept = [o for o in found if o.problem is None or not o.problem.gone]
+            found = [*kept, *renewed, *gone]
+        for outcome in found:
+            self._tell(outcome)
+        self.outcomes += found
+        self._look_for_a_stop(found)
+        return found
+
+    def draw(self, job: Job, most: Mapping[str, int]) -> None:
+        """Bring what the draw needs, and the next in it where an image cannot be had."""
+        unusable: set[str] = set()
+        tried: set[str] = set()
+        while self.problem is None:
+            chosen = choose(job.candidates, unusable, most)
+            wanted = job.records[job.records["record"].isin(set(chosen["record"]) - tried)]
+            if wanted.empty:
+                return
+            outcomes = self.bring(wanted)
+            tried |= set(wanted["record"])
+            verified = {o.record for o in outcomes if o.status == "verified"}
+            unusable |= set(wanted["record"]) - verified
+
+    def _of(self, links: Links) -> list[Outcome]:
+        """Return what became of links, and of the records that have none."""
+        used = [self.downloader.delivered.segment, PICTURE, MOVIE]
+        found = list(self.downloader.fetch(links.rows[links.rows["segment"].isin(used)]))
+        for record, missing in links.missing.items():
+            found.append(Outcome(record, "", "", missing.status, missing.reason, 0))
+        return found
+
+    def _look_for_a_stop(self, found: list[Outcome]) -> None:
+        """Set `problem` where going on is useless: an outage, or all is of another making."""
+        problems = [o.problem for o in found if o.problem is not None]
+        for problem in problems:
+            if problem.down or len([p for p in problems if p.mismatch]) == len(found):
+                self.problem = problem
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
+        if outcome.status == "failed" and outcome.reason != self._said:
+            self._said = outcome.reason
+            log.info("%s: %s", outcome.filename or outcome.record, outcome.reason)
 
 
-def with_products(
-    downloader: Downloader, manifest: pd.DataFrame, products: pd.DataFrame
-) -> pd.DataFrame:
-    """The manifest with the pictures and movies of a job, after fetching them."""
-    if products.empty:
-        return manifest
-    table = pd.concat([manifest, _manifest(downloader.fetch(products))])
-    return table.sort_values("filename", ignore_index=True)
+def acquire(acquisition: Acquisition, job: Job, most: Mapping[str, int] | None) -> pd.DataFrame:
+    """Return the manifest after bringing a job's files.
+
+    `most` says how many images a bin of each phase gives; None brings every image of the window.
+    Pictures and movies are brought whole.
+    """
+    with_image = job.records[job.records["status"] == ""]
+    if job.facts.pictured:
+        acquisition.bring(with_image)
+    elif most is None:
+        verdicts = job.candidates.set_index("record")["verdict"]
+        inside = verdicts[verdicts.isin([ACCEPTED, REJECTED])].index
+        acquisition.bring(with_image[with_image["record"].isin(inside)])
+    else:
+        acquisition.draw(job, most)
+    return manifest_of(acquisition.outcomes)
 
 
-def _manifest(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """A row per image that was asked for, in the order of file names."""
+def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
+    """Return a row per file and per wanted record without one, in the order of file names."""
     rows = [
         {
-            "record": outcome.row.record,
-            "filename": outcome.row.filename,
+            "record": outcome.record,
+            "filename": outcome.filename,
             "path": outcome.path,
             "status": outcome.status,
             "reason": outcome.reason,
@@ -375,41 +436,52 @@ def _manifest(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "bytes": outcome.facts.get("bytes"),
             "sha256": outcome.facts.get("sha256", ""),
             "requestid": outcome.facts.get("requestid", ""),
+            "proof": outcome.facts.get("proof", ""),
             **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORDS},
         }
         for outcome in outcomes
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["bytes"] = table["bytes"].astype("Int64")
-    return table.sort_values("filename", ignore_index=True)
+    return table.sort_values(["filename", "record"], ignore_index=True)
 
 
 def _text(value: object) -> str:
-    """A keyword's value as the CSV shows it: one row never decides how another's is written."""
+    """Return a keyword's value as text: one row never decides how another's is written."""
     return "" if value is None else str(value)
 
 
 def check_complete(
-    manifest: pd.DataFrame, allow_missing: int, where: str, lacking: dict[str, str] | None = None
+    manifest: pd.DataFrame,
+    records: pd.DataFrame,
+    allow_missing: int,
+    where: str,
+    problem: TransferError | None = None,
 ) -> None:
-    """Raise IncompleteError, with every reason, where too many images failed.
+    """Raise IncompleteError, with every reason, where too many files failed.
 
-    `lacking` has the records of the window that were asked for and not exported, with the reason.
+    `records` are those of the window: one that is `failed` counts too. A `problem` of the whole
+    archive raises whatever is allowed.
     """
-    failed = manifest[manifest["status"] == Status.FAILED]
-    lacking = lacking or {}
+    failed = manifest[manifest["status"] == "failed"]
+    lacking = records[records["status"] == "failed"]
     missing = len(failed) + len(lacking)
-    if missing <= allow_missing:
+    if missing <= allow_missing and problem is None:
         return
     reasons: dict[str, list[str]] = {}
-    for name, reason in [*zip(failed["filename"], failed["reason"], strict=True), *lacking.items()]:
+    names = failed["filename"].where(failed["filename"] != "", failed["record"])
+    for name, reason in [
+        *zip(names, failed["reason"], strict=True),
+        *zip(lacking["record"], lacking["reason"], strict=True),
+    ]:
         reasons.setdefault(reason, []).append(name)
     lines = [
         f"  {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
         for reason, names in reasons.items()
     ]
+    asked = len(manifest) + len(lacking)
     raise IncompleteError(
-        f"{where}: {missing} of {len(manifest) + len(lacking)} images could not be had"
+        f"{where}: {missing} of {asked} images could not be had"
         f" (completeness.allow_missing is {allow_missing}):\n"
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
@@ -422,37 +494,62 @@ def store_of(job: Job, root: Path, archive_name: str) -> Store:
     So a cut-out never stands for a full frame, nor a file as stored for one with a header.
     """
     done = fingerprint(job.facts.process) or ("as-is" if job.facts.as_stored else "")
+    if job.facts.source == "direct":
+        done = "direct"
     series = job.series.name
     return Store(root, archive_name, f"{series}+{done}" if done else series)
 
 
 @contextmanager
-def open_downloader(
+def open_acquisition(
     job: Job,
     settings: VerifySettings,
     access: Access,
     store: Store,
     progress: Progress,
-) -> Iterator[Downloader]:
-    """What fetches a job's files; the store is held meanwhile.
-
-    An export of ours that has expired is asked for again.
-    """
+) -> Iterator[Acquisition]:
+    """Yield what brings a job's files; the store is held meanwhile."""
     with (
         store.in_use(environment.campaign()),
         reached(access, [job.event.flare, *job.event.other_flares], store.root) as site,
     ):
-        renew = None
-        if job.facts.recordset:
-            wish = Wish.of(job.event, job.wavelength, settings)
-            exporter = site.exporter(site.jsoc(), store.archive, job.series)
-            renew = renewer(wish, job.records, job.facts, exporter)
+        source = _source_of(job, settings, site, store)
         with Downloader(
             site.archive(progress.receive),
             store,
-            delivered=Delivered.of(job),
-            reject=list(settings.quality.reject),
-            progress=progress,
-            renew=renew,
+            delivered=Delivered.of(job, settings.request.filename_format),
+            rules=Rules(tuple(settings.quality.reject), unproven=settings.quality.unproven),
+            check=source.check if isinstance(source, Direct) else ImageCheck,
         ) as downloader:
-            yield downloader
+            ask_least = job.facts.source in ("export", "direct") and not job.facts.pictured
+            yield Acquisition(downloader, source, progress, ask_least=ask_least)
+
+
+@contextmanager
+def open_requests(
+    job: Job, settings: VerifySettings, access: Access, store: Store
+) -> Iterator[Callable[[pd.DataFrame], list[str]]]:
+    """Yield a function that says which exports wanted records would newly take.
+
+    Nothing is asked for.
+    """
+    if job.facts.source != "export":
+        yield lambda _: []
+        return
+    with reached(access, [job.event.flare, *job.event.other_flares], store.root) as site:
+        source = _source_of(job, settings, site, store)
+        assert isinstance(source, Export)
+        yield source.requests
+
+
+def _source_of(job: Job, settings: VerifySettings, site: Site, store: Store) -> Source:
+    """Return where a job's files are had from."""
+    facts = job.facts
+    if facts.source in ("page", "request_id"):
+        return Listed(job.listing, facts.requestid or "the page")
+    query = Query.of(job.event, job.wavelength, [], settings)
+    if facts.source == "direct":
+        return Direct(query, site.jsoc(store.archive))
+    exporter = site.exporter(site.jsoc(store.archive), store.archive, job.series)
+    delivery = Delivery(query, job.records[job.records["status"] == ""], facts.process)
+    return Export(delivery, exporter, whole=settings.fetch == "all" or facts.pictured)

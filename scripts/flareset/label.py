@@ -13,9 +13,10 @@ from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
 KNOWN = [
-    "event_id", "wavelength", "phase", "label", "filename", "record", "time",
+    "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
+    "time",
     "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-    "QUALITY", "EXPTIME", "AECTYPE", "bytes", "sha256",
+    "QUALITY", "EXPTIME", "AECTYPE", "proof", "bytes", "sha256",
 ]  # fmt: skip
 
 # How a listing was come by is in the provenance: the data set is the same whichever way it was.
@@ -24,7 +25,7 @@ _NOT_CARRIED = ("event_id", "request_id", "source")
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
     """The samples of all events and wavelengths in one table; keywords as text."""
-    texts = ["event_id", "phase", "filename", "record", "path", "sha256"]
+    texts = ["event_id", "phase", "filename", "record", "slot", "path", "sha256", "proof"]
     keywords = ["T_OBS", "QUALITY", "EXPTIME", "AECTYPE"]
     dtypes = {**dict.fromkeys(texts + keywords, "str"), "wavelength": "int64", "bytes": "int64"}
     tables = [pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in paths]
@@ -67,6 +68,8 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
         moments = pd.to_datetime(moments, utc=True).dt.tz_convert(None).to_numpy()[codes]
         minutes = samples["time"].dt.tz_convert(None) - moments
         table[f"minutes_from_{name}"] = (minutes / pd.Timedelta(minutes=1)).round(4)
+    # A stack of channels is a group by event and slot.
+    table["channels"] = samples.groupby(["event_id", "slot"])["wavelength"].transform("nunique")
     own = _own_columns(drawn_from)
     table["time"] = iso_column(samples["time"])
     return pd.concat([table[KNOWN], own.iloc[codes].reset_index(drop=True)], axis=1)

@@ -7,29 +7,22 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from flareset.candidates import ACCEPTED
 from flareset.job import Job
-from flareset.partition import OUTSIDE, phases_of
+from flareset.partition import phases_of
 from flareset.sdo.recordset import Recordset, jsoc_time
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
-from flareset.tables.status import Status
 
-COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "tries", "bytes"]
+COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"]
 
 
 def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A row per listed image, record or slot without one, and bin that came short, in time order.
+    """Return a row per record, picture, slot without a record, and bin that came short.
 
-    `manifest` has what was tried of a job's files.
+    `manifest` has what was tried of a job's files. Rows are in time order.
     """
-    images = job.images
-    parts = [
-        _files(images, manifest),
-        _products(job, manifest),
-        _without_image(job, images),
-        _not_exported(job),
-        _without_record(job),
-    ]
+    parts = [_records(job, manifest), _products(job, manifest), _without_record(job)]
     if shortages is not None:
         parts.append(_short(shortages))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -41,90 +34,72 @@ def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = No
     return table.reindex(columns=COLUMNS)
 
 
-def _files(images: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    tried = manifest[["record", "status", "reason", "tries", "bytes"]]
-    table = images[["time", "record", "filename", "phase", "other_flare"]].merge(
-        tried, how="left", on="record", validate="one_to_one"
+def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per record: what was tried of it, else what the draw says of it."""
+    tried = manifest[["record", "filename", "status", "reason", "proof", "tries", "bytes"]]
+    if job.facts.pictured:
+        tried = tried[tried["filename"] == ""]
+    listed = job.listing.drop_duplicates("record").set_index("record")["filename"]
+    table = job.candidates[["time", "record", "phase", "other_flare", "verdict", "reason"]].merge(
+        tried, how="left", on="record", validate="one_to_one", suffixes=("_verdict", "")
     )
-    outside = table["phase"] == OUTSIDE
+    if job.facts.pictured:
+        table = table[~table["record"].isin(manifest.loc[manifest["filename"] != "", "record"])]
+        table = table[table["verdict"] != ACCEPTED]
     untried = table["status"].isna()
-    table["status"] = np.where(outside, Status.OUTSIDE, table["status"].fillna(Status.NOT_NEEDED))
-    reason = table["reason"].fillna("").astype(str).to_numpy(dtype=object)
-    other = (table["other_flare"] != "").to_numpy()
-    reason[other] = (
-        "in the flare of event "
-        + table["other_flare"][other]
-        + np.where(reason[other], "; ", "")
-        + reason[other]
+    table["status"] = table["status"].where(
+        ~untried, table["verdict"].replace(ACCEPTED, "not_needed")
     )
-    reason[(untried & ~outside).to_numpy() & ~other] = "not drawn"
-    reason[outside] = "outside the event's window"
-    table["reason"] = reason
-    return table.drop(columns="other_flare")
+    said = table["reason_verdict"].where(table["verdict"] != ACCEPTED, "not drawn")
+    masked = table["other_flare"] != ""
+    note = "in the flare of event " + table["other_flare"]
+    reason = table["reason"].fillna("").astype("str")
+    noted = note.where(masked, "") + pd.Series(
+        ["; " if m and r else "" for m, r in zip(masked, reason, strict=True)],
+        index=table.index,
+        dtype="str",
+    )
+    table["reason"] = (noted + reason).where(~untried, said)
+    names = table["filename"].fillna("")
+    known = table["record"].map(listed).fillna("") if len(listed) else ""
+    bare = table["status"].isin(["no_image"])
+    table["filename"] = names.where((names != "") | bare, known)
+    return table
 
 
 def _products(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Pictures and movies."""
-    tried = manifest[["filename", "status", "reason", "tries", "bytes"]]
-    rows = job.products[["time", "record", "filename"]].merge(tried, how="left", on="filename")
-    return rows.assign(phase="", reason=rows["reason"].fillna(""))
-
-
-def _without_image(job: Job, images: pd.DataFrame) -> pd.DataFrame:
-    """Records that are listed with other segments only."""
-    others = job.listing[~job.listing["filename"].isin(job.products["filename"])]
-    bare = others[~others["record"].isin(images["record"])].drop_duplicates("record")
-    return pd.DataFrame(
-        {
-            "time": bare["time"],
-            "record": bare["record"],
-            "filename": "",
-            "phase": phases_of(bare["time"], job.event),
-            "status": Status.NO_IMAGE,
-            "reason": "the record lists only " + bare["segment"],
-        }
-    )
-
-
-def _not_exported(job: Job) -> pd.DataFrame:
-    """Records that JSOC has and for which its export has no file."""
-    bare = job.records[job.records["status"] != ""]
-    times = bare["t_obs"].fillna(bare["t_rec"])
-    return pd.DataFrame(
-        {
-            "time": times,
-            "record": bare["record"],
-            "filename": "",
-            "phase": phases_of(times, job.event),
-            "status": bare["status"],
-            "reason": bare["reason"],
-        }
-    )
+    """Return a row per picture and movie."""
+    if not job.facts.pictured:
+        return manifest.iloc[:0]
+    rows = manifest[manifest["filename"] != ""]
+    times = job.records.drop_duplicates("record").set_index("record")["time"]
+    time = rows["record"].map(times).fillna(pd.Timestamp(job.event.window_start))
+    return rows.assign(phase="", time=pd.to_datetime(time, utc=True))
 
 
 def _without_record(job: Job) -> pd.DataFrame:
-    event, series, facts = job.event, job.series, job.facts
-    known = job.records if len(job.records) else job.listing
+    """Return a row per slot of the window without a record."""
+    event, facts = job.event, job.facts
+    known = job.records["t_rec"]
     times = pd.Series(
-        empty_slots(known, event.window_start, event.window_end, series.cadence),
+        empty_slots(known, event.window_start, event.window_end, job.series.cadence),
         dtype="datetime64[s, UTC]",
     )
-    status: list[Status] | Status = Status.NO_RECORD
-    if len(job.records):
-        asked = [_asked_for(job, time) for time in times]
-        status = [Status.NOT_NEEDED if text else Status.NO_RECORD for text in asked]
-        reason = [text or "JSOC has no record here" for text in asked]
-    else:
-        first, last = known["t_rec"].min(), known["t_rec"].max()
+    if facts.source == "page":
         beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
-        reason = np.where((times < first) | (times > last), beyond, "the page lists no record here")
+        edge = (times < known.min()) | (times > known.max())
+        asked = [""] * len(times)
+        reason = np.where(edge, beyond, "the page lists no record here").tolist()
+    else:
+        asked = [_asked_for(job, time) for time in times]
+        reason = [text or "JSOC has no record here" for text in asked]
     return pd.DataFrame(
         {
             "time": times,
             "record": [_slot_record(job, time) for time in times],
             "filename": "",
             "phase": phases_of(times, event) if len(times) else [],
-            "status": status,
+            "status": ["not_needed" if text else "no_record" for text in asked],
             "reason": reason,
         }
     )
@@ -159,7 +134,7 @@ def _short(shortages: pd.DataFrame) -> pd.DataFrame:
             "record": "",
             "filename": "",
             "phase": shortages["phase"],
-            "status": Status.SHORT,
+            "status": "short",
             "reason": [
                 f"the draw: {row.drawn} of {row.wanted} wanted could be drawn from this bin"
                 for row in shortages.itertuples()
@@ -176,14 +151,14 @@ def write_ledger(table: pd.DataFrame, path: object) -> None:
 
 
 def empty_slots(
-    listing: pd.DataFrame, begin: datetime, end: datetime, cadence: int
+    t_recs: pd.Series, begin: datetime, end: datetime, cadence: int
 ) -> pd.DatetimeIndex:
-    """T_REC of every slot in [begin, end) without a record, on the grid of the listed records.
+    """Return T_REC of every slot in [begin, end) without a record, on the grid of the records.
 
-    None where the records lie on no common grid. A slot counts as filled by a record less than
-    half a cadence away, so that a leap second, which shifts the grid, empties none.
+    There is none where the records lie on no common grid. A record less than half a cadence away
+    fills a slot, so that a leap second, which shifts the grid, empties none.
     """
-    records = np.sort(np.unique(_epoch_seconds(listing["t_rec"])))
+    records = np.sort(np.unique(_epoch_seconds(t_recs)))
     phases, counts = np.unique(records % cadence, return_counts=True)
     if not len(records) or counts.max() < 0.5 * len(records):
         return pd.to_datetime([], utc=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,11 @@ PHASES = (
         quota="post",
     ),
 )
+
+
+def quota_by_phase(quotas: Mapping[str, int]) -> dict[str, int]:
+    """Return how many images a bin of each phase gives, from the keys under `sample`."""
+    return {phase.name: quotas[phase.quota] for phase in PHASES}
 
 
 class Bin(NamedTuple):
@@ -138,25 +143,27 @@ def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
     return images.assign(phase=found, bin=bins, other_flare=others)
 
 
-def phase_links(
-    images: pd.DataFrame, manifest: pd.DataFrame, store: Path
-) -> dict[str, dict[str, Path]]:
-    """What each phase's folder holds: the verified images' names and their files in the store."""
+def partitioned(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the verified files of a job: `folder` (a phase, pictures or movies), filename, path.
+
+    `candidates` are those of the job's channel. Only verified files are linked.
+    """
     verified = manifest[manifest["status"] == Status.VERIFIED]
-    phase = images.set_index("filename")["phase"].reindex(verified["filename"]).to_numpy()
-    return {
-        each.name: {
-            row.filename: store / row.path for row in verified[phase == each.name].itertuples()
-        }
-        for each in PHASES
-    }
+    phases = candidates.set_index("record")["phase"]
+    folders = [
+        _PRODUCTS.get(Path(name).suffix) or phases[record]
+        for record, name in zip(verified["record"], verified["filename"], strict=True)
+    ]
+    table = verified[["filename", "path"]].assign(folder=pd.Series(folders, verified.index, "str"))
+    return table[table["folder"] != OUTSIDE][["folder", "filename", "path"]]
 
 
-def product_links(manifest: pd.DataFrame, store: Path) -> dict[str, dict[str, Path]]:
-    """The folders `pictures` and `movies`, where there are any: names and files in the store."""
-    verified = manifest[manifest["status"] == Status.VERIFIED]
-    found: dict[str, dict[str, Path]] = {}
-    for row in verified.itertuples():
-        if folder := _PRODUCTS.get(Path(row.filename).suffix):
-            found.setdefault(folder, {})[row.filename] = store / row.path
-    return found
+def links_of(table: pd.DataFrame, store: Path) -> dict[str, dict[str, Path]]:
+    """Return what each folder of a partition holds: names and their files in the store.
+
+    Each phase has a folder, be it empty.
+    """
+    links: dict[str, dict[str, Path]] = {phase.name: {} for phase in PHASES}
+    for row in table.itertuples():
+        links.setdefault(row.folder, {})[row.filename] = store / row.path
+    return links

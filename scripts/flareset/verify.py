@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from flareset.download import Downloader
+from flareset.download import Acquisition
+from flareset.job import Job
 from flareset.label import image_links, read_samples
-from flareset.partition import phase_links, product_links
+from flareset.partition import links_of
 from flareset.store.hardlinks import is_copy, link_files
 from flareset.store.store import sha256_of
-from flareset.tables.listing import read_listing
 from flareset.tables.manifest import read_manifest
-from flareset.tables.status import Status
 
-IN_STORE = (Status.VERIFIED, Status.REJECTED)
+IN_STORE = ("verified", "rejected")
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,9 @@ class Results:
         """Every folder of final_fits and the data set: its names and their files in the store."""
         found: dict[Path, dict[str, Path]] = {}
         for job, folder in self.folders.items():
-            images = read_listing(folder / "partition.csv")
-            manifest = self.manifests[job]
-            phases = phase_links(images, manifest, self.store)
-            for phase, wanted in (phases | product_links(manifest, self.store)).items():
-                found[self.root / "final_fits" / job / phase] = wanted
+            table = pd.read_csv(folder / "partition.csv", dtype="str", keep_default_na=False)
+            for name, wanted in links_of(table, self.store).items():
+                found[self.root / "final_fits" / job / name] = wanted
         samples = read_samples([folder / "sample.csv" for folder in self.folders.values()])
         raw = self.root / "data_selection" / "fits" / "raw"
         found[raw] = image_links(samples, self.store)
@@ -128,21 +125,28 @@ def _damage(path: Path, size: int, sha256: str) -> Damage | None:
 
 
 def repair_files(
-    downloader: Downloader, images: pd.DataFrame, manifest: pd.DataFrame, damaged: set[str]
+    acquisition: Acquisition, job: Job, manifest: pd.DataFrame, damaged: set[str]
 ) -> tuple[list[Damage], list[str]]:
     """Fetch a job's damaged files (paths in the store) again.
 
     Returns those that could not be had, and the paths for which the archive now gives other bytes
     than the manifest has, verified all the same: their events have to be run again.
     """
+    store = acquisition.downloader.store
     bad = manifest[manifest["path"].isin(damaged) & manifest["status"].isin(IN_STORE)]
     for path in bad["path"]:
-        downloader.store.remove(path)
-    sums = bad.set_index("path")["sha256"]
+        store.remove(path)
+    with_image = job.records[job.records["status"] == ""]
+    wanted = with_image[with_image["record"].isin(bad["record"])]
+    # A movie is of all records.
+    outcomes = acquisition.bring(wanted if len(wanted) or bad.empty else with_image)
+    had = {outcome.path: outcome for outcome in outcomes if outcome.facts}
+    why = {outcome.record: outcome.reason for outcome in outcomes if not outcome.facts}
     failed, changed = [], []
-    for outcome in downloader.fetch(images[images["filename"].isin(bad["filename"])]):
-        if outcome.status == Status.FAILED:
-            failed.append(Damage(str(downloader.store.root / outcome.path), outcome.reason))
-        elif outcome.facts["sha256"] != sums[outcome.path]:
-            changed.append(outcome.path)
+    for row in bad.itertuples():
+        if row.path not in had:
+            reason = why.get(row.record, "the archive lists it no more")
+            failed.append(Damage(str(store.root / row.path), reason))
+        elif had[row.path].facts["sha256"] != row.sha256:
+            changed.append(row.path)
     return failed, changed

@@ -73,14 +73,24 @@ def accept(wildcards):
 
 
 def export_slot(wildcards):
-    """1 where a listing comes from an export that is asked for, 0 elsewhere."""
+    """1 where files come from an export that is asked for, 0 elsewhere."""
     return int(source(wildcards) == "export")
 
 
-def export_minutes(wildcards, attempt):
-    """How long a listing may take: an export as long as it is waited for."""
-    wait = CAMPAIGN.longest_wait * (source(wildcards) != "page")
-    return 10 * attempt + wait
+def minutes(waiting, work=10):
+    """How long a job may take: that of the source `waiting` as long as an export is waited for."""
+
+    def of_attempt(wildcards, attempt):
+        wait = CAMPAIGN.longest_wait * (source(wildcards) == waiting)
+        return work * attempt + wait
+
+    return of_attempt
+
+
+def event_records(wildcards):
+    """The records of every channel of an event."""
+    waves = CAMPAIGN.events[wildcards.event].wavelengths
+    return [f"{RESULTS}/events/{wildcards.event}/{wave}/records.csv" for wave in waves]
 
 
 def growing(amount, of_each_job=0):
@@ -143,20 +153,31 @@ def gaps(*outputs):
     return of_target
 
 
-def of_state(*states):
-    """The jobs in one of these states, found when a job asks: it looks for saved pages."""
+def listable():
+    """The events that can be listed: none of their saved pages is missing."""
+    missing = {event for event, _ in CAMPAIGN.without_page}
+    return [event for event in CAMPAIGN.events if event not in missing]
+
+
+def listable_jobs(*names):
+    """Files of every event and channel that can be listed, or the jobs themselves."""
 
     def of_target(wildcards):
-        return [f"{event}/{wave}" for event, wave in CAMPAIGN.jobs_in(states)]
+        jobs = [f"{e.event_id}/{w}" for e in map(CAMPAIGN.events.get, listable()) for w in e.wavelengths]
+        return [f"{RESULTS}/events/{job}/{name}" for name in names for job in jobs] or jobs
 
     return of_target
 
 
-def listable(pattern):
-    """A file of every job that can be listed without asking JSOC for an export."""
+def listable_events(name):
+    """A file of every event that can be listed."""
 
     def of_target(wildcards):
-        jobs = of_state("listable")(wildcards)
-        return [f"{RESULTS}/events/{job}/{pattern}" for job in jobs]
+        return [f"{RESULTS}/events/{event}/{name}" for event in listable()]
 
     return of_target
+
+
+def without_page(wildcards):
+    """The jobs whose saved page is missing."""
+    return [f"{event}/{wave}" for event, wave in CAMPAIGN.without_page]

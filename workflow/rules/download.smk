@@ -3,9 +3,10 @@ rule download:
     input:
         script=script("download"),
         event=f"{RESULTS}/events/{{event}}/event.json",
-        listing=f"{JOB}/listing.csv",
-        facts=f"{JOB}/page.json",
         records=f"{JOB}/records.csv",
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/export.json",
+        candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
         settings=settings("download"),
     output:
         manifest=f"{JOB}/manifest.csv",
@@ -18,13 +19,15 @@ rule download:
     resources:
         # One job downloads at a time, over archive.connections connections.
         jsoc_download=1,
+        # One export is pending at a time.
+        jsoc_export=export_slot,
         mem_mb=growing(800),
-        runtime=growing(240),
+        runtime=minutes("export", 240),
     params:
         code=code("download"),
         store=STORE,
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
     shell:
-        'python {input.script:q} --job "$(dirname {input.listing:q})" --store {params.store:q}'
-        " --settings {input.settings:q} --manifest {output.manifest:q}"
-        " --ledger {params.ledger:q} --terminal 3 3>&2 > {log:q} 2>&1"
+        'python {input.script:q} --job "$(dirname {input.records:q})" --store {params.store:q}'
+        " --settings {input.settings:q} --manifest {output.manifest:q} --ledger {params.ledger:q}"
+        " --terminal 3 3>&2 > {log:q} 2>&1"

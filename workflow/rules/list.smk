@@ -33,18 +33,16 @@ rule list:
         page=saved_page,
         settings=settings("list"),
     output:
-        listing=f"{JOB}/listing.csv",
         records=f"{JOB}/records.csv",
-        facts=f"{JOB}/page.json",
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/export.json",
     log:
         "logs/list/{event}.{wavelength}.log",
     conda:
         "../../envs/flareset.yaml"
     resources:
-        # One export is pending at a time; a saved page waits for nobody.
-        jsoc_export=export_slot,
         mem_mb=growing(800),
-        runtime=export_minutes,
+        runtime=minutes("request_id"),
     params:
         code=code("list"),
         pages=PAGES,
@@ -54,5 +52,5 @@ rule list:
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
         " --source {params.source} --page {input.page:q} {params.accept} --pages {params.pages:q}"
-        " --store {params.store:q} --settings {input.settings:q} --listing {output.listing:q}"
-        " --records {output.records:q} --facts {output.facts:q} --terminal 3 3>&2 > {log:q} 2>&1"
+        " --store {params.store:q} --settings {input.settings:q} --records {output.records:q}"
+        " --listing {output.listing:q} --facts {output.facts:q} --terminal 3 3>&2 > {log:q} 2>&1"

@@ -1,8 +1,7 @@
 rule partition:
     input:
         script=script("partition"),
-        event=f"{RESULTS}/events/{{event}}/event.json",
-        listing=f"{JOB}/listing.csv",
+        candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
         manifest=f"{JOB}/manifest.csv",
     output:
         partition=f"{JOB}/partition.csv",
@@ -16,9 +15,8 @@ rule partition:
     params:
         code=code("partition"),
         store=STORE,
-        segment=CAMPAIGN.config.segment,
         folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",
     shell:
-        "python {input.script:q} --event {input.event:q} --listing {input.listing:q}"
-        " --manifest {input.manifest:q} --segment {params.segment:q} --store {params.store:q}"
-        " --folder {params.folder:q} --partition {output.partition:q} > {log:q} 2>&1"
+        "python {input.script:q} --candidates {input.candidates:q} --wavelength {wildcards.wavelength}"
+        " --manifest {input.manifest:q} --store {params.store:q} --folder {params.folder:q}"
+        " --partition {output.partition:q} > {log:q} 2>&1"

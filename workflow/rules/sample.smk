@@ -2,9 +2,10 @@ rule sample:
     input:
         script=script("sample"),
         event=f"{RESULTS}/events/{{event}}/event.json",
-        listing=f"{JOB}/listing.csv",
-        facts=f"{JOB}/page.json",
         records=f"{JOB}/records.csv",
+        listing=f"{JOB}/listing.csv",
+        facts=f"{JOB}/export.json",
+        candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
         partition=f"{JOB}/partition.csv",
         manifest=f"{JOB}/manifest.csv",
     output:
@@ -23,10 +24,12 @@ rule sample:
         code=code("sample"),
         series=CAMPAIGN.config.series,
         segment=CAMPAIGN.config.segment,
-        draw=flags(CAMPAIGN.config.draw),
+        per_minute=CAMPAIGN.config.sample.per_minute,
+        pre=CAMPAIGN.config.sample.pre,
+        post=CAMPAIGN.config.sample.post,
     shell:
-        'python {input.script:q} --job "$(dirname {input.listing:q})" --manifest {input.manifest:q}'
-        " --series {params.series:q} --segment {params.segment:q} {params.draw:q}"
-        " --sample {output.sample:q}"
+        'python {input.script:q} --job "$(dirname {input.records:q})" --manifest {input.manifest:q}'
+        " --series {params.series:q} --segment {params.segment:q} --per-minute {params.per_minute}"
+        " --pre {params.pre} --post {params.post} --sample {output.sample:q}"
         " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
         " > {log:q} 2>&1"

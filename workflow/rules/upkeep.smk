@@ -3,9 +3,8 @@ rule plan:
     input:
         script=script("plan"),
         events=every_event,
-        facts=listable("page.json"),
-        listings=listable("listing.csv"),
-        records=listable("records.csv"),
+        facts=listable_jobs("export.json"),
+        candidates=listable_events("candidates.csv"),
         settings=settings("plan"),
     log:
         "logs/plan.log",
@@ -17,11 +16,10 @@ rule plan:
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
-        listed=of_state("listable"),
-        exports=of_state("export"),
-        missing=of_state("missing"),
+        listed=listable_jobs(),
+        missing=without_page,
     shell:
-        "python {input.script:q} --listed {params.listed:q} --exports {params.exports:q}"
+        "python {input.script:q} --listed {params.listed:q}"
         " --missing {params.missing:q} --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
         " --settings {input.settings:q} 2>&1 | tee {log:q}"
 
@@ -78,3 +76,21 @@ rule clean_unused:
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
         " --list {log:q} {params.option}"
+
+
+# In a minute, with one image: is the archive the one that the product was built for?
+rule check_archive:
+    input:
+        script=script("check_archive"),
+        event=lambda wildcards: every_event(wildcards)[0],
+        settings=settings("list"),
+    log:
+        "logs/check_archive.log",
+    localrule: True
+    conda:
+        "../../envs/flareset.yaml"
+    params:
+        wavelength=CAMPAIGN.jobs[0][1],
+    shell:
+        "python {input.script:q} --event {input.event:q} --wavelength {params.wavelength}"
+        " --settings {input.settings:q} --report {log:q}"

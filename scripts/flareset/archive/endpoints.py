@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flareset.archive.answers import Answers
 from flareset.archive.connections import Connections, meeting_place
 from flareset.archive.exports import Exporter
 from flareset.archive.jsoc import Jsoc
@@ -62,12 +63,21 @@ class Site:
     def _rehearses(self) -> bool:
         return self.access.archive.rehearses
 
-    def jsoc(self) -> Jsoc:
-        """The server that knows records and makes exports, for a registered address."""
+    @property
+    def _server(self) -> str:
+        # The server of a rehearsal has one name, whatever its port.
+        return "rehearsal" if self._rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
+
+    def jsoc(self, name: str) -> Jsoc:
+        """Return the server that knows records and makes exports, for a registered address.
+
+        Its answers are kept in the store, under the archive's `name`.
+        """
         return Jsoc(
             self.cgi_url,
             "rehearsal@example.org" if self._rehearses else self.access.archive.email,
             connections=self._connections(self.cgi_url),
+            answers=Answers(self.store / name / "answers" / self._server),
             requestor=self.access.manners.requestor,
         )
 
@@ -75,12 +85,10 @@ class Site:
         """What asks `jsoc` for exports, and remembers them in the store, under the archive's
         `name`."""
         local = is_loopback(self.cgi_url)
-        # The server of a rehearsal has one name, whatever its port.
-        server = "rehearsal" if self._rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
         return Exporter(
             jsoc,
             # A RequestID means something to the server that gave it, and to no other.
-            self.store / name / "requests" / server,
+            self.store / name / "requests" / self._server,
             self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
             wait=self.access.manners.wait.total_seconds(),

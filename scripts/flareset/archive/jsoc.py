@@ -9,24 +9,37 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 import requests
 import urllib3
 
+from flareset.archive.answers import Answers
 from flareset.archive.connections import Connections
 from flareset.archive.responses import Answer, read_answer, whole
 from flareset.errors import ExportError, TransferError
+from flareset.sdo.drms import (
+    Record,
+    Structure,
+    keyword_requests,
+    parse_records,
+    parse_structure,
+)
 from flareset.system.retry import retry_after
 
+log = logging.getLogger(__name__)
 # The keywords of some thousand records take JSOC a while.
 _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
+_LONGEST_GET = 1000
+_KNOWN_TO_BE_RIGHT = {"op": "series_struct", "ds": "aia.lev1_euv_12s"}
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 
-log = logging.getLogger(__name__)
+
+class _Crash(TransferError):
+    """HTTP 500: JSOC's program crashed at a request, or its server is in trouble."""
 
 
 class Jsoc:
@@ -41,11 +54,13 @@ class Jsoc:
         email: str,
         *,
         connections: Connections,
+        answers: Answers,
         requestor: str = "",
     ) -> None:
         self.email = email
         self.requestor = requestor
         self.connections = connections
+        self._answers = answers
         self._base = cgi_url.rstrip("/") + "/"
 
     def masked(self, text: str) -> str:
@@ -62,6 +77,11 @@ class Jsoc:
             raise ExportError(
                 "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
                 " environment (register once on JSOC's export page)"
+            )
+        if "+" in self.email:
+            raise ExportError(
+                "JSOC's export reads the plus sign of the address in JSOC_EMAIL as a blank and"
+                " refuses it: register an address without one"
             )
         # This endpoint decodes once more than others, so that a plus sign needs it twice.
         form = {"address": quote_plus(self.email), "checkonly": "1"}
@@ -89,7 +109,7 @@ class Jsoc:
         form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
         if segment:
             form["seg"] = segment
-        found = self._info(form)
+        found = self._known(form)
         columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
         for entry in found.get("segments") or []:
             columns[f"segment:{entry['name']}"] = entry["values"]
@@ -101,8 +121,32 @@ class Jsoc:
 
     def series_keywords(self, series: str) -> set[str]:
         """The names of a series' keywords, in upper case."""
-        found = self._info({"op": "series_struct", "ds": series})
+        found = self._known({"op": "series_struct", "ds": series})
         return {str(entry["name"]).upper() for entry in found.get("keywords") or []}
+
+    def structure(self, series: str) -> Structure:
+        """Return the keywords and segments of a series."""
+        return parse_structure(self._known({"op": "series_struct", "ds": series}))
+
+    def keywords(self, series: str, recnums: Iterable[int], segment: str) -> dict[int, Record]:
+        """Return all keywords of records and the path of a segment, by record number.
+
+        Raises ExportError where JSOC does not tell of each.
+        """
+        numbers = sorted(set(recnums))
+        found: dict[int, Record] = {}
+        for form in keyword_requests(series, numbers, segment):
+            found |= {record.recnum: record for record in parse_records(self._known(form))}
+        if lost := [number for number in numbers if number not in found]:
+            raise ExportError(
+                f"jsoc_info does not tell of record {lost[0]} of {series}, which it listed before"
+            )
+        return found
+
+    def forget_keywords(self, series: str, recnums: Iterable[int], segment: str) -> None:
+        """Ask JSOC anew, the next time, for the keywords and paths of these records."""
+        for form in keyword_requests(series, recnums, segment):
+            self._answers.forget(form)
 
     def submit(self, form: dict[str, str]) -> Answer:
         """Ask for an export; the answer may be a refusal (its status says so)."""
@@ -118,11 +162,22 @@ class Jsoc:
         form = {"address": self.email, "operation": "cancel"}
         return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
 
-    def _info(self, form: dict[str, str]) -> dict[str, Any]:
-        found = self._json("jsoc_info", form)
+    def _known(self, form: dict[str, str]) -> dict[str, Any]:
+        """Return what `jsoc_info` answers to a question; an answer of before is read again.
+
+        Raises ExportError where JSOC refuses.
+        """
+        kept = self._answers.read(form)
+        # A list of records is longer than what a URL holds.
+        method = "POST" if len(form["ds"]) > _LONGEST_GET else "GET"
+        text = kept or self._call(method, "jsoc_info", form, _info_text)
+        found = _read_object(text)
         if whole(found.get("status")) != 0:
             asked = form["ds"]
             raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
+        # What JSOC does not have yet, it may have the next time.
+        if kept is None and whole(found.get("count", 1)):
+            self._answers.keep(form, text)
         return found
 
     def _fetch(self, form: dict[str, str]) -> Answer:
@@ -137,7 +192,13 @@ class Jsoc:
     def _call(
         self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
     ) -> Any:
-        """What an endpoint answers, after as many tries as patience allows."""
+        """Return what an endpoint answers, after as many tries as patience allows.
+
+        A request that crashes JSOC's program looks like an outage (HTTP 500). So after the first
+        such answer a request is made that is known to be right: where it is answered, ExportError
+        is raised at once.
+        """
+        doubtful = True
         while True:
             try:
                 with self.connections.lease() as session:
@@ -145,8 +206,23 @@ class Jsoc:
             except TransferError as error:
                 if error.down:
                     raise ExportError(f"{endpoint} of {self._base}: {error}") from None
-                pause = self.connections.pause
-                log.warning("%s: %s; again in %.0f s", endpoint, error, pause)
+                if isinstance(error, _Crash) and doubtful and self._answers_others():
+                    asked = self.masked(form.get("ds", form.get("requestid", "")))
+                    raise ExportError(
+                        f"{endpoint} of {self._base} fails at this request and answers others:"
+                        f" {error}; look at {asked!r}"
+                    ) from None
+                doubtful = doubtful and not isinstance(error, _Crash)
+                log.info("%s: %s; again in %.0f s", endpoint, error, self.connections.pause)
+
+    def _answers_others(self) -> bool:
+        """Return whether JSOC answers a request that is known to be right."""
+        try:
+            with self.connections.lease() as session:
+                self._answer(session, "GET", "jsoc_info", _KNOWN_TO_BE_RIGHT, _read_object)
+        except TransferError:
+            return False
+        return True
 
     def _answer(
         self,
@@ -169,7 +245,8 @@ class Jsoc:
             if response.status_code not in _RETRIED:
                 raise ExportError(f"{endpoint} of {self._base}: {problem}")
             wait = retry_after(response.headers.get("Retry-After", ""))
-            raise TransferError(problem, unavailable=True, retry_after=wait)
+            kind = _Crash if response.status_code == 500 else TransferError
+            raise kind(problem, unavailable=True, retry_after=wait)
         try:
             return read(text)
         except (ValueError, KeyError, TypeError):
@@ -197,7 +274,22 @@ class Jsoc:
         raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
 
+def _info_text(text: str) -> str:
+    """Return an answer of `jsoc_info` that can be read. Raises ValueError where it cannot.
+
+    Raises TransferError where JSOC's storage is down: then all it says is status -1.
+    """
+    found = _read_object(text)
+    if whole(found.get("status")) == -1:
+        raise TransferError("JSOC's storage (SUMS) is down: status -1", unavailable=True)
+    return text
+
+
 def _read_object(text: str) -> dict[str, Any]:
+    """Return the object in a JSON text, or in the plain text with which JSOC refuses arguments."""
+    if text.startswith("status="):
+        pairs = (line.partition("=")[::2] for line in text.splitlines())
+        return {key.strip(): value.strip() for key, value in pairs if key.strip()}
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("it is no object")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,22 +52,16 @@ class Campaign:
         """The saved export page of a job, or None where there is none."""
         return self._pages.find(self.events[event_id], wavelength)
 
-    def jobs_in(self, states: Iterable[str]) -> list[tuple[str, int]]:
-        """The jobs in these states.
-
-        `listable` without asking JSOC for anything to be made (a rehearsal makes the pages that it
-        does not find); `export`, which is asked for; `missing`, without a page.
-        """
-        return [job for job in self.jobs if self._state(*job) in states]
-
-    def _state(self, event_id: str, wavelength: int) -> str:
-        source = self.events[event_id].source
-        if source == "export":
-            return "export"
-        made_up = self.config.archive.rehearses
-        if source == "request_id" or made_up or self.page(event_id, wavelength):
-            return "listable"
-        return "missing"
+    @cached_property
+    def without_page(self) -> list[tuple[str, int]]:
+        """The jobs whose saved page is missing; a rehearsal makes the pages that it lacks."""
+        if self.config.archive.rehearses:
+            return []
+        return [
+            (event_id, wavelength)
+            for event_id, wavelength in self.jobs
+            if self.events[event_id].source == "page" and not self.page(event_id, wavelength)
+        ]
 
     @property
     def longest_wait(self) -> int:

@@ -97,6 +97,28 @@ def _as_stored(config: Config) -> Iterator[str]:
         yield "export.method: url_quick gives files as they are stored: add export.protocol: as-is"
 
 
+@_of("series", "source", "export.method", "export.protocol")
+def _linked(config: Config) -> Iterator[str]:
+    """JSOC exports no stored file of a series whose records hold links alone."""
+    export, series = config.export, config.image_series
+    as_is = kind_of_protocol(export.protocol) == "as-is"
+    if as_is and export.method != "url_quick" and series.linked and config.source == "export":
+        yield (
+            f"export.protocol: as-is with export.method: {export.method} exports nothing of"
+            f" {series.name}, whose records hold links: use source: direct"
+        )
+
+
+@_of("source", "export.processing", "export.protocol")
+def _full_frames(config: Config) -> Iterator[str]:
+    """Direct access gives full frames: only an export processes."""
+    steps = [step.name for step in config.export.processing if step.name != "no_op"]
+    if config.source == "direct" and steps:
+        yield "source: direct gives full frames: use source: export for export.processing"
+    if config.source == "direct" and kind_of_protocol(config.export.protocol) != "fits":
+        yield "source: direct gives FITS: take export.protocol out"
+
+
 @_of("export.filename_format", "export.protocol")
 def _names(config: Config) -> Iterator[str]:
     text, kind = config.export.filename_format, kind_of_protocol(config.export.protocol)

@@ -125,6 +125,11 @@ class Quality(Section):
         description="QUALITY bits that keep an image out of the data set and the partition; the"
         " names are below",
     )
+    unproven: Literal["reject", "accept"] = Field(
+        "reject",
+        description="what becomes of a stored file (`source: direct`, `protocol: as-is`) of whose"
+        " pixels JSOC states no statistics: then its header alone says that it is the image",
+    )
 
 
 class Sample(Section):
@@ -134,12 +139,11 @@ class Sample(Section):
     per_minute: Count = Field(1, description="images drawn from each minute of flare")
     pre: Count = Field(178, description="images drawn from before the flare")
     post: Count = Field(178, description="images drawn from after the flare")
-
-
-class Draw(Sample):
-    """The draw, and what is left out of it."""
-
-    other_flares: Literal["exclude", "allow"]
+    channels: Literal["together", "apart"] = Field(
+        "together",
+        description="`together`: a slot is drawn in all channels of an event or in none, so that"
+        " they show the same moments. `apart`: each channel is judged by itself",
+    )
 
 
 class Completeness(Section):
@@ -362,8 +366,10 @@ class Config(Section):
     archive: Archive = Archive()
     source: Literal[SOURCES] = Field(
         "page",
-        description="`page`: saved export pages. `request_id`: exports made on JSOC's page, by the"
-        " id in the row. `export`: the workflow asks for the export itself. A row may have its own",
+        description="how files are had. `page`: those of saved export pages. `request_id`: those of"
+        " exports made on JSOC's page, by the id in the row. `export`: the workflow asks for"
+        " exports of the images that it wants. `direct`: the stored files, without an export or an"
+        " address. A row may have its own",
     )
     export_pages: Path = Field(
         "export_pages",
@@ -442,11 +448,8 @@ class Config(Section):
         return Request(**{name: getattr(self.export, name) for name in Request.model_fields})
 
     @property
-    def draw(self) -> Draw:
-        """The draw, and what is left out of it."""
-        return Draw(**dict(self.sample), other_flares=self.other_flares)
-
-    @property
-    def fetched(self) -> Draw | None:
-        """The draw, where it decides which images are fetched; None where all are."""
-        return self.draw if self.fetch == "sampled" else None
+    def quotas(self) -> dict[str, int] | None:
+        """How many images a bin gives, by the keys under `sample`; None where all are fetched."""
+        if self.fetch == "all":
+            return None
+        return {key: getattr(self.sample, key) for key in ("per_minute", "pre", "post")}

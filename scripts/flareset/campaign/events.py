@@ -17,12 +17,12 @@ from typing import Any
 
 from flareset.errors import EventsError, ExportError
 from flareset.sdo.flares import Flare
-from flareset.sdo.recordset import Recordset
+from flareset.sdo.recordset import Recordset, refusals
 from flareset.sdo.series import Series
 from flareset.sdo.times import floor_minute, iso, parse_utc
 
 REQUIRED = ("event_starttime", "event_endtime")
-SOURCES = ("page", "request_id", "export")
+SOURCES = ("page", "request_id", "export", "direct")
 _REQUEST_IDS = re.compile(r"JSOC_\d{8}_\d+(_[A-Z]+)*([\s;,]+JSOC_\d{8}_\d+(_[A-Z]+)*)*")
 EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _MOST_ROWS_SHOWN = 50
@@ -298,10 +298,11 @@ class _Row:
         text = self.row.get("recordset", "")
         if not text:
             return
+        for why in refusals(text, series):
+            self._bad("recordset", why)
         try:
             found = Recordset.parse(text)
-        except ExportError as error:
-            self._bad("recordset", f"cannot be read: {error}")
+        except ExportError:
             return
         if found.series.lower() != series.name.lower():
             self._bad("recordset", f"is not of the campaign's series {series.name}")

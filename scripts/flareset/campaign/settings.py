@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from flareset.campaign.config import Completeness, Config, Draw, Quality, Request
+from flareset.campaign.config import Completeness, Config, Quality, Request
 from flareset.campaign.events import Event
 from flareset.campaign.values import ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
@@ -61,22 +61,22 @@ class Settings(Section):
         return f"{self.origin}-{hashlib.sha256(event.sky.encode()).hexdigest()[:12]}"
 
 
-class PlanSettings(Settings):
-    """What `plan` reads."""
-
-    fetched: Draw | None
-
-
 class VerifySettings(Settings):
     """What `verify` and `repair` read."""
 
     quality: Quality
+    fetch: str
 
 
-class DownloadSettings(VerifySettings):
+class PlanSettings(VerifySettings):
+    """What `plan` reads."""
+
+    quotas: dict[str, int] | None
+
+
+class DownloadSettings(PlanSettings):
     """What `download` reads."""
 
-    fetched: Draw | None
     completeness: Completeness
 
 

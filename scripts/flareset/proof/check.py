@@ -13,10 +13,15 @@ T = TypeVar("T", covariant=True)
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of a proven file: the sha256 of its bytes (hex) and its keywords."""
+    """What is known of a proven file: the sha256 of its bytes (hex) and its keywords.
+
+    `grade` says what proves the pixels: `datasum` (a checksum that JSOC wrote with them), `pixels`
+    (the statistics that JSOC computed from them) or `header` (nothing but the header).
+    """
 
     sha256: str
     keywords: dict[str, Any] = field(default_factory=dict)
+    grade: str = ""
 
 
 class Check(Protocol[T]):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -21,6 +22,14 @@ from astropy.io import fits
 from flareset.errors import VerificationError
 from flareset.proof.check import Check, Proof, chunks_of
 from flareset.proof.processed import check_processed
+from flareset.proof.statistics import (
+    NAMES,
+    STORED,
+    basis_of,
+    compare,
+    image_statistics,
+    stated_statistics,
+)
 from flareset.sdo.checksum import ALL_ONES, BLOCK, ones_complement_sum
 from flareset.sdo.processing import Step
 from flareset.sdo.recordset import Recordset
@@ -42,7 +51,8 @@ class Asked:
     """The image that was asked for: what its file must prove to be.
 
     `time` is the second in its file's name, or T_REC; `cadence` in seconds; `steps` what was done
-    to it. A file `as_stored` may lack every keyword, but those that it has must agree.
+    to it. A file `as_stored` may lack every keyword, but those that it has must agree; `stated` are
+    the statistics that JSOC states of its record.
     """
 
     record: str
@@ -54,6 +64,7 @@ class Asked:
     keys: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     as_stored: bool = False
+    stated: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -104,9 +115,11 @@ class ImageCheck(Check[Proof]):
     def finish(self, path: Path) -> Proof:
         """The sha256 and keywords of the whole file."""
         with _readable():
-            return Proof(self._digest.hexdigest(), self._found(path))
+            keywords, grade = self._found(path)
+            return Proof(self._digest.hexdigest(), keywords, grade)
 
-    def _found(self, path: Path) -> dict[str, str | int | float | None]:
+    def _found(self, path: Path) -> tuple[dict[str, str | int | float | None], str]:
+        """Return the keywords, and what proves the pixels."""
         if not self._size:
             raise VerificationError("the file is empty")
         if self._cards:
@@ -122,13 +135,12 @@ class ImageCheck(Check[Proof]):
         index = _image_index([hdu.header for hdu in self._hdus])
         header = self._hdus[index].header
         shape = _shape(header)
-        if not self._hdus[index].proven:
-            _decode(path, index, shape)
+        grade = _grade(path, index, self._hdus[index], self._asked)
         _identity(header, self._asked)
         if self._asked.steps:
             size = (shape[1], shape[0])
             check_processed(header, size, list(self._asked.steps), self._asked.time)
-        return {key: _plain(header.get(key)) for key in _KEYWORDS}
+        return {key: _plain(header.get(key)) for key in _KEYWORDS}, grade
 
     def _take_header(self, rest: memoryview) -> int:
         taken = min(len(rest), BLOCK - len(self._cards) % BLOCK)
@@ -236,6 +248,28 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
         return tuple(int(header[f"{prefix}NAXIS{axis + 1}"]) for axis in range(axes))
     except (KeyError, ValueError, TypeError) as error:
         raise VerificationError(f"the image's size cannot be read: {error}") from None
+
+
+def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
+    """Return what proves the pixels of an image. Raises VerificationError where they are others.
+
+    The DATASUM of a file as stored proves that it came whole, not that it is the record's.
+    """
+    if hdu.proven and not asked.as_stored:
+        return "datasum"
+    header = hdu.header
+    stated = asked.stated or dict(header)
+    bits = int(header.get("ZBITPIX", header["BITPIX"]))
+    if asked.steps or bits < 0 or not stated_statistics(stated):
+        if not hdu.proven:
+            _decode(path, index, _shape(header))
+        return "header"
+    instrument = asked.record.partition(".")[0].lower()
+    patch = ".sharp" in asked.record.lower()
+    basis = STORED if patch else basis_of(instrument, stated)
+    if wrong := compare(image_statistics(path, index), stated, basis):
+        raise VerificationError(f"its pixels are not the record's: {wrong[0]}")
+    return "pixels" if len(stated_statistics(stated)) == len(NAMES) else "header"
 
 
 def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:

@@ -6,9 +6,12 @@ Source: RecordSetHelp and JsocTimes (JSOC wiki), drms_names_priv.h. `[a/span]` i
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flareset.errors import ExportError
 from flareset.sdo.series import Series
@@ -25,6 +28,17 @@ _TIME = re.compile(
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBERS = re.compile(r"\d+(?:,\d+)*")
+_RECNUMS = re.compile(r":\s*#\d+(\s*,\s*#\d+)*")
+# What every series has a column of: other keywords of AIA's slotted series are links.
+_COLUMNS = {
+    "T_REC", "T_REC_INDEX", "T_OBS", "WAVELNTH", "DATE", "FSN", "EXPTIME", "QUALITY", "RECNUM"
+}  # fmt: skip
+_SQL_WORDS = {"AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "LIKE", "TRUE", "FALSE"}
+# JSOC's export takes recordsets of fewer than 4096 characters. Its automatic filter on QUALITY
+# takes 33 of them (jsoc_export_manage.c).
+LONGEST_EXPORT = 4000 - 33
+# The condition that jsoc_info makes of a list may have 8192 characters (drms_names.c).
+LONGEST_QUERY = 8000
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,13 @@ class Recordset:
             for text in (t.replace(" ", "") for t in self.filters)
             if _NUMBERS.fullmatch(text)
         ]
+
+    @property
+    def recnums(self) -> list[int]:
+        """The record numbers of a recordset that names records by them; empty for others."""
+        if len(self.filters) != 1 or not _RECNUMS.fullmatch(self.filters[0]):
+            return []
+        return [int(number) for number in re.findall(r"\d+", self.filters[0])]
 
     def at(self, times: str) -> Recordset:
         """The same query at other times: the text of its time filter is replaced."""
@@ -174,31 +195,154 @@ def window_recordset(
     segment: str = "",
     noaa_ar: str = "",
 ) -> Recordset:
-    """The recordset of all images observed in [begin, end], that end included.
+    """Return the recordset of all images observed in [begin, end].
 
-    T_REC is what a query compares, and an AIA image's T_OBS comes up to a cadence after it: the
-    query begins that much earlier. `noaa_ar` selects the SHARPs that hold an active region.
+    It is an inclusive range with zones. JSOC turns times into slot numbers, and a span of
+    seconds would lose its last slot (recorded: window_recordset_on_real.json). JSOC compares
+    T_REC, and an AIA image's T_OBS comes up to a cadence later: the range begins that much
+    earlier. `noaa_ar` selects the SHARPs that hold an active region.
     """
-    early = timedelta(0)
     if series.instrument == "aia" and series.step != 1:
-        early = timedelta(seconds=series.cadence)
-    begin -= early
+        begin -= timedelta(seconds=series.cadence)
+    first, last = begin.replace(microsecond=0), end.replace(microsecond=0)
+    if last < end:
+        last += timedelta(seconds=1)
+    span = f"{jsoc_time(series, first)}-{jsoc_time(series, last)}"
     segments = (segment,) if segment else ()
     if series.name == "aia.lev1":
-        # Of its slots of 1 s most are empty: spans and cadences do not work on it.
+        # The wavelength is no prime key of aia.lev1.
         asked = ", ".join(str(w) for w in wavelengths)
         condition = f"WAVELNTH={asked}" if len(wavelengths) == 1 else f"WAVELNTH in ({asked})"
-        filters = [f"{iso(begin)}-{iso(end)}", f"? {condition} ?"]
-        return Recordset(series.name, tuple(filters), segments)
-    # One second more than the half-open span needs for the end itself; in TAI for leap seconds.
-    begin = begin.replace(microsecond=0)
-    seconds = int((to_tai(end) - to_tai(begin)).total_seconds()) + 1
-    span = f"{jsoc_time(series, begin)}/{seconds}s"
+        return Recordset(series.name, (span, f"? {condition} ?"), segments)
     if series.keys[0] == "HARPNUM":
         return Recordset(series.name, ("", span, f"? NOAA_AR = {noaa_ar} ?"), segments)
     if series.keys[-1] == "WAVELNTH":
         return Recordset(series.name, (span, ",".join(str(w) for w in wavelengths)), segments)
     return Recordset(series.name, (span,), segments)
+
+
+def refusals(text: str, series: Series) -> list[str]:
+    """Return why JSOC would refuse, misread or choke on a recordset; empty where it would not.
+
+    Recorded: info_recordsets.json, fetch_requests.json (jsoc-protocol.md, 11).
+    """
+    why = []
+    if ";" in text:
+        why.append("has a semicolon, which JSOC refuses")
+    if text.count("'") % 2 or text.count('"') % 2:
+        why.append("has a quote that is not closed, which JSOC refuses")
+    if len(text) > LONGEST_EXPORT:
+        why.append(f"has {len(text)} characters: JSOC takes {LONGEST_EXPORT}")
+    try:
+        found = Recordset.parse(text)
+    except ExportError as error:
+        return [*why, f"cannot be read: {error}"]
+    linked = sorted(_names_in(found.sql) - _COLUMNS - {key.upper() for key in series.keys})
+    if series.linked and linked:
+        why.append(
+            f"filters on {', '.join(linked)}: {series.name} links to it and has no such column;"
+            " leave the filter out"
+        )
+    if (times := found.times) is not None and _ambiguous(found.filters[times[0]]):
+        why.append("has a range of times without zones: JSOC finds nothing; write Z behind both")
+    return why
+
+
+def _names_in(sql: str) -> set[str]:
+    """Return the names of columns in an SQL condition, in upper case."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"|\$\([^)]*\)|[A-Za-z_.]+\s*\(", " ", sql)
+    return {name.upper() for name in re.findall(r"[A-Za-z_]\w*", bare)} - _SQL_WORDS
+
+
+def _ambiguous(text: str) -> bool:
+    """Return whether a range of ISO times lacks a zone: JSOC takes its dash for the date's."""
+    body = text.partition("@")[0]
+    first = _TIME.match(body)
+    rest = body[first.end() :].strip() if first else ""
+    iso_time = first is not None and "-" in first["date"]
+    return iso_time and rest.startswith("-") and not (first and first["zone"])
+
+
+def recnum_recordsets(
+    series: Series, recnums: Iterable[int], segment: str, longest: int = LONGEST_EXPORT
+) -> list[str]:
+    """Return recordsets that name records by their numbers, each at most `longest` characters.
+
+    The numbers are sorted: JSOC finds a repeated request by their order.
+    """
+    head, tail = f"{series.name}[:", f"]{{{segment}}}" if segment else "]"
+    found: list[str] = []
+    names: list[str] = []
+    size = limit = longest - len(head) - len(tail)
+    for name in (f"#{number}" for number in sorted(set(recnums))):
+        if len(name) + 1 > size and names:
+            found.append(head + ",".join(names) + tail)
+            names, size = [], limit
+        names.append(name)
+        size -= len(name) + 1
+    return [*found, head + ",".join(names) + tail] if names else found
+
+
+def split(text: str, parts: int, series: Series) -> list[str]:
+    """Return a recordset cut into so many, by record number or by time, without overlap or gap.
+
+    Raises ExportError where the recordset cannot be cut.
+    """
+    if parts == 1:
+        return [text]
+    whole = Recordset.parse(text)
+    if recnums := whole.recnums:
+        cut = [f":{','.join(f'#{n}' for n in part)}" for part in _chunks(recnums, parts)]
+        pieces = [replace(whole, filters=(part,)) for part in cut]
+    elif (found := whole.times) is not None:
+        pieces = [whole.at(part) for part in _time_filters(whole, found, parts, series)]
+    else:
+        raise ExportError(f"{text} is too much for one request and has no filter on time to cut")
+    if len(pieces) < 2:
+        raise ExportError(f"{text}: JSOC calls it too large, and one record cannot be split")
+    return [str(piece) for piece in pieces]
+
+
+def _chunks(values: list[Any], parts: int) -> list[list[Any]]:
+    size = -(-len(values) // parts)
+    return [values[i : i + size] for i in range(0, len(values), size)]
+
+
+def _time_filters(
+    whole: Recordset, found: tuple[int, Times], parts: int, series: Series
+) -> list[str]:
+    """Return the time filters of the parts of a recordset."""
+    place, times = found
+    if times.values:
+        values = [part.strip() for part in whole.filters[place].split(",")]
+        return [",".join(part) for part in _chunks(values, parts)]
+    return _spans(times, parts, series)
+
+
+def _spans(times: Times, parts: int, series: Series) -> list[str]:
+    """Return the filters of a span or range cut into equal parts; counted in TAI, as JSOC does.
+
+    JSOC's ranges include both ends, by slot: a part ends one slot before the next begins
+    (recorded: split_on_real.json).
+    """
+    step = times.cadence or series.cadence
+    slot = series.step or series.cadence
+    begin = to_tai(times.begin)
+    total = (to_tai(times.end) - begin).total_seconds()
+    size = math.ceil((total + times.inclusive) / parts / step) * step
+    suffix = f"@{times.cadence:.10g}s" if times.cadence else ""
+    cut = []
+    offset = 0.0
+    while offset < total + times.inclusive:
+        first = jsoc_time(series, from_tai(begin + timedelta(seconds=offset)))
+        if times.inclusive:
+            seconds = total if offset + size > total else offset + size - slot
+            last = jsoc_time(series, from_tai(begin + timedelta(seconds=seconds)))
+            cut.append(f"{first}-{last}{suffix}")
+        else:
+            cut.append(f"{first}/{min(size, total - offset):.10g}s{suffix}")
+        offset += size
+    return cut
 
 
 def moment(text: str) -> datetime:

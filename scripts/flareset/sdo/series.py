@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from flareset.sdo.times import tai_minus_utc
 
 _EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
+_CENTRE = datetime(1993, 1, 1, 0, 0, 4, tzinfo=UTC)
 _EUV = (94, 131, 171, 193, 211, 304, 335)
 _UV = (1600, 1700)
 
@@ -37,12 +38,36 @@ class Series:
         """`aia` or `hmi`."""
         return self.name.partition(".")[0].lower()
 
+    @property
+    def linked(self) -> bool:
+        """Whether the records hold links into another series, as AIA's slotted series do."""
+        return self.instrument == "aia" and self.step != 1
+
+    def image_time(self, t_rec: datetime, t_obs: datetime | None) -> datetime:
+        """Return the time of an image (UTC): the one that every stage uses.
+
+        For AIA it is T_OBS rounded to the second, as JSOC's file name has it. For HMI, and where
+        T_OBS is not known (None or NaT), it is T_REC.
+        """
+        if self.zone == "TAI" or t_obs is None or t_obs != t_obs:
+            return t_rec
+        return (t_obs + timedelta(milliseconds=500)).replace(microsecond=0)
+
     def slot(self, when: datetime) -> datetime:
         """The T_REC (UTC) of the slot that holds `when`."""
         offset = tai_minus_utc(when)
         step = self.step or self.cadence
         seconds = (when + offset - _EPOCH) // timedelta(seconds=1)
         return _EPOCH + timedelta(seconds=seconds - seconds % step) - offset
+
+    def centre(self, when: datetime) -> datetime:
+        """Return the UTC centre of the slot nearest `when`, as JSOC's aia_scale writes T_REC.
+
+        Slots are counted from 1993.01.01_00:00:04 TAI (real headers, TRECEPOC).
+        """
+        offset = tai_minus_utc(when)
+        step = timedelta(seconds=self.step or self.cadence)
+        return _CENTRE + round((when + offset - _CENTRE) / step) * step - offset
 
 
 _AIA = {"image": "image_lev1", "spikes": "spikes"}

@@ -15,7 +15,7 @@ from flareset.errors import ListingError
 from flareset.sdo.processing import fingerprint
 from flareset.sdo.series import Series
 from flareset.sources.rows import Asked, edges_of, in_time_order, rows_to_listing
-from flareset.tables.listing import PageFacts
+from flareset.tables.listing import ExportFacts
 
 
 def read_page(
@@ -29,7 +29,7 @@ def read_page(
     segment: str = "image",
     process: str = "",
     accept: bool = False,
-) -> tuple[pd.DataFrame, PageFacts]:
+) -> tuple[pd.DataFrame, ExportFacts]:
     """The listing of `event` at `wavelength` on a page, in time order, and the page's facts.
 
     `wavelengths` are all that the campaign asks for: one page may list several. `process` is what
@@ -54,7 +54,7 @@ def read_page(
     return in_time_order(wanted), facts
 
 
-def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
+def _parse(text: str) -> tuple[list[tuple[str, str, str]], ExportFacts]:
     """Rows (record, link, file name) and facts of a page."""
     soup = BeautifulSoup(text, "html.parser")
     if not any(h2.get_text(strip=True) == "JSOC Data Request Summary" for h2 in soup("h2")):
@@ -110,7 +110,7 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
         raise ListingError(f"the export is empty, its count is 0{says}")
     if not rows:
         raise ListingError(f"the page's count says {count} files, but it lists 0: save it again")
-    return rows, PageFacts(
+    return rows, ExportFacts(
         requestid=summary.get("requestid", ""),
         count=count,
         rows=len(rows),
@@ -121,7 +121,7 @@ def _parse(text: str) -> tuple[list[tuple[str, str, str]], PageFacts]:
     )
 
 
-def _wrong_count(facts: PageFacts) -> str:
+def _wrong_count(facts: ExportFacts) -> str:
     if facts.count == facts.rows:
         return ""
     return f"the page's count says {facts.count} files, but it lists {facts.rows}"

@@ -5,6 +5,7 @@ Source: jsoc_info.c, `op=rs_list`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +46,7 @@ def expected_records(
             " wavelength and the series"
         )
     table = pd.DataFrame([_row(row, series, wavelength) for row in found], columns=COLUMNS)
-    for column in ("t_rec", "t_obs"):
+    for column in ("t_rec", "t_obs", "time"):
         table[column] = pd.to_datetime(table[column], utc=True)
     return table.sort_values(["t_rec", "record"], kind="stable", ignore_index=True)
 
@@ -77,8 +78,8 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
         status, reason = Status.NO_IMAGE, f"QUALITY {values['QUALITY']}: the record has no image"
     size = values["*size*"]
     return [
-        record, t_rec, t_obs, wavelength, *(values[key] for key in KEYS[3:]), values["*recnum*"],
-        values["*online*"], _path(row),
+        record, t_rec, t_obs, series.image_time(t_rec, t_obs), wavelength,
+        *(values[key] for key in KEYS[3:]), values["*recnum*"], values["*online*"], _path(row),
         int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES), status, reason,
     ]  # fmt: skip
 
@@ -100,30 +101,60 @@ def _has_no_image(text: str) -> bool:
 
 
 def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
-    """The place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
+    """Return the place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
 
-    A processed row's record is of another series: it is matched by time, never by name. That is
-    the time of the slot or, rounded, of the exposure: in all rows the one that more of them have,
-    as an exposure may begin the second that the next slot does.
+    A processed row's record is of another series, and matches by time: T_REC, T_OBS rounded to
+    the second, or the slot centre nearest T_OBS, as JSOC's modules write it. Whichever matches more
+    rows counts, since an exposure can share its second with the next slot.
     """
     place = {record.lower(): n for n, record in enumerate(records["record"])}
     found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
     left = np.flatnonzero(found < 0)
+    own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
+    left = left[~own[left]] if len(left) else left
     if not len(left):
         return found
-    own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
-    left = left[~own[left]]
     rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
-    by_time = [
-        {when: n for n, when in reversed([*enumerate(times)]) if when is not pd.NaT}
-        for times in (records["t_rec"], rounded)
+    # Of two exposures in one slot, JSOC keeps the later; the earlier is first in the time order.
+    keys = [
+        _places(reversed([*enumerate(records["t_rec"])])),
+        _places(reversed([*enumerate(rounded)])),
+        _places(enumerate(_centres(records, series))),
     ]
     wanted = [pd.Timestamp(when) for when in rows["t_rec"].iloc[left]]
     found[left] = max(
-        ([places.get(when, -1) for when in wanted] for places in by_time),
+        ([places.get(when, -1) for when in wanted] for places in keys),
         key=lambda matches: sum(place >= 0 for place in matches),
     )
     return found
+
+
+def _places(times: Iterable[tuple[int, Any]]) -> dict[pd.Timestamp, int]:
+    """Return the place of each time; the last of equal ones counts."""
+    return {pd.Timestamp(when): n for n, when in times if when is not pd.NaT}
+
+
+def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
+    """Return the slot centre nearest T_OBS of each record, NaT where T_OBS is missing."""
+    return [
+        pd.NaT if when is pd.NaT else pd.Timestamp(series.centre(when.to_pydatetime()))
+        for when in records["t_obs"]
+    ]
+
+
+def dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
+    """Return the records that JSOC's aia_scale drops, each with the record kept in its place.
+
+    The module writes both into the slot whose centre is nearest T_OBS; the later one stays
+    (aia_lev1p5.c).
+    """
+    slots: dict[Any, str] = {}
+    dropped: dict[str, str] = {}
+    for record, centre in zip(records["record"], _centres(records, series), strict=True):
+        if centre is not pd.NaT and centre in slots:
+            dropped[slots[centre]] = record
+        slots[centre] = record
+    return dropped
 
 
 def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:

@@ -14,12 +14,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flareset.errors import StoreError
 from flareset.system.files import make_folder, replaced, sync, write_json, writing
 from flareset.system.locks import Holder, Lease, held, holder_of, living_holder, take
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Where leases lie.
 LOCKS = ".locks"
@@ -89,6 +92,24 @@ class Store:
                 f" asked was {record}"
             )
         return facts if size == facts["bytes"] else None
+
+    def kept(self, wanted: pd.DataFrame) -> dict[str, str]:
+        """Return the path of each wanted record (record, wavelength, t_rec) that is here whole."""
+        records = set(wanted["record"])
+        folders = {
+            self.root / Path(self.path_of(row.wavelength, "", row.t_rec))
+            for row in wanted[["wavelength", "t_rec"]].itertuples()
+        }
+        found: dict[str, str] = {}
+        for note in sorted(path for folder in folders for path in folder.glob("*.json")):
+            path = str(note.relative_to(self.root)).removesuffix(".json")
+            try:
+                record = json.loads(note.read_bytes())["record"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if record in records and self.facts(path, record) is not None:
+                found.setdefault(record, path)
+        return found
 
     @contextmanager
     def claim(self, path: str) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,12 +18,13 @@ PICTURE, MOVIE = "picture", "movie"
 
 
 @dataclass(frozen=True)
-class PageFacts:
+class ExportFacts:
     """The summary of an export.
 
     `accepted` says why a page was taken although incomplete, `edges` which part of the window lies
     before its first or after its last record, `process` what was done to the images (as on the
-    wire, empty for nothing), `recordset` what was asked for where we asked, `remarks` how.
+    wire, empty for nothing), `recordset` what was asked for where we asked, `remarks` how. `source`
+    says how the files are had: `page`, `request_id`, `export` or `direct`.
     """
 
     requestid: str
@@ -39,11 +39,25 @@ class PageFacts:
     process: str = ""
     recordset: str = ""
     remarks: list[str] = field(default_factory=list)
+    source: str = "page"
+
+    @property
+    def pictured(self) -> bool:
+        """Whether the files are pictures or movies, from which nothing is drawn."""
+        return kind_of_protocol(self.protocol) in ("jpg", "mpg", "mp4")
 
     @property
     def as_stored(self) -> bool:
         """Whether the files are as JSOC keeps them, with headers that say little."""
         return kind_of_protocol(self.protocol) == "as-is"
+
+
+def no_listing() -> pd.DataFrame:
+    """Return an empty listing: no link is known yet."""
+    listing = pd.DataFrame(columns=[*COLUMNS, "requestid"], dtype="str")
+    for column in ("t_rec", "time"):
+        listing[column] = pd.to_datetime(listing[column], utc=True)
+    return listing.astype({"wavelength": "int64"})
 
 
 def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
@@ -60,21 +74,11 @@ def read_listing(path: str | Path) -> pd.DataFrame:
     return listing
 
 
-def write_facts(facts: PageFacts, path: str | Path) -> None:
+def write_facts(facts: ExportFacts, path: str | Path) -> None:
     """Write a page's facts as JSON."""
     write_text(json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n", path)
 
 
-def read_facts(path: str | Path) -> PageFacts:
+def read_facts(path: str | Path) -> ExportFacts:
     """The facts that `write_facts` wrote."""
-    return PageFacts(**json.loads(Path(path).read_text()))
-
-
-def key_of(row: Any) -> tuple[str, str]:
-    """What a listed file is, whatever its name: record and segment; a movie has but its name."""
-    return (row.filename, MOVIE) if row.segment == MOVIE else (row.record, row.segment)
-
-
-def images_of(listing: pd.DataFrame, segment: str) -> pd.DataFrame:
-    """The rows of one segment, in time order."""
-    return listing[listing["segment"] == segment].reset_index(drop=True)
+    return ExportFacts(**json.loads(Path(path).read_text()))

@@ -11,6 +11,7 @@ from flareset.tables.csv import write_table
 KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
 COLUMNS = [
     "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", "requestid",
+    "proof",
     *KEYWORDS,
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What JSOC knows of the records of a window: the set that an export is compared with.
+"""The records of a window, as facts: what the archive has, whatever becomes of it here.
 
 Source: jsoc_info.c, `op=rs_list`. All its values are text, and names that a series lacks give
 `Invalid KeyLink` instead of an error.
@@ -7,38 +7,29 @@ Source: jsoc_info.c, `op=rs_list`. All its values are text, and names that a ser
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
-KEYS = ["T_REC", "T_OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE", "FSN"]
+# What JSOC computed from an image's pixels: it proves a stored file.
+STATISTICS = (
+    "DATAVALS", "DATAMIN", "DATAMAX", "DATAMEDN", "DATAMEAN", "DATARMS", "DATASKEW", "DATAKURT",
+    "NSPIKES",
+)  # fmt: skip
+KEYS = ["T_REC", "T_OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE", "FSN", *STATISTICS]
+_TIMES = ("t_rec", "t_obs", "time")
 COLUMNS = [
-    "record", "t_rec", "t_obs", "wavelength", *(key for key in KEYS[3:]), "recnum", "online",
-    "path", "bytes", "status", "reason",
+    "record", "t_rec", "t_obs", "time", "wavelength", *(key for key in KEYS[3:]), "recnum",
+    "online", "path", "bytes", "status", "reason",
 ]  # fmt: skip
-
-
-def no_records() -> pd.DataFrame:
-    """The table of a listing that JSOC was not asked about."""
-    table = pd.DataFrame(columns=COLUMNS, dtype="str")
-    for column in ("t_rec", "t_obs"):
-        table[column] = pd.to_datetime(table[column], utc=True)
-    return table.astype({"wavelength": "int64", "bytes": "int64"})
-
-
-def in_window(records: pd.DataFrame, begin: Any, end: Any) -> pd.Series:
-    """Which records were observed in [begin, end]; T_REC stands in for a missing T_OBS."""
-    when = records["t_obs"].fillna(records["t_rec"])
-    return (when >= begin) & (when <= end)
 
 
 def write_records(records: pd.DataFrame, path: str | Path) -> None:
     """Write the records as CSV, times in ISO 8601 with Z."""
     table = records.copy()
-    for column in ("t_rec", "t_obs"):
+    for column in _TIMES:
         texts = pd.Series("", index=table.index, dtype="object")
         there = records[column].notna()
         if there.any():
@@ -50,10 +41,8 @@ def write_records(records: pd.DataFrame, path: str | Path) -> None:
 def read_records(path: str | Path) -> pd.DataFrame:
     """The records that `write_records` wrote."""
     table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    for column in ("t_rec", "t_obs"):
+    for column in _TIMES:
         table[column] = pd.to_datetime(
             table[column].where(table[column] != ""), utc=True, format="ISO8601"
         )
-    # A table of an earlier version may lack a column.
-    table = table.reindex(columns=COLUMNS, fill_value="")
     return table.astype({"wavelength": "int64", "bytes": "int64"})

@@ -1,0 +1,57 @@
+"""Draw from an event's records: the candidates of all its channels, in a seeded order."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from flareset.campaign.events import read_event
+from flareset.campaign.run import alone
+from flareset.candidates import Rules, candidates_of, write_candidates
+from flareset.draw import rank, together
+from flareset.sdo.quality import BITS
+from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
+from flareset.tables.records import read_records
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--event", required=True, type=Path, help="event.json")
+    parser.add_argument(
+        "--records", required=True, nargs="+", help="records.csv of each channel of the event"
+    )
+    parser.add_argument("--seed", required=True, help="a number or text: decides every choice")
+    parser.add_argument(
+        "--reject", nargs="*", default=[], choices=BITS, metavar="BIT", help="QUALITY bits"
+    )
+    parser.add_argument(
+        "--other-flares",
+        required=True,
+        choices=("exclude", "allow"),
+        help="whether an image in another flare may be drawn as pre or post",
+    )
+    parser.add_argument(
+        "--channels",
+        choices=("together", "apart"),
+        default="together",
+        help="whether a slot has to be accepted in every channel (default: %(default)s)",
+    )
+    parser.add_argument("--candidates", required=True, help="output: CSV, a row per record")
+    args = parser.parse_args()
+
+    with job_log(), alone(args.event.parent):
+        event = read_event(args.event)
+        rules = Rules(tuple(args.reject), args.other_flares)
+        tables = [candidates_of(read_records(path), event, rules) for path in args.records]
+        candidates = pd.concat(tables, ignore_index=True)
+        if args.channels == "together":
+            candidates = together(candidates)
+        candidates = rank(candidates, event.event_id, args.seed)
+        write_candidates(candidates, args.candidates)
+        print(candidates.groupby(["wavelength", "phase", "verdict"]).size().to_string())
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

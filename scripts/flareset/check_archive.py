@@ -1,0 +1,194 @@
+"""Ask an archive each thing that the product relies on, with one image, and tell what is not so.
+
+The expectations are those of JSOC's recorded answers (docs/design.md). No address is in the report:
+it can be sent to the maintainers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from astropy.io import fits
+
+from flareset.archive.exports import Exporter, Order
+from flareset.archive.jsoc import Jsoc
+from flareset.archive.transfer import Transfer
+from flareset.errors import FlaresetError
+from flareset.proof.fits import Asked, ImageCheck
+from flareset.sdo.drms import default_name
+from flareset.sdo.recordset import jsoc_time, recnum_recordsets
+from flareset.sources.direct import Direct
+from flareset.sources.query import Query
+from flareset.sources.records import expected_records, keys_of
+
+log = logging.getLogger(__name__)
+# Cards in which an export differs from what is made of the stored file.
+_OWN_CARDS = {"CHECKSUM", "DATASUM", "HEADSUM", "DATE", "HISTORY", "COMMENT", ""}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was asked of the archive, what was expected, and what was found."""
+
+    subject: str
+    expected: str
+    found: str
+
+    @property
+    def fine(self) -> bool:
+        """Whether the archive is as expected."""
+        return self.expected == self.found
+
+    def __str__(self) -> str:
+        if self.fine:
+            return f"as expected: {self.subject}: {self.found}"
+        return f"NOT as expected: {self.subject}: {self.found}, expected {self.expected}"
+
+
+@dataclass
+class ArchiveCheck:
+    """The questions to one archive: a `query`, the time (UTC) to ask about, and a `folder`."""
+
+    query: Query
+    jsoc: Jsoc
+    transfer: Transfer
+    when: datetime
+    folder: Path
+    exporter: Exporter | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what was found, question by question; a question that fails is a finding."""
+        questions: list[Callable[[], Iterator[Finding]]] = [
+            self._series,
+            self._slots,
+            self._numbers,
+            self._image,
+        ]
+        if self.exporter is not None:
+            questions.append(self._export)
+        for question in questions:
+            name = question.__name__.strip("_")
+            try:
+                yield from question()
+            except FlaresetError as error:
+                yield Finding(name, "an answer", str(error).splitlines()[0])
+
+    def _window(self, text: str) -> list[str]:
+        """Return the T_REC of the records of a time filter, at the query's channel."""
+        series = self.query.series
+        channel = f"[{self.query.wavelength}]" if series.keys[-1] == "WAVELNTH" else ""
+        rows = self.jsoc.records(f"{series.name}[{text}]{channel}", keys_of(series))
+        return [row["T_REC"] for row in rows]
+
+    def _series(self) -> Iterator[Finding]:
+        structure = self.jsoc.structure(self.query.series.name)
+        yield Finding("prime keys", ", ".join(self.query.series.keys), ", ".join(structure.keys))
+        types = {keyword.name: keyword.type for keyword in structure.keywords}
+        for name, kind in (("T_REC", "time"), ("T_OBS", "time"), ("QUALITY", "int")):
+            yield Finding(f"type of {name}", kind, types.get(name, "no such keyword"))
+        there = self.query.segment in {segment.name for segment in structure.segments}
+        yield Finding(f"segment {self.query.segment}", "True", str(there))
+
+    def _slots(self) -> Iterator[Finding]:
+        """Ask for two minutes as a range and as a span: both ends, and whole slots."""
+        series = self.query.series
+        times = [
+            jsoc_time(series, self.when + timedelta(seconds=s)) for s in (0, 10 * series.cadence)
+        ]
+        first = self._window(f"{times[0]}-{times[1]}")
+        yield Finding("records of a range of 10 slots, both ends counted", "11", str(len(first)))
+        span = self._window(f"{times[0]}/{5 * series.cadence + 1}s")
+        yield Finding("records of a span of 5 slots and a second", "5", str(len(span)))
+        yield Finding("the first record of both", first[0] if first else "", (span or [""])[0])
+
+    def _records(self) -> list[dict[str, str]]:
+        series = self.query.series
+        text = f"{jsoc_time(series, self.when)}/{3 * series.cadence}s"
+        channel = f"[{self.query.wavelength}]" if series.keys[-1] == "WAVELNTH" else ""
+        where = f"{series.name}[{text}]{channel}"
+        return self.jsoc.records(where, keys_of(series), self.query.segment)
+
+    def _numbers(self) -> Iterator[Finding]:
+        """Ask for the same records by number."""
+        series = self.query.series
+        rows = self._records()
+        numbers = [int(row["*recnum*"]) for row in rows]
+        (text,) = recnum_recordsets(series, numbers, "")
+        again = self.jsoc.records(text, keys_of(series), self.query.segment)
+        asked = ", ".join(sorted(row["T_REC"] for row in rows))
+        yield Finding("records by number", asked, ", ".join(sorted(row["T_REC"] for row in again)))
+
+    def _image(self) -> Iterator[Finding]:
+        """Fetch one stored image, prove it by its pixels and write its header."""
+        record, number = self._one()
+        direct = Direct(self.query, self.jsoc)
+        links = direct.find(record)
+        if links.rows.empty:
+            yield Finding("stored file", "online", next(iter(links.missing.values())).reason)
+            return
+        row = next(links.rows.itertuples())
+        part = self.folder / f"{number}.fits.part"
+        part.touch()
+        asked = self._asked(row)
+        proof = self.transfer.fetch(row.url, part, lambda there: direct.check(asked, there)).found
+        yield Finding("proof of the stored image", "pixels", proof.grade)
+
+    def _export(self) -> Iterator[Finding]:
+        """Export the same image, and compare it with what was made of the stored file."""
+        assert self.exporter is not None
+        self.jsoc.check_address()
+        record, number = self._one()
+        (text,) = recnum_recordsets(self.query.series, [number], self.query.segment)
+        order = Order(text, "url", "FITS,compress Rice", self.query.name_format, "n=0|no_op")
+        (answer,) = self.exporter.bring(order)
+        yield Finding("status of an export of one record", "0", str(answer.status))
+        ((_, name),) = answer.data
+        structure = self.jsoc.structure(self.query.series.name)
+        told = self.jsoc.keywords(self.query.series.name, [number], self.query.segment)[number]
+        expected = default_name(self.query.series.name, structure, told, self.query.segment)
+        yield Finding("name of the exported file", expected, name)
+        part = self.folder / f"{number}.export.part"
+        part.touch()
+        asked = self._asked(next(record.itertuples()))
+        link = f"http://jsoc.stanford.edu{answer.folder.rstrip('/')}/{name}"
+        self.transfer.fetch(link, part, lambda there: ImageCheck(asked, there))
+        made = self.folder / f"{number}.fits.part"
+        if made.exists():
+            yield from _compared(made, part)
+
+    def _one(self) -> tuple[pd.DataFrame, int]:
+        """Return a record with an image (a row of records.csv), and its number."""
+        rows = self._records()
+        table = expected_records(
+            rows, self.query.recordset, self.query.series, self.query.wavelength
+        )
+        record = table[table["status"] == ""].iloc[:1]
+        return record, int(record["recnum"].iloc[0])
+
+    def _asked(self, row: Any) -> Asked:
+        series = self.query.series
+        return Asked(
+            row.record,
+            row.t_rec.to_pydatetime(),
+            self.query.wavelength,
+            self.query.segment,
+            row.time.to_pydatetime(),
+            series.cadence,
+            series.keys,
+        )
+
+
+def _compared(made: Path, exported: Path) -> Iterator[Finding]:
+    """Compare the data and the cards of a file made here with those of JSOC's own export."""
+    with fits.open(made) as ours, fits.open(exported) as theirs:
+        same = (ours[-1].data == theirs[-1].data).all()
+        yield Finding("pixels of the export", "True", str(bool(same)))
+        names = (set(ours[-1].header) | set(theirs[-1].header)) - _OWN_CARDS
+        other = [n for n in sorted(names) if ours[-1].header.get(n) != theirs[-1].header.get(n)]
+        yield Finding("cards that differ from the export", "", ", ".join(other))

@@ -1,0 +1,69 @@
+"""The draw: the seeded order of an event's candidates, and the images taken by it.
+
+Everything is decided by the seed, the event and the slots: no channel, machine or order of files
+plays a part, so that the channels of an event draw the same slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import pandas as pd
+
+from flareset.candidates import ACCEPTED, REJECTED
+
+# The candidates of a bin are those of one channel, phase and bin.
+BIN = ["wavelength", "phase", "bin"]
+
+
+def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFrame:
+    """Return the candidates with `rank`: the place in the order of the draw, counted in each bin.
+
+    The order is that of sha256("{seed}|{event_id}|{phase}|{bin}|{slot}"), hex, ascending. Places
+    count the accepted candidates from 0; all others have -1.
+    """
+    columns = (candidates[name] for name in ("phase", "bin", "slot"))
+    digests = [
+        sha256(f"{seed}|{event_id}|{phase}|{bin_}|{slot}".encode()).hexdigest()
+        for phase, bin_, slot in zip(*columns, strict=True)
+    ]
+    # Two records of one slot differ by their names.
+    order = candidates.assign(digest=digests).sort_values(["digest", "record"], kind="stable")
+    accepted = order[order["verdict"] == ACCEPTED]
+    places = accepted.groupby(BIN, sort=False).cumcount()
+    return candidates.assign(rank=places.reindex(candidates.index, fill_value=-1))
+
+
+def together(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates, a slot rejected in every channel where one channel does not accept it.
+
+    `candidates` holds all channels of an event.
+    """
+    channels = sorted(set(candidates["wavelength"]))
+    good = candidates[candidates["verdict"] == ACCEPTED]
+    having = good.groupby("slot")["wavelength"].agg(lambda found: frozenset(found))
+    lacking = {
+        slot: ", ".join(str(wave) for wave in channels if wave not in found)
+        for slot, found in having.items()
+        if len(found) < len(channels)
+    }
+    alone = (candidates["verdict"] == ACCEPTED) & candidates["slot"].isin(lacking)
+    slots = candidates.loc[alone, "slot"]
+    candidates = candidates.copy()
+    candidates.loc[alone, "reason"] = [f"no accepted image at {lacking[slot]}" for slot in slots]
+    candidates.loc[alone, "verdict"] = REJECTED
+    return candidates
+
+
+def choose(candidates: pd.DataFrame, unusable: set[str], most: Mapping[str, int]) -> pd.DataFrame:
+    """Return the candidates of one channel that are taken, in time order.
+
+    From each bin, those are the first in rank whose record is not `unusable`; `most` says for
+    each phase how many a bin gives.
+    """
+    ranked = candidates[(candidates["rank"] >= 0) & ~candidates["record"].isin(unusable)]
+    ranked = ranked.sort_values("rank", kind="stable")
+    place = ranked.groupby(["phase", "bin"], sort=False).cumcount()
+    taken = ranked[place < ranked["phase"].map(most)]
+    return taken.sort_values(["time", "record"], kind="stable")

@@ -1,0 +1,286 @@
+"""Read the files that finished exports list, and match them with the records that JSOC has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+from flareset.archive.responses import Answer
+from flareset.errors import ListingError
+from flareset.sdo.processing import fingerprint, parse_process
+from flareset.sdo.protocols import kind_of_protocol
+from flareset.sdo.recordset import Recordset, parse_time
+from flareset.sdo.series import Series
+from flareset.sources.links import COLUMNS, Links, Missing
+from flareset.sources.query import Query
+from flareset.sources.records import dropped_by_scaling, matched, observed_second
+from flareset.sources.rows import Asked, in_time_order, refuse_doubles, rows_to_listing
+from flareset.tables.listing import MOVIE
+
+_SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
+# JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
+_LINK_BASE = "https://jsoc1.stanford.edu"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What exports are compared with: the query, all its records, and the processing.
+
+    `shared` where the exports may hold other channels and times: those that the user made.
+    """
+
+    query: Query
+    records: pd.DataFrame
+    process: str = ""
+    shared: bool = False
+
+    @property
+    def processed(self) -> bool:
+        """Whether anything was done to the images."""
+        return bool(fingerprint(self.process))
+
+
+@dataclass
+class _Found:
+    """What one answer after the other brings: tables of rows, and records without a file."""
+
+    tables: list[pd.DataFrame] = field(default_factory=list)
+    missing: dict[str, Missing] = field(default_factory=dict)
+
+
+def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
+    """Return the links in finished exports, matched with the records of a delivery.
+
+    A record that an export names without a file is missing, with the reason. Raises ListingError
+    where an export is not what was asked for.
+    """
+    found = _Found()
+    for answer in answers:
+        _read_one(answer, delivery, found)
+    empty = pd.DataFrame(columns=COLUMNS)
+    rows = pd.concat([t for t in found.tables if len(t)] or [empty], ignore_index=True)
+    # Two exports of one event may share records at their edges.
+    rows = rows[rows["wavelength"] == delivery.query.wavelength]
+    rows = rows.drop_duplicates(["record", "segment", "filename"])
+    refuse_doubles(rows)
+    there = delivery.records["record"].isin(rows["record"])
+    if there.any():
+        found.missing.update(_left_out(delivery, there))
+    for record in rows["record"]:
+        found.missing.pop(record, None)
+    return Links(in_time_order(rows).reset_index(drop=True), found.missing)
+
+
+def warnings_of(answers: Iterable[Answer]) -> list[str]:
+    """Return the warnings that JSOC wrote among the files of exports."""
+    return [
+        f"{answer.requestid}: {record.removeprefix('warning=')}"
+        for answer in answers
+        for record, _ in answer.data
+        if record.startswith("warning=")
+    ]
+
+
+def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
+    query, records = delivery.query, delivery.records
+    kind = kind_of_protocol(answer.protocol) or "fits"
+    rows, bare = _answer_rows(answer)
+    for record, missing in bare:
+        (place,) = matched(_with_times([record]), records, query.series)
+        if place >= 0:
+            found.missing[records["record"].iloc[place]] = missing
+    listing = rows_to_listing(rows, _asked(delivery, kind))
+    pictured = listing["segment"] != MOVIE
+    place = np.full(len(listing), -1)
+    place[pictured] = matched(listing[pictured], records, query.series)
+    listing = _without_others(listing.assign(place=place), answer, delivery)
+    _compare_paths(listing[listing["segment"] == query.segment], records, answer)
+    listing = _named(_known_by(listing, records), delivery, kind)
+    listing = listing.assign(requestid=answer.requestid)
+    found.tables.append(listing.drop(columns="place"))
+
+
+def _asked(delivery: Delivery, kind: str) -> Asked:
+    query = delivery.query
+    channels = query.wavelengths if delivery.shared else [query.wavelength]
+    return Asked(
+        query.event,
+        query.wavelength,
+        query.series,
+        query.segment,
+        channels,
+        [],
+        kind,
+        delivery.processed,
+        True,
+    )
+
+
+def _without_others(listing: pd.DataFrame, answer: Answer, delivery: Delivery) -> pd.DataFrame:
+    """Return the rows that belong to this channel: a shared export may hold others.
+
+    Raises ListingError where a processed file matches no record, and no other channel explains it.
+    """
+    series = delivery.query.series
+    if not (delivery.processed or (series.keys[-1] != "WAVELNTH" and len(series.wavelengths) > 1)):
+        return listing
+    movies = listing["segment"] == MOVIE
+    strange = listing[(listing["place"] < 0) & ~movies]
+    strange = strange[strange["wavelength"] == delivery.query.wavelength]
+    one_channel = not delivery.shared or len(delivery.query.wavelengths) == 1
+    if delivery.processed and len(strange) and one_channel:
+        raise ListingError(
+            f"{answer.requestid}: {strange['record'].iloc[0]} matches no record that was asked for"
+        )
+    return listing[(listing["place"] >= 0) | movies]
+
+
+Row = tuple[str, str, str]
+
+
+def _answer_rows(answer: Answer) -> tuple[list[Row], list[tuple[str, Missing]]]:
+    """Return record, link and name of each file, and the records that are listed without one."""
+    rows: list[Row] = []
+    bare: list[tuple[str, Missing]] = []
+    where = f" ({answer.requestid})"
+    for record, name in answer.data:
+        if record.startswith("warning="):
+            continue
+        if name == "NoDataFile":
+            # Spikes are written only where there are any.
+            if "spikes" not in record:
+                missing = Missing("no_image", f"NoDataFile{where}")
+                bare.append((record.partition("{")[0], missing))
+        elif not name.strip():
+            missing = Missing("failed", f"listed without a file name{where}")
+            bare.append((record.partition("{")[0], missing))
+        else:
+            rows.append((record, *_link_of(answer, name)))
+    return rows, bare
+
+
+def _link_of(answer: Answer, name: str) -> tuple[str, str]:
+    """Return the link of a listed file, and its bare name."""
+    if answer.tarfile:
+        return f"{_LINK_BASE}{answer.tarfile}#{name}", name
+    if name.startswith("/"):
+        return f"{_LINK_BASE}{name}", name.rpartition("/")[2]
+    return f"{_LINK_BASE}{answer.folder.rstrip('/')}/{name}", name
+
+
+def _left_out(delivery: Delivery, there: pd.Series) -> dict[str, Missing]:
+    """Return the records that JSOC's processing leaves out by itself, with the reason."""
+    steps = parse_process(delivery.process)[1]
+    records = delivery.records
+    found: dict[str, Missing] = {}
+    if any(step.name.startswith("aia_scale") for step in steps):
+        for lost, kept in dropped_by_scaling(records, delivery.query.series).items():
+            why = f"JSOC's aia_scale puts it into the slot of {kept}, and keeps that one alone"
+            found[lost] = Missing("no_image", why)
+    boxes = [step.args for step in steps if step.name == "im_patch"]
+    if boxes:
+        found |= _spared(records, there, boxes[0], delivery.query.series.cadence)
+    return found
+
+
+def _spared(
+    records: pd.DataFrame, there: pd.Series, args: dict[str, str], cadence: int
+) -> dict[str, Missing]:
+    """Return the records that `im_patch` was told to leave out, with the reason."""
+    delivered = records.loc[there, "t_rec"]
+    first, last = (
+        limit if args[key] == "NotSpecified" else pd.Timestamp(parse_time(args[key]))
+        for key, limit in (("t_start", delivered.min()), ("t_stop", delivered.max()))
+    )
+    step = float(args["cadence"].rstrip("s"))
+    # Half a slot less than a step: what lies there was passed over, what was lost lies further.
+    slack = pd.Timedelta(seconds=step - cadence / 2 if step > cadence else 0)
+    spared = {}
+    for record, time in zip(records["record"], records["t_rec"], strict=True):
+        if not first <= time <= last:
+            why = "not asked for: beyond im_patch's t_start and t_stop"
+            spared[record] = Missing("not_needed", why)
+        elif slack > pd.Timedelta(0) and (abs(delivered - time) < slack).any():
+            why = f"not asked for: im_patch's cadence is {args['cadence']}"
+            spared[record] = Missing("not_needed", why)
+    return spared
+
+
+def _compare_paths(listing: pd.DataFrame, records: pd.DataFrame, answer: Answer) -> None:
+    """Raise ListingError where files as stored are not those that JSOC has for their records."""
+    for row in listing[listing["place"] >= 0].itertuples():
+        path, known = urlsplit(row.url).path, records["path"].iloc[row.place]
+        if path.startswith(answer.folder or "\0") or not known.startswith("/"):
+            continue
+        # The first folder is that of a disk, and changes when data are staged.
+        if path.partition("/D")[2] != known.partition("/D")[2]:
+            raise ListingError(f"JSOC gives {path} for {row.record}, but keeps {known} for it")
+
+
+def _with_times(names: Sequence[str]) -> pd.DataFrame:
+    found = [Recordset.parse(record).times for record in names]
+    times = [times[1].begin if times else None for times in found]
+    t_rec = pd.to_datetime(pd.Series(times, dtype="object"), utc=True)
+    return pd.DataFrame({"record": list(names), "t_rec": t_rec})
+
+
+def _known_by(listing: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """Return the listing with record, T_REC and wavelength of the records that its rows match."""
+    place = listing["place"].to_numpy("int64")
+    there = place >= 0
+    listing = listing.copy()
+    for column in ("record", "t_rec", "wavelength"):
+        listing.loc[there, column] = records[column].iloc[place[there]].to_numpy()
+    return listing
+
+
+def _named(listing: pd.DataFrame, delivery: Delivery, kind: str) -> pd.DataFrame:
+    """Return the listing with names under which its files can be kept beside all others.
+
+    A file as stored is called like a default export of it. A processed file, and one that is not
+    FITS, has the event and the wavelength in its name, since another event's may have the same.
+    """
+    plain = kind == "fits" and not delivery.processed
+    if not len(listing) or plain or (listing["segment"] == MOVIE).all():
+        return listing
+    if kind == "as-is":
+        t_obs = [delivery.records["t_obs"].iloc[n] if n >= 0 else pd.NaT for n in listing["place"]]
+        series = delivery.query.series
+        pairs = [
+            _default_name(series, row, when)
+            for row, when in zip(listing.itertuples(), t_obs, strict=True)
+        ]
+        names, times = zip(*pairs, strict=True)
+        return listing.assign(filename=names, time=pd.to_datetime(pd.Series(times), utc=True).array)
+    return listing.assign(
+        filename=[_own_name(row, delivery.query, _SUFFIX[kind]) for row in listing.itertuples()]
+    )
+
+
+def _own_name(row: Any, query: Query, suffix: str) -> str:
+    parts = row.filename.replace(suffix, "", 1).split(".")
+    own = [part for part in (str(row.wavelength), query.event.event_id) if part not in parts]
+    return f"{'.'.join([*parts, *own])}{suffix}"
+
+
+def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, pd.Timestamp]:
+    """Return the name of JSOC's default format for a listed row, and the time that it carries."""
+    file = series.segments.get(row.segment, row.segment)
+    time = row.t_rec if t_obs is pd.NaT or series.zone == "TAI" else observed_second(t_obs)
+    values = Recordset.parse(row.record).filters
+    parts = [
+        _stamp(value, time, series) if key == "T_REC" else value
+        for key, value in zip(series.keys, values, strict=True)
+    ]
+    return ".".join([series.name, *parts, file, "fits"]), time
+
+
+def _stamp(value: str, time: pd.Timestamp, series: Series) -> str:
+    """Return a time as file names have it: without dots and colons."""
+    return re.sub("[.:]", "", value) if series.zone == "TAI" else f"{time:%Y-%m-%dT%H%M%SZ}"

@@ -1,0 +1,71 @@
+"""Links: where the files of wanted records lie, and why a record has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pandas as pd
+
+COLUMNS = [
+    "record",
+    "t_rec",
+    "wavelength",
+    "segment",
+    "kind",
+    "filename",
+    "url",
+    "time",
+    "requestid",
+]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a wanted record has no link: its ledger status and the reason."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links of wanted records: a row per file, and for each record without one the reason."""
+
+    rows: pd.DataFrame
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where the files of records are had from."""
+
+    def find(self, wanted: pd.DataFrame) -> Links:
+        """Return the links of wanted records (rows of records.csv)."""
+
+    def renew(self, wanted: pd.DataFrame) -> Links:
+        """Return links of records whose links are gone from the archive (404, 410)."""
+
+
+class Listed:
+    """The files of a listing: a saved page, or an export that the user made."""
+
+    def __init__(self, files: pd.DataFrame, name: str) -> None:
+        self._listing = files.reindex(columns=COLUMNS, fill_value="")
+        self._name = name
+
+    def find(self, wanted: pd.DataFrame) -> Links:
+        """Return the listed files of wanted records."""
+        rows = self._listing[self._listing["record"].isin(wanted["record"])]
+        lacking = set(wanted["record"]) - set(rows["record"])
+        return Links(rows, failed(sorted(lacking), f"not listed in {self._name}"))
+
+    def renew(self, wanted: pd.DataFrame) -> Links:
+        """Return nothing: a listing that the user made is not asked for again."""
+        why = f"{self._name} lists it, and the archive has it no more: export again"
+        return Links(self._listing.iloc[:0], failed(wanted["record"], why))
+
+
+def failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
+    """Return one reason for each of several records that could not be had."""
+    return {record: Missing("failed", reason) for record in records}

@@ -1,0 +1,25 @@
+# All channels of an event are drawn together: they show the same moments.
+rule draw:
+    input:
+        script=script("draw"),
+        event=f"{RESULTS}/events/{{event}}/event.json",
+        records=event_records,
+    output:
+        candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
+    log:
+        "logs/draw/{event}.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=growing(700),
+        runtime=growing(10),
+    params:
+        code=code("draw"),
+        seed=CAMPAIGN.config.sample.seed,
+        channels=CAMPAIGN.config.sample.channels,
+        reject=CAMPAIGN.config.quality.reject,
+        other_flares=CAMPAIGN.config.other_flares,
+    shell:
+        "python {input.script:q} --event {input.event:q} --records {input.records:q}"
+        " --seed={params.seed:q} --channels {params.channels} --reject {params.reject:q}"
+        " --other-flares {params.other_flares} --candidates {output.candidates:q} > {log:q} 2>&1"
