@@ -24,7 +24,7 @@ from flareset.sdo.series import SERIES
 from flareset.standin.exports import Limits
 from flareset.standin.server import Fault, StandIn
 from flareset.system.locks import held
-from flareset.system.retry import Patience
+from flareset.system.retry import backoff
 
 EMAIL = "jane.doe+flares@example.org"
 EUV = SERIES["aia.lev1_euv_12s"]
@@ -274,9 +274,18 @@ def test_patience_ends_with_refusals_too(world: Callable[..., World], call: str)
     assert 500 < sum(run.slept) <= 660
 
 
-def test_an_outage_of_a_day_is_borne() -> None:
-    patience = Patience(30 * 3600.0, clock=lambda: 0.0, jitter=lambda: 0.5)
-    assert [patience.pause(tries) for tries in (1, 5, 5000)] == [0.5, 8.0, 60.0]
+def test_pauses_grow_to_a_minute_and_no_further() -> None:
+    assert [backoff(failures, 0.5) for failures in (1, 5, 5000)] == [0.5, 8.0, 60.0]
+
+
+def test_refusals_of_a_day_are_borne(world: Callable[..., World]) -> None:
+    here = world(jsoc(4, "SUMS is down.", op="exp_status", times=1500))
+    run = here.run()
+    run.jsoc.connections.patience = 30 * 3600.0
+    (answer,) = run.bring()
+    assert answer.count == 61
+    assert 20 * 3600 < sum(run.slept) < 30 * 3600
+    assert max(run.slept) <= 90
 
 
 def test_another_request_of_the_address_is_waited_for(world: Callable[..., World]) -> None:

@@ -1,4 +1,4 @@
-"""An export's life: asked for once, remembered on disk, waited for, asked again when it expired.
+"""Exports: asked for once, noted on disk, waited for, asked for again when they have expired.
 
 Source: jsoc_fetch.c (statuses, duplicates, pending requests), jsoc_export_manage.c.
 """
@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
+from random import random
 from typing import Any
 
 from flareset.archive.jsoc import Jsoc
@@ -24,13 +28,13 @@ from flareset.sdo.series import Series
 from flareset.sdo.times import from_tai, to_tai
 from flareset.system.files import make_folder, sync, write_json, writing
 from flareset.system.locks import held
-from flareset.system.retry import Patience
+from flareset.system.retry import backoff
 
-# Below JSOC's own limits (some 15000 records and 100 GB, 10 GB where Rice is undone).
+# Below JSOC's own limits: some 15000 records and 100 GB, or 10 GB of files without Rice.
 MOST_RECORDS = 10_000
 MOST_MEGABYTES = {False: 90_000, True: 9_000}
 PENDING = {1: "being processed", 2: "queued", 6: "not known yet", 12: "queued for a test"}
-# JSOC's texts for what passes by itself.
+# JSOC's texts of status 4 for troubles that pass by themselves.
 _TEMPORARY = (
     "cant save new export-request hash",
     "cant get new requestid",
@@ -39,9 +43,12 @@ _TEMPORARY = (
     "error checking list of pending export requests",
     "index.json file not found",
 )
+# First and longest pause between two polls (seconds).
 _FIRST_POLL, _LONGEST_POLL = 5.0, 60.0
-# A request that was just finished may look expired, and a new one unknown, for a moment.
-_BELIEVED_AFTER = 5
+# Polls in a row after which a status is believed: for a moment, a request that was just finished
+# looks expired (5), and a new one unknown (6).
+_BELIEVED_AFTER = {5: 5, 6: 20}
+# A finished request that JSOC has named so often as pending is cancelled.
 _STUCK_AFTER = 3
 
 log = logging.getLogger(__name__)
@@ -49,7 +56,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of JSOC: a recordset, and how it is delivered; `process` as on the wire."""
+    """What is asked of JSOC: a recordset, and how it is delivered.
+
+    `process` is JSOC's text. `size_ratio` is the size of the export over that of the stored files.
+    """
 
     recordset: str
     method: str
@@ -60,12 +70,15 @@ class Order:
 
     @property
     def key(self) -> str:
-        """A name for all that shapes what comes back."""
+        """Return a name for all that shapes the export, hex."""
         text = json.dumps(asdict(self), sort_keys=True)
         return sha256(text.encode()).hexdigest()[:20]
 
     def form(self, tries: int) -> dict[str, str]:
-        """The arguments of the request; `tries` that failed make JSOC forget an identical one."""
+        """Return the arguments of the request.
+
+        After `tries` failed requests its file names differ, so that JSOC takes it for a new one.
+        """
         return {
             "ds": self.recordset,
             "method": self.method,
@@ -77,13 +90,13 @@ class Order:
 
 
 def parts_needed(records: int, megabytes: float, protocol: str) -> int:
-    """Into how many requests an export of that size has to be split."""
+    """Return the number of requests that an export of that size needs."""
     most = MOST_MEGABYTES["**none**" in protocol.lower()]
     return max(1, math.ceil(records / MOST_RECORDS), math.ceil(megabytes / most))
 
 
 def split(text: str, parts: int, series: Series) -> list[str]:
-    """A recordset cut into so many by time, without overlap; ExportError where it cannot be."""
+    """Cut a recordset by time into `parts` without overlap. Raises ExportError."""
     if parts == 1:
         return [text]
     whole = Recordset.parse(text)
@@ -103,7 +116,7 @@ def split(text: str, parts: int, series: Series) -> list[str]:
 
 
 def _spans(times: Times, parts: int, series: Series) -> list[str]:
-    """The filters of a span or range cut into equal parts; counted in TAI, as JSOC does."""
+    """Cut the filter of a span or range into equal parts, counted in TAI as JSOC does."""
     step = times.cadence or series.cadence
     begin = to_tai(times.begin)
     total = (to_tai(times.end) - begin).total_seconds() + (1 if times.inclusive else 0)
@@ -123,16 +136,96 @@ def _spans(times: Times, parts: int, series: Series) -> list[str]:
     return cut
 
 
-class _TooLarge(Exception):
-    """JSOC's status 3."""
+class _Outcome(Enum):
+    """What JSOC's answer means for a request."""
+
+    DONE = auto()
+    ACCEPTED = auto()
+    KNOWN_TO_FAIL = auto()
+    BLOCKED = auto()
+    TOO_LARGE = auto()
+    OFFLINE = auto()
+    EXPIRED = auto()
+    FAILED = auto()
+
+
+# What a status means when it answers a new request, and for a request that was waited for
+# (jsoc_fetch.c). Any other status is a failure.
+_OF_A_NEW_REQUEST = {
+    0: _Outcome.DONE,
+    3: _Outcome.TOO_LARGE,
+    7: _Outcome.BLOCKED,
+    25: _Outcome.OFFLINE,
+}
+_AFTER_THE_WAIT = {
+    0: _Outcome.DONE,
+    3: _Outcome.TOO_LARGE,
+    5: _Outcome.EXPIRED,
+    25: _Outcome.OFFLINE,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What became of an order: its state, as it is noted on disk.
+
+    `requestid` names the request that is pending, or that brought `answer`. `failed` are the
+    RequestIDs that JSOC failed; `again` is how often the order was reworded because JSOC gave one
+    of these back. An order that is too large has `parts`, and nothing else.
+    """
+
+    requestid: str = ""
+    again: int = 0
+    failed: tuple[str, ...] = ()
+    answer: Answer | None = None
+    parts: tuple[Order, ...] = ()
+
+    @classmethod
+    def from_json(cls, note: dict[str, Any]) -> Request:
+        """Return the request that `to_json` gave."""
+        answer = note.get("answer")
+        if answer:
+            answer = Answer(**{**answer, "data": [tuple(row) for row in answer["data"]]})
+        return cls(
+            requestid=note.get("requestid", ""),
+            again=note.get("again", 0),
+            failed=tuple(note.get("failed", [])),
+            answer=answer,
+            parts=tuple(Order(**part) for part in note.get("parts", [])),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known of the request, as JSON holds it."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+    def is_answered(self, *, anew: bool) -> bool:
+        """Return whether there is nothing to ask; with `anew`, an old answer does not count."""
+        return bool(self.parts) or (self.answer is not None and not anew)
+
+    def outcome(self, answer: Answer) -> _Outcome:
+        """Return what JSOC's answer means for this request."""
+        if "(code 25)" in answer.error:
+            return _Outcome.OFFLINE
+        if self.requestid:
+            return _AFTER_THE_WAIT.get(answer.status, _Outcome.FAILED)
+        if answer.requestid in self.failed:
+            return _Outcome.KNOWN_TO_FAIL
+        if answer.status in PENDING and answer.requestid:
+            return _Outcome.ACCEPTED
+        return _OF_A_NEW_REQUEST.get(answer.status, _Outcome.FAILED)
+
+    def given_up(self) -> Request:
+        """Return the order's next request, which remembers that this one is of no use."""
+        failed = (*self.failed, self.requestid) if self.requestid else self.failed
+        return Request(again=self.again, failed=failed)
 
 
 class Exporter:
-    """Brings exports, each asked for once however often the run is killed.
+    """Brings exports. Each is asked for once, however often the run is killed.
 
-    What was asked for is remembered in `folder`, one JSON file per order, without the address.
-    One request is pending at a time, held by `lock` against other jobs. `wait` and `poll` are in
-    seconds.
+    Every order has a note in `folder`, a JSON file without the address. One request is pending at
+    a time: `lock` keeps other jobs from asking. `wait` is how long an export may take, `poll` the
+    first pause between two polls (seconds). `jitter` gives 0 to 1.
     """
 
     def __init__(
@@ -146,6 +239,7 @@ class Exporter:
         clock: Callable[[], float],
         sleep: Callable[[float], object],
         poll: float = _FIRST_POLL,
+        jitter: Callable[[], float] = random,
     ) -> None:
         self.jsoc = jsoc
         self.folder = folder
@@ -155,59 +249,53 @@ class Exporter:
         self.clock = clock
         self.sleep = sleep
         self.poll = poll
-        # JSOC's temporary refusals are answers, which end no patience with its server.
-        self._refusals = Patience(jsoc.connections.patience, clock=clock)
+        self._jitter = jitter
 
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
-        """The answers that list an order's files, one for each request that it took.
+        """Return the answers that list an order's files, one for each request that it took.
 
-        An answer with status 25 has none: its data are offline. With `anew`, what was brought
-        before and has expired is asked for again. Raises ExportError where JSOC refuses or fails.
+        An answer with status 25 lists none: its data are offline. With `anew`, an export that has
+        expired since it was brought is asked for again. Raises ExportError where JSOC refuses or
+        fails.
         """
-        note = self._read(order)
-        if "answer" in note and not anew:
-            return [_answer(note)]
-        if "parts" in note:
-            return self._bring_parts(note["parts"], anew)
-        with self._alone():
-            # Another job may have brought it while this one waited.
-            note = self._read(order)
-            if "parts" not in note and ("answer" not in note or anew):
-                try:
-                    note = self._brought(order, note)
-                except _TooLarge as refusal:
-                    log.info("too large for one request, split in two: %s", refusal)
-                    halves = split(order.recordset, 2, self.series)
-                    orders = [Order(**{**asdict(order), "recordset": half}) for half in halves]
-                    note = {"parts": [asdict(part) for part in orders]}
-                    self._write(order, note)
-        if "parts" in note:
-            return self._bring_parts(note["parts"], anew)
-        return [_answer(note)]
+        request = self._read(order)
+        if not request.is_answered(anew=anew):
+            with held(self.lock, waiting=_tell_of_another, sleep=self.sleep):
+                # Another job may have brought the export while this one waited.
+                request = self._read(order)
+                if not request.is_answered(anew=anew):
+                    request = self._pursue(order, request)
+        if request.answer is not None:
+            return [request.answer]
+        return [answer for part in request.parts for answer in self.bring(part, anew=anew)]
 
     def remembered(self, order: Order) -> list[Answer] | None:
-        """What an order brought before; None where it would have to be asked for."""
-        note = self._read(order)
-        if "parts" in note:
-            parts = [self.remembered(Order(**part)) for part in note["parts"]]
-            return None if None in parts else [a for part in parts for a in part or []]
-        return [_answer(note)] if "answer" in note else None
+        """Return the answers that an order brought before, None where JSOC would be asked."""
+        request = self._read(order)
+        if not request.parts:
+            return [request.answer] if request.answer is not None else None
+        answers: list[Answer] = []
+        for part in request.parts:
+            if (found := self.remembered(part)) is None:
+                return None
+            answers += found
+        return answers
 
     def is_asked(self, order: Order) -> bool:
-        """Whether an order needs no new request: it was made before."""
-        note = self._read(order)
-        if "parts" in note:
-            return all(self.is_asked(Order(**part)) for part in note["parts"])
-        return "answer" in note or bool(note.get("requestid"))
+        """Return whether an order needs no new request."""
+        request = self._read(order)
+        if request.parts:
+            return all(self.is_asked(part) for part in request.parts)
+        return request.answer is not None or bool(request.requestid)
 
     def forget(self, order: Order) -> None:
-        """Ask for an order anew the next time: what it brought is not all of it."""
-        note = self._read(order)
-        if note.get("requestid"):
-            self._write(order, _failed(note))
+        """Ask for an order anew the next time: its export lacks files."""
+        request = self._read(order)
+        if request.requestid:
+            self._write(order, request.given_up())
 
     def wait_for(self, requestid: str) -> Answer:
-        """The finished export of a RequestID; ExportError where it failed or has expired."""
+        """Return the answer of a user's finished export. Raises ExportError where it failed."""
         answer = self._wait_for(requestid, self.clock() + self.wait)
         if answer.status == 0:
             return answer
@@ -219,108 +307,103 @@ class Exporter:
         )
         raise ExportError(f"{requestid}: {why}; {advice}")
 
-    def _bring_parts(self, parts: list[dict[str, Any]], anew: bool) -> list[Answer]:
-        return [answer for part in parts for answer in self.bring(Order(**part), anew=anew)]
-
-    def _brought(self, order: Order, note: dict[str, Any]) -> dict[str, Any]:
-        """The order's note with the answer that lists its files."""
+    def _pursue(self, order: Order, request: Request) -> Request:
+        """Ask for an order and wait for it. Return the request with an answer or parts."""
         deadline = self.clock() + self.wait
+        blockers: Counter[str] = Counter()
         while True:
-            if not note.get("requestid"):
-                answer = self._submit(order, note, deadline)
-            elif (answer := self._wait_for(note["requestid"], deadline)).status == 5:
-                log.info("%s has expired; asking again", note["requestid"])
-                note["requestid"] = ""
-                continue
-            if answer.status == 0:
-                note["answer"] = asdict(answer)
-                self._write(order, note)
-                return note
-            if answer.status == 25 or "(code 25)" in answer.error:
-                # Not remembered as done: the data may be online the next time.
-                self._write(order, {**note, "requestid": ""})
-                offline = {**asdict(answer), "status": 25, "requestid": note.get("requestid", "")}
-                return {**note, "answer": offline}
-            if answer.status in PENDING and answer.requestid:
-                note["requestid"] = answer.requestid
-                self._write(order, note)
-                log.info("%s: accepted, %d records", answer.requestid, answer.count)
-                continue
-            if answer.status == 3:
-                raise _TooLarge(answer.error or "status 3")
-            failed = note.get("requestid", "")
-            note = _failed(note)
-            self._write(order, note)
-            raise ExportError(
-                f"JSOC failed the export {failed or 'request'} of {order.recordset}"
-                f" (status {answer.status}): {answer.error or 'no reason given'}."
-                " Run again to ask once more, or change what is asked for"
-            )
+            answer = self._next_answer(order, request, deadline)
+            match request.outcome(answer):
+                case _Outcome.DONE:
+                    return self._write(order, replace(request, answer=answer))
+                case _Outcome.ACCEPTED:
+                    request = self._write(order, replace(request, requestid=answer.requestid))
+                    log.info("%s: accepted, %d records", answer.requestid, answer.count)
+                case _Outcome.KNOWN_TO_FAIL:
+                    # JSOC gives a failed request back for a day: ask in other words.
+                    request = replace(request, again=request.again + 1)
+                case _Outcome.BLOCKED:
+                    self._let_pass(answer, blockers, deadline)
+                case _Outcome.TOO_LARGE:
+                    return self._write(order, Request(parts=self._halves(order, answer)))
+                case _Outcome.OFFLINE:
+                    # Not noted as answered: the data may be online the next time.
+                    self._write(order, replace(request, requestid=""))
+                    offline = replace(answer, status=25, requestid=request.requestid)
+                    return replace(request, answer=offline)
+                case _Outcome.EXPIRED:
+                    log.info("%s has expired; asking again", request.requestid)
+                    request = replace(request, requestid="")
+                case _Outcome.FAILED:
+                    self._write(order, request.given_up())
+                    raise _failure(order, request, answer)
 
-    def _submit(self, order: Order, note: dict[str, Any], deadline: float) -> Answer:
-        """JSOC's answer to the request: accepted, refused, or at once the files."""
-        blocked: dict[str, int] = {}
-        tries = 0
-        while True:
-            self._write(order, {**note, "requestid": ""})
-            answer = self.jsoc.submit(order.form(note.get("again", 0)))
-            if not (answer.status == 4 and _temporary(answer.error)):
-                self._refusals.succeeded()
-                tries = 0
-            if answer.status == 7:
-                self._let_pass(answer, blocked, deadline)
-            elif answer.status == 4 and _temporary(answer.error):
-                tries += 1
-                self._pause(answer.error, tries)
-            elif answer.requestid and answer.requestid in note.get("failed", []):
-                # JSOC gives the failed request back for a day: ask in other words.
-                note["again"] = note.get("again", 0) + 1
-            else:
-                return answer
+    def _next_answer(self, order: Order, request: Request, deadline: float) -> Answer:
+        """Return JSOC's answer to a new request, or what ends the wait for a pending one."""
+        if request.requestid:
+            return self._wait_for(request.requestid, deadline)
+        self._write(order, request)
+        return self._ask(partial(self.jsoc.submit, order.form(request.again)))
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer:
+        """Return JSOC's answer. Back off and ask again while JSOC is in trouble for a moment.
+
+        These refusals are answers, so that the back-off of the connections does not see them.
+        Raises ExportError after archive.patience.
+        """
+        since = 0.0
+        for refusals in count(1):
+            answer = call()
+            if answer.status != 4 or not _is_temporary(answer.error):
+                break
+            now = self.clock()
+            since = since if refusals > 1 else now
+            pause = backoff(refusals, self._jitter())
+            if now - since + pause > self.jsoc.connections.patience:
+                raise ExportError(
+                    f"JSOC has said {answer.error!r} for longer than archive.patience; run again"
+                    " later"
+                )
+            log.warning("JSOC: %s; again in %.0f s", answer.error, pause)
+            self.sleep(pause)
+        return answer
 
     def _wait_for(self, requestid: str, deadline: float) -> Answer:
-        """The first answer that is not one of waiting."""
-        begun = said = self.clock()
-        poll, tries, refused, state = self.poll, 0, 0, ""
+        """Poll a request, less and less often. Return the first answer that ends the wait."""
+        watch = _Watch(requestid, self.clock)
+        poll, doubts = self.poll, 0
         while True:
-            answer = self.jsoc.status(requestid)
-            now = self.clock()
-            if answer.status == 4 and _temporary(answer.error):
-                refused += 1
-                self._pause(answer.error, refused)
-                continue
-            self._refusals.succeeded()
-            refused = 0
-            doubtful = answer.status in (5, 6)
-            tries = tries + 1 if doubtful else 0
-            if answer.status not in PENDING and not (doubtful and tries < _BELIEVED_AFTER):
+            answer = self._ask(partial(self.jsoc.status, requestid))
+            doubts = doubts + 1 if answer.status in _BELIEVED_AFTER else 0
+            believed = doubts >= _BELIEVED_AFTER.get(answer.status, 0)
+            if believed and answer.status not in PENDING:
                 return answer
-            if answer.status == 6 and tries >= 4 * _BELIEVED_AFTER:
+            if believed and answer.status == 6:
                 raise ExportError(f"JSOC does not know the request {requestid}: {answer.error}")
-            news = PENDING.get(answer.status, answer.error or f"status {answer.status}")
-            if news != state or now - said >= _LONGEST_POLL:
-                waited = timedelta(seconds=round(now - begun))
-                log.info("%s: %s, waited %s", requestid, news, waited)
-                state, said = news, now
-            if now > deadline:
+            state = PENDING.get(answer.status, answer.error or f"status {answer.status}")
+            watch.tell(state)
+            if self.clock() > deadline:
                 raise ExportError(
-                    f"{requestid} is still {news} after {timedelta(seconds=round(self.wait))}"
+                    f"{requestid} is still {state} after {timedelta(seconds=round(self.wait))}"
                     " (export.wait). Run again to go on waiting: it is not asked for twice"
                 )
             self.sleep(poll)
             poll = min(poll * 1.3, _LONGEST_POLL)
 
-    def _let_pass(self, answer: Answer, blocked: dict[str, int], deadline: float) -> None:
-        """Wait for the requests that hold the address; free a slot that a finished one holds."""
+    def _let_pass(self, answer: Answer, blockers: Counter[str], deadline: float) -> None:
+        """Wait for the pending requests that JSOC names, and free the slot of a finished one.
+
+        `blockers` counts how often each was named. Raises ExportError after the deadline.
+        """
         named = request_ids(answer.error)
         log.info("JSOC lets no new request in: %s", answer.error)
         for requestid in named:
             self._wait_for(requestid, deadline)
-            blocked[requestid] = blocked.get(requestid, 0) + 1
-        if named and min(blocked[requestid] for requestid in named) >= _STUCK_AFTER:
+        blockers.update(named)
+        if named and min(blockers[requestid] for requestid in named) >= _STUCK_AFTER:
             names = ", ".join(named)
             log.warning("%s is finished but still counts: %s", names, self.jsoc.cancel())
-            blocked.clear()
+            blockers.clear()
         if self.clock() > deadline:
             raise ExportError(
                 f"JSOC has let no new request in for {timedelta(seconds=round(self.wait))}"
@@ -328,53 +411,62 @@ class Exporter:
             )
         self.sleep(self.poll if named else _LONGEST_POLL * self.poll / _FIRST_POLL)
 
-    def _pause(self, problem: str, tries: int) -> None:
-        """Wait for what passes by itself."""
-        pause = self._refusals.pause(tries)
-        if pause is None:
-            raise ExportError(
-                f"JSOC has said {problem!r} for longer than archive.patience; run again later"
-            )
-        log.warning("JSOC: %s; again in %.0f s", problem, pause)
-        self.sleep(pause)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the one request that an address may have pending."""
-
-        def waiting(holder: str) -> None:
-            log.info("waits for another export of this address (%s)", holder)
-
-        with held(self.lock, waiting=waiting, sleep=self.sleep):
-            yield
+    def _halves(self, order: Order, refusal: Answer) -> tuple[Order, ...]:
+        """Return the two orders that take the place of one that is too large."""
+        why = refusal.error or f"status {refusal.status}"
+        log.info("too large for one request, split in two: %s", why)
+        halves = split(order.recordset, 2, self.series)
+        return tuple(replace(order, recordset=half) for half in halves)
 
     def _path(self, order: Order) -> Path:
         return self.folder / f"{order.key}.json"
 
-    def _read(self, order: Order) -> dict[str, Any]:
+    def _read(self, order: Order) -> Request:
+        """Return what became of an order: nothing yet, where its note is missing or torn."""
         try:
-            return json.loads(self._path(order).read_text())["note"]
+            return Request.from_json(json.loads(self._path(order).read_text())["note"])
         except (OSError, ValueError, KeyError):
-            return {}
+            return Request()
 
-    def _write(self, order: Order, note: dict[str, Any]) -> None:
+    def _write(self, order: Order, request: Request) -> Request:
+        """Note what became of an order, durably. Return the request."""
         path = self._path(order)
         with writing(path):
             make_folder(path.parent)
-            write_json(path, {"order": asdict(order), "note": note})
+            write_json(path, {"order": asdict(order), "note": request.to_json()})
             sync(path.parent)
+        return request
 
 
-def _failed(note: dict[str, Any]) -> dict[str, Any]:
-    """The note of an order whose request is of no use."""
-    failed = [*note.get("failed", []), *filter(None, [note.get("requestid")])]
-    return {"again": note.get("again", 0), "failed": failed}
+class _Watch:
+    """Logs the state of a request that is waited for: at each change, and every minute."""
+
+    def __init__(self, requestid: str, clock: Callable[[], float]) -> None:
+        self._requestid = requestid
+        self._clock = clock
+        self._begun = self._told_at = clock()
+        self._told = ""
+
+    def tell(self, state: str) -> None:
+        """Log the state, where that is due."""
+        now = self._clock()
+        if state != self._told or now - self._told_at >= _LONGEST_POLL:
+            waited = timedelta(seconds=round(now - self._begun))
+            log.info("%s: %s, waited %s", self._requestid, state, waited)
+            self._told, self._told_at = state, now
 
 
-def _answer(note: dict[str, Any]) -> Answer:
-    found = dict(note["answer"])
-    return Answer(**{**found, "data": [(record, name) for record, name in found["data"]]})
+def _tell_of_another(holder: str) -> None:
+    log.info("waits for another export of this address (%s)", holder)
 
 
-def _temporary(error: str) -> bool:
+def _failure(order: Order, request: Request, answer: Answer) -> ExportError:
+    return ExportError(
+        f"JSOC failed the export {request.requestid or 'request'} of {order.recordset}"
+        f" (status {answer.status}): {answer.error or 'no reason given'}."
+        " Run again to ask once more, or change what is asked for"
+    )
+
+
+def _is_temporary(error: str) -> bool:
     return any(text in error.lower() for text in _TEMPORARY)

@@ -1,4 +1,4 @@
-"""The archive over HTTP: one file whole into a `.part`, or a reason why not."""
+"""Fetch files over HTTP: each arrives whole in a `.part`, or with the reason why it does not."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ from flareset.system.files import boot_id, sync, write_all, write_json, writing
 from flareset.system.retry import backoff, retry_after
 
 _CHUNK = 1 << 20
+# Time-out of a connection (seconds).
 _CONNECT = 10.0
-# A connection that gives less (bytes/s) is as good as one that stands still.
+# A connection that is slower (bytes/s) counts as stalled.
 _SLOWEST = 1000
-# A try that brought less (bytes) got no further.
+# A try that gains less (bytes) counts as failed.
 _LEAST_GAIN = 1 << 16
-# What a power loss may cost of a file that is under way (bytes).
+# What a power loss may cost of a file under way (bytes).
 _SYNCED_EVERY = 64 << 20
 _MOST_REDIRECTS = 5
+# A file is given up after so many tries in a row without gain, or with bad content.
+_MOST_FRUITLESS = 8
 _MOST_BAD_CONTENT = 3
-_MOST_TRIES = 8
-# After so many failures in a row it may be the archive, and not a file.
+# From so many failures in a row, the archive may be in trouble, and not the file.
 _DOUBTFUL = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
-# Answers that another try does not change.
+# Statuses that another try does not change.
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
-# Answers that, as those from 500 on, say nothing of the file.
+# Statuses that say nothing of the file, besides those from 500 on.
 _BUSY = (408, 425, 429)
 
 T = TypeVar("T")
@@ -48,19 +50,66 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fetched(Generic[T]):
-    """A file that arrived: what its check found, its bytes and the number of tries."""
+    """A file that arrived: what its check found, its size (bytes) and the number of tries."""
 
     found: T
     bytes: int
     tries: int
 
 
+class Attempts:
+    """Counts the tries of one file, and decides when to give up.
+
+    A try that brings the file further than any before starts the count of fruitless tries anew.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.tries = 0
+        # Tries in a row without gain, with the first after a gain.
+        self.fruitless = 0
+        self._bad = 0
+        self._furthest = 0
+        self._clock = clock
+        self._begun = clock()
+
+    def begin(self) -> None:
+        """Count a try that begins now."""
+        self.tries += 1
+        self._begun = self._clock()
+
+    def gained(self, there: int) -> bool:
+        """Return whether the try came further than any before, at a rate that is worth it.
+
+        `there` is how much of the file has arrived (bytes).
+        """
+        gain = there - self._furthest
+        self._furthest = max(self._furthest, there)
+        if gain <= max(_LEAST_GAIN, _SLOWEST * (self._clock() - self._begun)):
+            return False
+        self.fruitless = 1
+        return True
+
+    def no_gain(self) -> None:
+        """Count the try as fruitless."""
+        self.fruitless += 1
+
+    def bad_content(self) -> None:
+        """Count the try as fruitless: the file arrived, and is not what was asked for."""
+        self._bad += 1
+        self.fruitless += 1
+
+    @property
+    def given_up(self) -> bool:
+        """Whether another try is not worth it."""
+        return self.fruitless >= _MOST_FRUITLESS or self._bad >= _MOST_BAD_CONTENT
+
+
 class Transfer:
     """GET with allowed hosts, a size cap, resume, and retries with back-off.
 
-    `stall` (seconds) is how long a connection may give nothing, or next to nothing; `arrived` is
-    told of bytes as they come. `connections` bear the failures of the archive as a whole. `sleep`
-    and `jitter` (0 to 1) are passed in by tests.
+    A connection that gives nothing, or next to nothing, for `stall` (seconds) is dropped.
+    `arrived` is called with the number of bytes as they arrive. `connections` carry the back-off
+    when the archive as a whole fails. `jitter` gives 0 to 1.
     """
 
     def __init__(
@@ -83,66 +132,65 @@ class Transfer:
         self._arrived = arrived
         self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
-        # The URL of another file, at best one that came: it tells a file in trouble from an archive
-        # in trouble.
+        # The URL of another file, best of one that has arrived. Whether the archive still gives it
+        # tells a file in trouble from an archive in trouble.
         self.witness = ""
 
     def url_of(self, link: str) -> str:
-        """Where a listed file is fetched: the link's path on `data_url`."""
+        """Return the URL of a listed file: its link's path on `data_url`."""
         return self.data_url.rstrip("/") + urlsplit(link).path
 
     def fetch(self, link: str, part: Path, check: Begin[T], largest: int = 0) -> Fetched[T]:
-        """Bring a listed file into `part`, proven and synced, trying again while that can help.
+        """Fetch a listed file into `part`, proven and synced, with as many tries as are of use.
 
         The part's note stays, so that a run that is killed now need not fetch the file again.
-        `largest` (bytes) stands in for the archive's cap. A try that got further than any before it
-        does not count as failed, nor does one while the archive fails at everything. Raises
-        TransferError with the last reason and the number of tries.
+        `largest` (bytes) takes the place of `max_file_size`. A try does not count while the archive
+        fails at everything. Raises TransferError with the last reason and the number of tries.
         """
         url = self.url_of(link)
         under_way = _Part(part, url)
-        tries = failed = bad = reached = 0
+        attempts = Attempts()
         while True:
-            tries += 1
-            failed += 1
-            begun = time.monotonic()
             try:
-                # The connection is free for another file before this one is proven and synced.
-                with self.connections.lease() as session:
-                    begun = time.monotonic()
-                    proving, size = self._transfer(
-                        session, under_way, check, largest or self.max_file_size
-                    )
-                found = proving.finish(part)
-                with writing(part):
-                    sync(part)
-            except VerificationError as error:
-                under_way.throw_away()
-                bad += 1
-                mismatch = isinstance(error, ProcessingError)
-                useless = bad >= _MOST_BAD_CONTENT or mismatch
-                problem = TransferError(str(error), permanent=useless, mismatch=mismatch)
-            except TransferError as error:
-                problem = error
-                have = under_way.there()[0]
-                if not have:
-                    under_way.forget()
-                gained, reached = have - reached, max(have, reached)
-                if gained > max(_LEAST_GAIN, _SLOWEST * (time.monotonic() - begun)):
-                    failed = 1
-                elif error.unavailable and not self._works():
-                    failed -= 1
+                found, size = self._try(under_way, check, largest or self.max_file_size, attempts)
+            except (TransferError, VerificationError) as error:
+                problem = self._count(error, attempts, under_way)
             else:
                 self.witness = url
-                return Fetched(found, size, tries)
-            if problem.permanent or failed >= _MOST_TRIES:
-                raise _final(problem, tries, url)
+                return Fetched(found, size, attempts.tries)
+            if problem.permanent or attempts.given_up:
+                raise _final(problem, attempts.tries, url)
             if not problem.unavailable:
-                self._sleep(backoff(failed, self._jitter()))
+                self._sleep(backoff(attempts.fruitless, self._jitter()))
             self.connections.stop_here()
 
+    def _count(
+        self, error: TransferError | VerificationError, attempts: Attempts, part: _Part
+    ) -> TransferError:
+        """Count a failed try. Return what is wrong, which another try may change or not."""
+        if isinstance(error, VerificationError):
+            part.empty()
+            attempts.bad_content()
+            mismatch = isinstance(error, ProcessingError)
+            return TransferError(str(error), permanent=mismatch, mismatch=mismatch)
+        gained = attempts.gained(part.resumable()[0])
+        if not gained and (not error.unavailable or self._works()):
+            attempts.no_gain()
+        return error
+
+    def _try(self, part: _Part, check: Begin[T], largest: int, attempts: Attempts) -> tuple[T, int]:
+        """Fetch a file once. Return what its check found, and its size (bytes)."""
+        # The connection is free for another file before this one is proven and synced.
+        with self.connections.lease() as session:
+            attempts.begin()
+            proving, size = self._transfer(session, part, check, largest)
+        found = proving.finish(part.path)
+        with writing(part.path):
+            sync(part.path)
+        return found, size
+
     def _works(self) -> bool:
-        """Whether the archive does give something, so that it is a file that it cannot give."""
+        """Return whether the archive still gives the witness, so that the trouble is the file's."""
         if self.connections.failures < _DOUBTFUL:
             return True
         if not self.witness:
@@ -152,7 +200,7 @@ class Transfer:
                 self.connections.lease() as session,
                 self._get(session, self.witness, {"Range": "bytes=0-63"}) as response,
             ):
-                _no_page(next(self._chunks(response), b""))
+                _refuse_page(next(self._chunks(response), b""))
         except TransferError as error:
             return not error.unavailable and not error.down
         return True
@@ -160,50 +208,50 @@ class Transfer:
     def _transfer(
         self, session: requests.Session, part: _Part, check: Begin[T], largest: int
     ) -> tuple[Check[T], int]:
-        """The begun check and the size of a file that has come, going on where an earlier try
-        ended.
+        """Receive a file from where an earlier try ended. Return its check, fed, and its size.
 
-        Only a part that the server can vouch for (ETag or Last-Modified) is gone on with.
+        A part is resumed only where the server can vouch for it (ETag or Last-Modified).
         """
-        have, validator = part.there()
+        have, validator = part.resumable()
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
-        size = have
         with self._get(session, part.url, headers) as response:
-            if response.status_code == 416 and have:
-                if response.headers.get("Content-Range", "") == f"bytes */{have}":
-                    return check(part.path), have  # it was whole already
-                # The file has shrunk: begin again.
-                part.forget()
-                raise TransferError(f"HTTP 416: nothing to go on with from byte {have}")
-            if have and response.status_code == 200:
-                size = have = 0  # it comes whole, from its start
-            elif have and (why := _mismatch(response, have, validator)):
+            if response.status_code == 416 and _content_range(response) == f"bytes */{have}":
+                return check(part.path), have  # it was whole already
+            if have and (why := _cannot_resume(response, have, validator)):
                 part.forget()
                 raise TransferError(why)
             if response.status_code == 206 and not have:
                 raise TransferError("the server sent a part that was not asked for")
-            length = _length(response)
-            if length is not None and have + length > largest:
-                raise _too_large(have + length, largest)
-            chunks = self._chunks(response)
-            first = next(chunks, b"")
-            if not have:
-                _no_page(first)  # before what is there is thrown away
-            with part.opened(response, have) as write:
-                proving = check(part.path)
-                for chunk in chain([first], chunks):
-                    size += len(chunk)
-                    if size > largest:
-                        part.throw_away()
-                        raise _too_large(size, largest)
-                    write(chunk)
-                    proving.feed(chunk)
-            if length is not None and size - have != length:
-                raise TransferError(f"{size - have} of {length} announced bytes came")
+            start = have if response.status_code == 206 else 0
+            return self._receive(response, part, start, check, largest)
+
+    def _receive(
+        self, response: requests.Response, part: _Part, start: int, check: Begin[T], largest: int
+    ) -> tuple[Check[T], int]:
+        """Write the body of a response behind the `start` first bytes, and feed the check."""
+        length = _length(response)
+        if length is not None and start + length > largest:
+            raise _too_large(start + length, largest)
+        chunks = self._chunks(response)
+        first = next(chunks, b"")
+        if not start:
+            _refuse_page(first)  # before the bytes of an earlier try are thrown away
+        size = start
+        with part.appending(response, start) as write:
+            proving = check(part.path)
+            for chunk in chain([first], chunks):
+                size += len(chunk)
+                if size > largest:
+                    part.empty()
+                    raise _too_large(size, largest)
+                write(chunk)
+                proving.feed(chunk)
+        if length is not None and size - start != length:
+            raise TransferError(f"{size - start} of {length} announced bytes came")
         return proving, size
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """The bytes of an answer's body, as they come; TransferError where they but trickle."""
+        """Yield the body of a response as it arrives. Raises TransferError if it trickles."""
         begun, size = time.monotonic(), 0
         while chunk := _read(response):
             self.connections.stop_here()
@@ -219,7 +267,7 @@ class Transfer:
     def _get(
         self, session: requests.Session, url: str, headers: dict[str, str]
     ) -> requests.Response:
-        """The answer to a GET, after redirects within the allowed hosts."""
+        """Return the response to a GET, after redirects within the allowed hosts."""
         for _ in range(_MOST_REDIRECTS + 1):
             try:
                 response = session.get(
@@ -239,7 +287,7 @@ class Transfer:
         raise TransferError(f"more than {_MOST_REDIRECTS} redirects", permanent=True)
 
     def _redirected(self, url: str, location: str) -> str:
-        """Where a redirect leads, if that is allowed."""
+        """Return the target of a redirect. Raises TransferError if its host is not allowed."""
         allowed = {*self.hosts, urlsplit(self.data_url).netloc}
         try:
             target = urljoin(url, location)
@@ -254,6 +302,7 @@ class Transfer:
         return target
 
     def _accepted(self, response: requests.Response) -> requests.Response:
+        """Return a response that has a body of use. Raises TransferError for any other."""
         status = response.status_code
         if status in (200, 206) or (status == 416 and "Range" in response.request.headers):
             return response
@@ -270,8 +319,11 @@ class Transfer:
 
 
 class _Part:
-    """A file under way, and beside it a note: from where it comes, what vouches for it, and how
-    much of it a power loss cannot take."""
+    """A file under way, and the note beside it.
+
+    The note has the file's URL, its validator (ETag or Last-Modified), how many bytes are synced,
+    and in which boot of the machine they were written.
+    """
 
     def __init__(self, path: Path, url: str) -> None:
         self.path = path
@@ -279,11 +331,17 @@ class _Part:
         self._note = note_of(path)
         self._synced = 0
 
-    def there(self) -> tuple[int, str]:
-        """Bytes that can be gone on with and what vouches for them; (0, "") where there are none.
+    def resumable(self) -> tuple[int, str]:
+        """Return how many bytes can be resumed, and their validator; (0, "") if there are none.
 
-        What may have been lost with the power is cut off.
+        After a power loss, what was not synced is cut off. Without bytes, the note is removed.
         """
+        have, validator = self._noted()
+        if not have:
+            self.forget()
+        return have, validator
+
+    def _noted(self) -> tuple[int, str]:
         try:
             note = json.loads(self._note.read_text())
             size = self.path.stat().st_size
@@ -298,19 +356,21 @@ class _Part:
             return 0, ""
 
     @contextmanager
-    def opened(self, response: requests.Response, have: int) -> Iterator[Callable[[bytes], None]]:
-        """A function that writes the next bytes of an answer, behind the `have` first ones."""
+    def appending(
+        self, response: requests.Response, start: int
+    ) -> Iterator[Callable[[bytes], None]]:
+        """Yield a function that writes the next bytes of a response, behind the `start` first."""
         validator = _validator(response)
-        if not have:
+        if not start:
             self._synced = 0
-            self.throw_away()
+            self.empty()
         with ExitStack() as opened:
             with writing(self.path):
                 if validator and self._synced:
                     write_json(self._note, self._facts(validator))
                 elif validator:
                     self._note.write_text(json.dumps(self._facts(validator)))
-                # Not buffered: nothing is left to be written on the way out of a full disk.
+                # Unbuffered: after a full disk, closing the file has nothing left to write.
                 out = opened.enter_context(open(self.path, "ab", buffering=0))
 
             def write(chunk: bytes) -> None:
@@ -329,18 +389,18 @@ class _Part:
         return {"url": self.url, "validator": validator, **boot}
 
     def forget(self) -> None:
-        """Nothing is to be gone on with."""
+        """Remove the note: the next try begins with the first byte."""
         self._note.unlink(missing_ok=True)
 
-    def throw_away(self) -> None:
-        """Begin again."""
+    def empty(self) -> None:
+        """Throw away what has arrived."""
         self.forget()
         with writing(self.path):
             self.path.write_bytes(b"")
 
 
 def _final(problem: TransferError, tries: int, url: str) -> TransferError:
-    """What is said of a file that is given up."""
+    """Return the error of a file that is given up."""
     times = f"{tries} {'tries' if tries > 1 else 'try'}"
     return TransferError(
         str(problem) if problem.down else f"{problem} ({times}, {url})",
@@ -348,7 +408,7 @@ def _final(problem: TransferError, tries: int, url: str) -> TransferError:
         gone=problem.gone,
         mismatch=problem.mismatch,
         down=problem.down,
-        tries=tries - problem.down,
+        tries=tries,
     )
 
 
@@ -358,14 +418,14 @@ def _too_large(size: int, largest: int) -> TransferError:
     )
 
 
-def _no_page(start: bytes) -> None:
-    """TransferError where a page came in place of a file: so speaks a server that is in trouble."""
+def _refuse_page(start: bytes) -> None:
+    """Raise TransferError if a body begins as HTML: servers in trouble send it with status 200."""
     if start.lstrip(b"\0 \r\n\t")[:1] == b"<":
         raise TransferError(f"it is an HTML page: it begins with {start[:24]!r}", unavailable=True)
 
 
 def _read(response: requests.Response) -> bytes:
-    """The next bytes of an answer that has begun; if none come, the archive works all the same."""
+    """Read the next bytes of a body. A failure here is the file's, not an outage of the server."""
     try:
         return response.raw.read1(_CHUNK, decode_content=True)
     except (OSError, urllib3.exceptions.HTTPError) as error:
@@ -373,19 +433,27 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _validator(response: requests.Response) -> str:
-    """What tells that a file is still the same; empty where a part cannot be gone on with."""
+    """Return what tells that a file is unchanged; empty where it cannot be resumed."""
     etag = response.headers.get("ETag", "")
     strong = "" if etag.startswith("W/") else etag
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return "" if encoded else strong or response.headers.get("Last-Modified", "")
 
 
-def _mismatch(response: requests.Response, have: int, validator: str) -> str:
-    """Why an answer does not go on with the same file at byte `have`; empty where it does.
+def _content_range(response: requests.Response) -> str:
+    return response.headers.get("Content-Range", "")
 
-    A server may send a part of what is now another file, in spite of If-Range.
+
+def _cannot_resume(response: requests.Response, have: int, validator: str) -> str:
+    """Return why a response neither continues a file at byte `have` nor begins it anew.
+
+    In spite of If-Range, a server may send a part of what is now another file.
     """
-    place = response.headers.get("Content-Range", "")
+    if response.status_code == 200:
+        return ""
+    if response.status_code == 416:  # the file has shrunk
+        return f"HTTP 416: nothing to go on with from byte {have}"
+    place = _content_range(response)
     names = {"ETag", "Last-Modified"} & set(response.headers)
     known = {response.headers[name] for name in names}
     if place.startswith(f"bytes {have}-") and (validator in known or not known):
@@ -395,7 +463,7 @@ def _mismatch(response: requests.Response, have: int, validator: str) -> str:
 
 
 def _length(response: requests.Response) -> int | None:
-    """Content-Length where it counts the bytes that arrive."""
+    """Return Content-Length (bytes); None where it does not count the bytes that arrive."""
     text = response.headers.get("Content-Length", "")
     if response.headers.get("Content-Encoding", "identity") != "identity" or not text.isdigit():
         return None
@@ -403,7 +471,7 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _root_cause(error: BaseException) -> str:
-    """The first of the errors that led to this one; those of parsing say less than what follows."""
+    """Return the first error that led to this one, but none of parsing: it says less."""
     while (cause := error.__cause__ or error.__context__) and not isinstance(cause, ValueError):
         error = cause
     return f"{type(error).__name__}: {error}"
