@@ -1,7 +1,7 @@
-"""The tar of an export made with method url-tar: fetched once, read member by member.
+"""Tars of exports made with method url-tar: fetched once, read member by member.
 
-Only regular members whose name is listed are ever read, into files that we name, so a member that
-is a link or a device, or leads out of the folder, can do nothing. Source: jsoc_export_manage.c.
+Members are never extracted. Regular members whose name is listed are copied into files that we
+name, so that a link, a device or a path in a tar can do nothing. Source: jsoc_export_manage.c.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 
 def check_tar(path: Path) -> int:
-    """The number of members of a whole tar; VerificationError where it is cut or no tar."""
+    """Return the number of members of a tar. Raises VerificationError where it is cut or no tar."""
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             end = tar.offset
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise VerificationError(f"it is no whole tar: {error}") from None
-    # Behind its last member a tar has two blocks of zeros; without them, members may be missing.
+    # A tar ends with two blocks of zeros. Without them, members may be missing.
     with open(path, "rb") as file:
         file.seek(end)
         if file.read(2 * _BLOCK) != bytes(2 * _BLOCK) or not members:
@@ -42,9 +42,9 @@ def check_tar(path: Path) -> int:
 
 
 class Tars:
-    """The tars of a job: each is in the store, held against other jobs, while it is of use.
+    """The tars of a job. Each lies in the store, locked against other jobs, while it is of use.
 
-    With `keep` it stays there, since other jobs want of it too; `clean_unused` finds it.
+    With `keep` the tars stay, since other jobs need them too; `clean_unused` finds them.
     """
 
     def __init__(self, archive: Transfer, store: Store, *, keep: bool) -> None:
@@ -56,10 +56,10 @@ class Tars:
         self._claims = ExitStack()
 
     def open(self, link: str, files: int) -> Tarball:
-        """The whole tar of so many files, gone on with where an earlier run ended."""
+        """Return the tar at a link, fetched whole; it holds so many files of the export."""
         part, largest = self._hold(link), self._archive.max_file_size
         if not _is_whole(part, link):
-            # Beside the files there are the export's own lists and scripts.
+            # Besides the files, a tar holds the export's own lists and scripts.
             self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
             with writing(part):
                 write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
@@ -67,11 +67,11 @@ class Tars:
         return Tarball(part, largest)
 
     def spoil(self, link: str) -> None:
-        """Fetch a tar anew the next time: what came has bad members."""
+        """Have a tar fetched anew the next time: it has bad members."""
         _empty(self._hold(link))
 
     def leave(self, link: str) -> None:
-        """Nothing is wanted of a tar; what an earlier run has left of it is removed at the end."""
+        """Have what an earlier run left of a tar removed at the end: no member is needed."""
         if not self._keep and (self._store.root / self._path(link)).parent.exists():
             self._hold(link)
             self._left.add(link)
@@ -80,15 +80,21 @@ class Tars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let go of the tars. Where all went well, those that are whole have served; the others
-        are gone on with by the next run."""
-        for link, part in self._held.items() if kind is None and not self._keep else ():
-            if link in self._left or _is_whole(part, link):
-                _empty(part)
+        """Unlock the tars. After a success, remove those that are whole: they have served.
+
+        The next run resumes the others.
+        """
+        if kind is None and not self._keep:
+            self._remove_served()
         self._claims.close()
         for folder in {part.parent for part in self._held.values()}:
-            with suppress(OSError):  # others have theirs in it
+            with suppress(OSError):  # other jobs have tars in it
                 folder.rmdir()
+
+    def _remove_served(self) -> None:
+        for link, part in self._held.items():
+            if link in self._left or _is_whole(part, link):
+                _empty(part)
 
     def _path(self, link: str) -> str:
         return f"{self._store.folder}/tars/{PurePosixPath(urlsplit(link).path).name}"
@@ -101,7 +107,7 @@ class Tars:
 
 
 def _mark(part: Path) -> Path:
-    """Stands beside a tar that has arrived whole, and says from where."""
+    """Return the file that marks a tar as whole; it has the tar's URL and size."""
     return part.with_name(f"{part.name}.whole")
 
 
@@ -113,7 +119,7 @@ def _is_whole(part: Path, link: str) -> bool:
 
 
 def _empty(part: Path) -> None:
-    """Throw away what arrived."""
+    """Remove a tar, or what has arrived of it, with its notes."""
     part.unlink(missing_ok=True)
     for note in (_mark(part), note_of(part)):
         for left in (note, note.with_name(f"{note.name}.new")):
@@ -121,7 +127,7 @@ def _empty(part: Path) -> None:
 
 
 class Tarball:
-    """A fetched tar whose listed members can be taken out; `largest` bytes a member."""
+    """A fetched tar, of which members of at most `largest` bytes can be taken."""
 
     def __init__(self, path: Path, largest: int) -> None:
         self.path = path
@@ -132,7 +138,7 @@ class Tarball:
                 self._members.setdefault(member.name.removeprefix("./"), []).append(member)
 
     def take(self, name: str, part: Path, check: Begin[T]) -> Fetched[T]:
-        """Write a member to `part`, proven and synced; TransferError says why it cannot be had."""
+        """Copy a member to `part`, proven and synced. Raises TransferError with the reason."""
         where = f"in {self.path.name.removesuffix('.part')}"
         found = self._members.get(name, [])
         if len(found) != 1:

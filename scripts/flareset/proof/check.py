@@ -1,4 +1,4 @@
-"""What proves a file: fed its bytes as they arrive, so that they are looked at once."""
+"""The interface of a check that proves a file, fed its bytes as they arrive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T", covariant=True)
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of a proven file: the sha256 of its bytes (hex) and its keywords.
+    """A proven file: the sha256 of its bytes (hex) and its keywords.
 
     `grade` says what proves the pixels: `datasum` (a checksum that JSOC wrote with them), `pixels`
     (the statistics that JSOC computed from them) or `header` (nothing but the header).
@@ -25,35 +25,35 @@ class Proof:
 
 
 class Check(Protocol[T]):
-    """The check of one file; VerificationError, as early as it can be told, where it is bad."""
+    """The check of one file. It raises VerificationError as early as it can."""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
 
     def finish(self, path: Path) -> T:
-        """What was found in the whole file, which now lies at `path`."""
+        """Return what was found in the file, which lies whole at `path`."""
 
 
-# Begins the check of a file of which the bytes at a path are there already, often none.
+# Begins the check of a file whose first bytes, often none, lie at a path already.
 Begin = Callable[[Path], Check[T]]
 
 
 class AtEnd(Check[T]):
-    """The check of a file that is looked at when it is there."""
+    """A check that reads the file when it is whole."""
 
     def __init__(self, look: Callable[[Path], T]) -> None:
         self._look = look
 
     def feed(self, data: bytes) -> None:
-        """Nothing to do yet."""
+        """Do nothing yet."""
 
     def finish(self, path: Path) -> T:
-        """What `look` finds."""
+        """Return what `look` finds in the file."""
         return self._look(path)
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, piece by piece."""
+    """Yield the bytes of a file, piece by piece."""
     with open(path, "rb") as file:
         while data := file.read(_CHUNK):
             yield data

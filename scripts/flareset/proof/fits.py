@@ -1,4 +1,4 @@
-"""Whether a file is the FITS image that was asked for, down to the last byte.
+"""Check that a file is the FITS image that was asked for, down to the last byte.
 
 Checksums are taken over the bytes as they stand (FITS standard 4.0, appendix J). astropy's
 `verify_checksum` is not used: it rewrites some header cards first and so refuses good JSOC files.
@@ -35,24 +35,24 @@ from flareset.sdo.processing import Step
 from flareset.sdo.recordset import Recordset
 from flareset.sdo.times import parse_jsoc_time
 
-# Those of AIA have some 20 kB; without an end, a header would be taken into memory for ever.
+# A header without an end must not fill the memory (bytes). Those of AIA have some 20 kB.
 _LONGEST_HEADER = 1000 * BLOCK
-# Four times an image of SDO: what a header may say that decoding it will take.
+# The largest image that is decoded: four times an image of SDO.
 _MOST_PIXELS = 8192 * 8192
 _KEYWORDS = ("T_REC", "T_OBS", "DATE-OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE")
 # T_OBS has milliseconds, the file name whole seconds.
 _T_OBS_TOLERANCE = timedelta(seconds=1)
-# How far T_OBS may lie from a T_REC that is right, at least: the longest known is about a cadence.
+# How far T_OBS may lie from the right T_REC, at least. The most that is known is about a cadence.
 _T_OBS_NEAR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The image that was asked for: what its file must prove to be.
+    """The image that was asked for.
 
-    `time` is the second in its file's name, or T_REC; `cadence` in seconds; `steps` what was done
-    to it. A file `as_stored` may lack every keyword, but those that it has must agree; `stated` are
-    the statistics that JSOC states of its record.
+    `time` is the second in the file's name, or T_REC; `cadence` is in seconds; `steps` are those of
+    its processing. A file `as_stored` may lack every keyword, but those that it has must agree;
+    `stated` are the statistics that JSOC states of its record.
     """
 
     record: str
@@ -69,8 +69,10 @@ class Asked:
 
 @dataclass
 class _Hdu:
-    """One header-data unit: its header, where it lies in the file (bytes), and whether a DATASUM
-    proved its data."""
+    """A header-data unit: `end` is where it ends in the file, `left` what is still to come (bytes).
+
+    `proven` where a DATASUM proves the data.
+    """
 
     header: fits.Header
     header_sum: int
@@ -81,11 +83,11 @@ class _Hdu:
 
 
 class ImageCheck(Check[Proof]):
-    """The check of an image file, over its bytes as they come; `there` has those that came before.
+    """The check of an image file, fed its bytes as they arrive; `there` has those of before.
 
-    Structure and length, CHECKSUM and DATASUM where present; where no DATASUM proves the pixels,
-    they are decoded. Then T_REC or T_OBS, WAVELNTH and segment are compared with the record.
-    VerificationError says why it is not the image asked for.
+    Structure and length are checked, CHECKSUM and DATASUM where present. Pixels that no DATASUM
+    proves are decoded. Then T_REC or T_OBS, WAVELNTH and segment are compared with the record.
+    Raises VerificationError.
     """
 
     def __init__(self, asked: Asked, there: Path | None = None) -> None:
@@ -93,14 +95,14 @@ class ImageCheck(Check[Proof]):
         self._digest = hashlib.sha256()
         self._hdus: list[_Hdu] = []
         self._size = 0
-        # What came of a header that has not ended, and of a word of four bytes.
+        # The beginning of a header, and of a word of four bytes, that are not complete yet.
         self._cards = bytearray()
         self._odd = b""
         for data in chunks_of(there) if there else ():
             self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; VerificationError where they cannot belong to a FITS file."""
+        """Take the next bytes. Raises VerificationError where they belong to no FITS file."""
         self._digest.update(data)
         rest = memoryview(data)
         with _readable():
@@ -113,17 +115,18 @@ class ImageCheck(Check[Proof]):
                 rest = rest[taken:]
 
     def finish(self, path: Path) -> Proof:
-        """The sha256 and keywords of the whole file."""
+        """Return the sha256 and keywords of the whole file."""
         with _readable():
-            keywords, grade = self._found(path)
+            self._check_end()
+            keywords, grade = self._check_image(path)
             return Proof(self._digest.hexdigest(), keywords, grade)
 
-    def _found(self, path: Path) -> tuple[dict[str, str | int | float | None], str]:
-        """Return the keywords, and what proves the pixels."""
+    def _check_end(self) -> None:
+        """Raise VerificationError where the file is empty or cut."""
         if not self._size:
             raise VerificationError("the file is empty")
         if self._cards:
-            self._begins_well()
+            self._check_start()
             raise VerificationError(
                 f"it ends inside the header of HDU {len(self._hdus)} at {self._size} bytes"
             )
@@ -132,23 +135,30 @@ class ImageCheck(Check[Proof]):
                 f"it is cut: HDU {len(self._hdus) - 1} ends at byte {self._hdus[-1].end}, the file"
                 f" at {self._size}"
             )
+
+    def _check_image(self, path: Path) -> tuple[dict[str, str | int | float | None], str]:
+        """Return the image's keywords, and what proves its pixels.
+
+        Raises VerificationError where it is another image.
+        """
         index = _image_index([hdu.header for hdu in self._hdus])
         header = self._hdus[index].header
         shape = _shape(header)
         grade = _grade(path, index, self._hdus[index], self._asked)
-        _identity(header, self._asked)
+        _check_identity(header, self._asked)
         if self._asked.steps:
             size = (shape[1], shape[0])
             check_processed(header, size, list(self._asked.steps), self._asked.time)
         return {key: _plain(header.get(key)) for key in _KEYWORDS}, grade
 
     def _take_header(self, rest: memoryview) -> int:
+        """Take bytes up to the end of a block of a header. Return how many were taken."""
         taken = min(len(rest), BLOCK - len(self._cards) % BLOCK)
         self._cards += rest[:taken]
         if len(self._cards) % BLOCK:
             return taken
         if len(self._cards) == BLOCK:
-            self._begins_well()
+            self._check_start()
         block = bytes(self._cards[-BLOCK:])
         if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
             hdu = _read_header(bytes(self._cards), self._size + taken, len(self._hdus))
@@ -162,8 +172,8 @@ class ImageCheck(Check[Proof]):
             )
         return taken
 
-    def _begins_well(self) -> None:
-        """VerificationError where what begins here is no HDU."""
+    def _check_start(self) -> None:
+        """Raise VerificationError where what begins here is no HDU."""
         index = len(self._hdus)
         if index and not self._cards.startswith(b"XTENSION="):
             where = self._hdus[-1].end
@@ -175,6 +185,7 @@ class ImageCheck(Check[Proof]):
             raise VerificationError(f"it is {what}: it begins with {start[:24]!r}")
 
     def _take_data(self, rest: memoryview, hdu: _Hdu) -> int:
+        """Take bytes up to the end of an HDU's data. Return how many were taken."""
         taken = min(len(rest), hdu.left)
         piece = rest[:taken] if not self._odd else memoryview(self._odd + bytes(rest[:taken]))
         words = len(piece) // 4 * 4
@@ -188,7 +199,7 @@ class ImageCheck(Check[Proof]):
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """VerificationError where a header has something that is no value; astropy looks late."""
+    """Raise VerificationError where a header cannot be read: astropy parses a card on access."""
     try:
         yield
     except (fits.VerifyError, ValueError, TypeError, KeyError, ArithmeticError) as error:
@@ -197,7 +208,7 @@ def _readable() -> Iterator[None]:
 
 
 def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
-    """An HDU whose data are still to come."""
+    """Return the HDU of a header, whose data are still to come."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = fits.Header.fromstring(cards.decode("ascii"))
@@ -212,7 +223,7 @@ def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
 
 
 def _prove(hdu: _Hdu, index: int) -> None:
-    """Note whether a DATASUM proves the data; VerificationError where a checksum is wrong."""
+    """Note whether a DATASUM proves the data. Raises VerificationError on a wrong checksum."""
     datasum, checksum = hdu.header.get("DATASUM"), hdu.header.get("CHECKSUM")
     if datasum not in (None, ""):
         if hdu.data_sum != int(datasum):
@@ -227,6 +238,7 @@ def _prove(hdu: _Hdu, index: int) -> None:
 
 
 def _image_index(headers: list[fits.Header]) -> int:
+    """Return the number of the HDU that holds the image. Raises VerificationError."""
     for index, header in enumerate(headers):
         shape = _shape(header)
         # A spikes table is an image of three rows: address, new and old value, in 32 bits.
@@ -238,7 +250,7 @@ def _image_index(headers: list[fits.Header]) -> int:
 
 
 def _shape(header: fits.Header) -> tuple[int, ...]:
-    """The pixels along each axis of an image HDU, plain or compressed; empty for others."""
+    """Return the pixels along each axis of an image HDU, plain or compressed; () for others."""
     extension = str(header.get("XTENSION", "IMAGE")).strip()
     prefix = "Z" if extension == "BINTABLE" and header.get("ZIMAGE") is True else ""
     if extension != "IMAGE" and not prefix:
@@ -273,7 +285,7 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
 
 
 def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
-    """Decode every tile: the only proof where no DATASUM is given."""
+    """Decode every tile: without a DATASUM, nothing else proves the pixels."""
     if prod(shape) > _MOST_PIXELS:
         raise VerificationError(f"its header says that the image has {shape} pixels")
     try:
@@ -287,7 +299,8 @@ def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
         raise VerificationError("it holds no pixels")
 
 
-def _identity(header: fits.Header, asked: Asked) -> None:
+def _check_identity(header: fits.Header, asked: Asked) -> None:
+    """Raise VerificationError where a header is of another record, channel or segment."""
     segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
     # The image of aia.lev1 is called image_lev1, and image after processing.
     if segment and not (segment.startswith(asked.segment) or asked.segment.startswith(segment)):
@@ -310,7 +323,7 @@ def _identity(header: fits.Header, asked: Asked) -> None:
 
 
 def _same_time(header: fits.Header, asked: Asked) -> bool:
-    """Whether T_REC and T_OBS, at least one of them there, are those of the image asked for.
+    """Return whether T_REC and T_OBS, or the one that is there, are those of the image asked for.
 
     T_REC is the record's slot or, as in aia.lev1, T_OBS to the second.
     """
@@ -325,7 +338,7 @@ def _same_time(header: fits.Header, asked: Asked) -> bool:
 
 
 def _other_key(header: fits.Header, asked: Asked) -> str:
-    """A prime key, time and wavelength apart, that is not the record's; empty where all agree."""
+    """Return a prime key besides time and wavelength that is not the record's, or nothing."""
     if not asked.keys:
         return ""
     for key, value in zip(asked.keys, Recordset.parse(asked.record).filters, strict=False):
@@ -342,7 +355,7 @@ def _header_time(header: fits.Header, key: str) -> datetime | None:
 
 
 def _plain(value: object) -> str | int | float | None:
-    """A header value as JSON knows it; an undefined card is None."""
+    """Return a header value as JSON knows it; None for an undefined card."""
     if isinstance(value, (bool, np.bool_)):
         return int(value)
     if isinstance(value, (str, int, float)):

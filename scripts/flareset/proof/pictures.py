@@ -1,4 +1,4 @@
-"""Whether a picture or movie arrived whole.
+"""Check that a picture or movie arrived whole.
 
 Source: ISO/IEC 10918-1 (JPEG), 11172-2 (MPEG-1 video), 14496-12 (boxes of MP4).
 """
@@ -14,13 +14,13 @@ from flareset.errors import VerificationError
 
 
 def check_picture(path: Path, suffix: str) -> None:
-    """VerificationError where a `.jpg`, `.mpg` or `.mp4` is cut or something else."""
+    """Raise VerificationError where a `.jpg`, `.mpg` or `.mp4` is cut or something else."""
     if not path.stat().st_size:
         raise VerificationError("the file is empty")
-    {".jpg": _jpeg, ".mpg": _mpeg, ".mp4": _mp4}[suffix](path)
+    {".jpg": _check_jpeg, ".mpg": _check_mpeg, ".mp4": _check_mp4}[suffix](path)
 
 
-def _jpeg(path: Path) -> None:
+def _check_jpeg(path: Path) -> None:
     try:
         with warnings.catch_warnings(), Image.open(path, formats=["JPEG"]) as image:
             warnings.simplefilter("error")
@@ -33,7 +33,7 @@ def _jpeg(path: Path) -> None:
             raise VerificationError("it is no whole JPEG picture: its end is missing")
 
 
-def _mpeg(path: Path) -> None:
+def _check_mpeg(path: Path) -> None:
     content = path.read_bytes()
     if content[:4] not in (b"\0\0\1\xb3", b"\0\0\1\xba"):
         raise VerificationError(f"it is no MPEG movie: it begins with {content[:16]!r}")
@@ -41,7 +41,7 @@ def _mpeg(path: Path) -> None:
         raise VerificationError("the MPEG movie has no end: it is cut")
 
 
-def _mp4(path: Path) -> None:
+def _check_mp4(path: Path) -> None:
     content = path.read_bytes()
     kinds = []
     position = 0

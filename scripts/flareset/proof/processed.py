@@ -15,55 +15,60 @@ from flareset.sdo import geometry
 from flareset.sdo.processing import Step
 from flareset.sdo.recordset import parse_time
 
-# How far a cut-out's centre may lie from where it was asked, at least: rounding, registration, and
-# the difference between models of solar rotation over half a day.
+# How far (arcsec, and part of its size) a cut-out's centre may lie from where it was asked, at
+# least: rounding, registration, and models of solar rotation that differ over half a day.
 _NEAR_ARCSEC, _NEAR_PART = 20.0, 0.1
 
 
 def check_processed(
     header: Mapping[str, Any], shape: tuple[int, int], steps: list[Step], time: datetime
 ) -> None:
-    """ProcessingError where an image does not show what was asked to be done to it.
+    """Raise ProcessingError where an image does not show the steps that were asked for.
 
-    `shape` is (rows, columns), `time` when it was observed. JSOC answers a `process` that it does
-    not understand with unprocessed frames.
+    `shape` is (rows, columns); the image was observed at `time`.
     """
-    rows, columns = shape
     _check_series(header)
     for number, step in enumerate(steps):
-        later = steps[number + 1 :]
-        names = {other.name for other in later}
-        binned = math.prod(float(other.args["scale"]) for other in later if other.name == "rebin")
-        if step.name.startswith("aia_scale"):
-            _check_level(header, resized=bool(names & {"resize", "rebin", "Maproj"}))
-        elif "Maproj" in names:
-            continue  # a map's header says nothing of the frame that it was made of
-        elif step.name == "Maproj" and not names:
-            asked = int(float(step.args["rows"])), int(float(step.args["cols"]))
-            if (rows, columns) != asked:
-                raise ProcessingError(
-                    f"it has {columns} x {rows} pixels, the map asked for {asked[1]} x {asked[0]}"
-                )
-        elif step.name == "resize" and "scale_to" in step.args:
-            scale, asked_scale = _float(header, "CDELT1"), float(step.args["scale_to"]) / binned
-            if not math.isclose(scale, asked_scale, rel_tol=1e-3):
-                raise ProcessingError(f"CDELT1 is {scale}, asked was {asked_scale:g}")
-        elif step.name == "im_patch":
-            # How many pixels a box in pixels has after a new scale, only the frame's own tells.
-            rescaled = any("scale_to" in other.args for other in later)
-            _check_box(header, shape, step.args, time, None if rescaled else binned)
+        _check_step(header, shape, step, steps[number + 1 :], time)
+
+
+def _check_step(
+    header: Mapping[str, Any],
+    shape: tuple[int, int],
+    step: Step,
+    later: list[Step],
+    time: datetime,
+) -> None:
+    """Raise ProcessingError where an image does not show a step; `later` steps came after it."""
+    names = {other.name for other in later}
+    if step.name.startswith("aia_scale"):
+        _check_level(header, resized=bool(names & {"resize", "rebin", "Maproj"}))
+    elif "Maproj" in names:
+        return  # a map's header says nothing of the frame that it was made of
+    elif step.name == "Maproj" and not names:
+        _check_map(shape, step)
+    elif step.name == "resize" and "scale_to" in step.args:
+        _check_scale(header, float(step.args["scale_to"]) / _binning(later))
+    elif step.name == "im_patch":
+        _check_box(header, shape, step.args, later, time)
+
+
+def _binning(steps: list[Step]) -> float:
+    """Return the factor by which steps change the number of pixels along a side."""
+    return math.prod(float(step.args["scale"]) for step in steps if step.name == "rebin")
 
 
 def _check_series(header: Mapping[str, Any]) -> None:
-    """ProcessingError where a file says that it is of a series of unprocessed images."""
+    """Raise ProcessingError where a file names a series of unprocessed images."""
     drms_id = str(header.get("DRMS_ID") or "")
     if drms_id and not drms_id.partition(":")[0].lower().endswith(("_mod", ".lev1p5")):
         raise ProcessingError(f"it is not processed: its DRMS_ID is {drms_id}")
 
 
 def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
+    """Raise ProcessingError where an image is not of level 1.5. A `resized` one has any scale."""
     scale = _float(header, "CDELT1")
-    # HMI's images have no level: their scale shows it alone.
+    # HMI's images have no level; their scale alone shows it.
     level = _float(header, "LVL_NUM") if "LVL_NUM" in header else 1.5
     # Level 1.5 is 0.6 arcsec per pixel; a rehearsal's smaller frames are that times a power of 2.
     octave = math.log2(scale / 0.6) if scale > 0 else 0.5
@@ -73,17 +78,45 @@ def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
         )
 
 
+def _check_map(shape: tuple[int, int], step: Step) -> None:
+    rows, columns = shape
+    asked = int(float(step.args["rows"])), int(float(step.args["cols"]))
+    if shape != asked:
+        raise ProcessingError(
+            f"it has {columns} x {rows} pixels, the map asked for {asked[1]} x {asked[0]}"
+        )
+
+
+def _check_scale(header: Mapping[str, Any], asked: float) -> None:
+    scale = _float(header, "CDELT1")
+    if not math.isclose(scale, asked, rel_tol=1e-3):
+        raise ProcessingError(f"CDELT1 is {scale}, asked was {asked:g}")
+
+
 def _check_box(
+    header: Mapping[str, Any],
+    shape: tuple[int, int],
+    args: dict[str, str],
+    later: list[Step],
+    time: datetime,
+) -> None:
+    # How many pixels a box in pixels has after a new scale, only the frame itself tells.
+    rescaled = any("scale_to" in step.args for step in later)
+    _check_size(header, shape, args, time, None if rescaled else _binning(later))
+    _check_center(header, shape, args, time)
+
+
+def _check_size(
     header: Mapping[str, Any],
     shape: tuple[int, int],
     args: dict[str, str],
     time: datetime,
     binned: float | None,
 ) -> None:
-    """Compare a cut-out's size and centre with its step; `binned` None: later steps set its size.
+    """Compare a cut-out's size with its step; `binned` is None where later steps set the size.
 
     The size may be off by 2 pixels or 2 %: JSOC rounds to whole pixels of a scale that is not
-    exactly the nominal one. Rounded before a later step made the pixels smaller, by more.
+    exactly the nominal one. A later step that makes the pixels smaller multiplies that error.
     """
     scale = abs(_float(header, "CDELT1"))
     if not scale:
@@ -103,24 +136,37 @@ def _check_box(
                 f"it has {shape[1]} x {shape[0]} pixels of {scale:g} arcsec, asked was a cut-out"
                 f" of {args['width']} x {args['height']} {args['boxunits']}"
             )
-    wanted = _box_center(args, time)
-    if wanted is None:
+
+
+def _check_center(
+    header: Mapping[str, Any], shape: tuple[int, int], args: dict[str, str], time: datetime
+) -> None:
+    """Compare a cut-out's centre with its step, where that says where the centre is."""
+    asked = _box_center(args, time)
+    if asked is None:
         return
-    turned = "CROTA2" in header and header["CROTA2"] not in (None, "")
+    x, y = _center(header, shape)
+    scale = abs(_float(header, "CDELT1"))
+    near = max(_NEAR_ARCSEC, _NEAR_PART * max(shape) * scale, 3 * scale)
+    if math.hypot(x - asked[0], y - asked[1]) > near:
+        raise ProcessingError(
+            f"it shows {x:.0f}, {y:.0f} arcsec, asked was {asked[0]:.0f}, {asked[1]:.0f}"
+        )
+
+
+def _center(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[float, float]:
+    """Return where the middle of an image is (arcsec), from its WCS keywords."""
+    turned = header.get("CROTA2") not in (None, "")
     turn = math.radians(_float(header, "CROTA2")) if turned else 0.0
     dx = ((shape[1] + 1) / 2 - _float(header, "CRPIX1")) * _float(header, "CDELT1")
     dy = ((shape[0] + 1) / 2 - _float(header, "CRPIX2")) * _float(header, "CDELT2")
     x = _float(header, "CRVAL1") + dx * math.cos(turn) - dy * math.sin(turn)
     y = _float(header, "CRVAL2") + dx * math.sin(turn) + dy * math.cos(turn)
-    near = max(_NEAR_ARCSEC, _NEAR_PART * max(shape) * scale, 3 * scale)
-    if math.hypot(x - wanted[0], y - wanted[1]) > near:
-        raise ProcessingError(
-            f"it shows {x:.0f}, {y:.0f} arcsec, asked was {wanted[0]:.0f}, {wanted[1]:.0f}"
-        )
+    return x, y
 
 
 def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | None:
-    """Where a cut-out's centre should be at a time, arcsec; None where that cannot be told."""
+    """Return where a cut-out's centre should be at a time (arcsec), None where nothing tells."""
     x, y = float(args["x"]), float(args["y"])
     units = args["locunits"]
     try:
@@ -136,10 +182,11 @@ def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | N
             return x, y
         return geometry.rotated(x, y, (time - reference).total_seconds(), reference)
     except ValueError:
-        return None  # beyond the limb, where no model says where it is
+        return None  # beyond the limb, where no model of rotation holds
 
 
 def _float(header: Mapping[str, Any], key: str) -> float:
+    """Return a keyword's number. Raises ProcessingError where the header has none."""
     try:
         value = float(header[key])
     except (KeyError, TypeError, ValueError):
