@@ -23,34 +23,45 @@ def main() -> None:
     parser.add_argument("--remove", action="store_true", help="remove what is listed")
     args = parser.parse_args()
 
-    used: set[str] = set()
-    for job in args.jobs:
-        manifest = args.results / "events" / job / "manifest.csv"
-        if not manifest.exists():
-            raise StoreError(
-                f"{manifest}: not there, so what {job} needs is not known; run snakemake first"
-            )
-        used |= set(read_manifest(manifest)["path"])
-    jobs = [(event, int(wavelength)) for event, wavelength in (j.split("/") for j in args.jobs)]
-    with Store(args.store, "", "").in_use(environment.campaign()):
-        folders = unused_results(args.results, jobs)
+    used = used_paths(args.results, args.jobs)
+    store = Store(args.store, "", "")
+    with store.in_use(environment.campaign()):
+        folders = unused_results(args.results, args.jobs)
         raw = args.results / "data_selection" / "fits" / "raw"
-        files, shared = unused_files(args.store, used, [*folders, raw])
+        files, shared = unused_files(store, used, [*folders, raw])
         found = [*files, *folders]
         total = sum(size_of(path) for path in found)
         write_text("".join(f"{path}\n" for path in found), args.list)
         for path in found if args.remove else []:
             remove(path)
     done = "removed" if args.remove else "unused"
-    for path in folders:
-        print(f"{done}: {path}")
-    for folder, number in sorted(Counter(path.parent for path in files).items()):
-        print(f"{done}: {number} files in {folder}")
+    show(files, folders, done)
     print(f"{done}: {len(found)} in all, {total / 1e9:.3f} GB; every path is in {args.list}")
     if shared:
         print(f"kept: {len(shared)} files that the results of another campaign are linked to")
     if found and not args.remove:
         print("Nothing was removed. To remove them, add --config clean=remove to this command.")
+
+
+def show(files: list[Path], folders: list[Path], done: str) -> None:
+    """Print each folder, and the number of files in each folder of the store."""
+    for path in folders:
+        print(f"{done}: {path}")
+    for folder, number in sorted(Counter(path.parent for path in files).items()):
+        print(f"{done}: {number} files in {folder}")
+
+
+def used_paths(results: Path, jobs: list[str]) -> set[str]:
+    """Return the paths in the store that jobs refer to. Raises StoreError if one is unfinished."""
+    used: set[str] = set()
+    for job in jobs:
+        manifest = results / "events" / job / "manifest.csv"
+        if not manifest.exists():
+            raise StoreError(
+                f"{manifest}: not there, so what {job} needs is not known; run snakemake first"
+            )
+        used |= set(read_manifest(manifest)["path"])
+    return used
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 # Where leases lie.
 LOCKS = ".locks"
+# What an archive's folder has besides files: small, and the way back to an export.
+_KEPT = ("requests", "answers")
+# What is appended to the name of a file under way, and of a note beside it (`Store`, `Tars`).
+_APPENDED = (".new", ".whole", ".json", ".part")
 
 
 class Store:
@@ -110,6 +114,26 @@ class Store:
             if record in records and self.facts(path, record) is not None:
                 found.setdefault(record, path)
         return found
+
+    def files(self) -> Iterator[tuple[str, list[Path], list[Path]]]:
+        """Yield what is there of each file, of all archives, in the order of names.
+
+        That is the file's path relative to the root, the file with its notes, and what is under
+        way. The file itself may be missing.
+        """
+        found: dict[str, tuple[list[Path], list[Path]]] = {}
+        for path in sorted(self.root.glob("*/*/**/*")):
+            archive, series, *_ = path.relative_to(self.root).parts
+            if archive == LOCKS or series in _KEPT or not path.is_file():
+                continue
+            name = path.relative_to(self.root).as_posix()
+            for suffix in _APPENDED:
+                name = name.removesuffix(suffix)
+            appended = path.relative_to(self.root).as_posix()[len(name) :]
+            finished, under_way = found.setdefault(name, ([], []))
+            (under_way if ".part" in appended else finished).append(path)
+        for name, (finished, under_way) in found.items():
+            yield name, finished, under_way
 
     @contextmanager
     def claim(self, path: str) -> Iterator[Path]:
