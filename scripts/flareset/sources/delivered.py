@@ -20,7 +20,8 @@ from flareset.sdo.series import Series
 from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.sources.records import dropped_by_scaling, matched, observed_second
-from flareset.sources.rows import Asked, in_time_order, refuse_doubles, rows_to_listing
+from flareset.sources.export_rows import ExportRows
+from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.listing import MOVIE
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
@@ -95,7 +96,7 @@ def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
         (place,) = matched(_with_times([record]), records, query.series)
         if place >= 0:
             found.missing[records["record"].iloc[place]] = missing
-    listing = rows_to_listing(rows, _asked(delivery, kind))
+    listing = _reader(delivery, kind).listing(rows)
     pictured = listing["segment"] != MOVIE
     place = np.full(len(listing), -1)
     place[pictured] = matched(listing[pictured], records, query.series)
@@ -106,19 +107,16 @@ def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
     found.tables.append(listing.drop(columns="place"))
 
 
-def _asked(delivery: Delivery, kind: str) -> Asked:
+def _reader(delivery: Delivery, kind: str) -> ExportRows:
     query = delivery.query
-    channels = query.wavelengths if delivery.shared else [query.wavelength]
-    return Asked(
+    return ExportRows(
         query.event,
         query.wavelength,
         query.series,
         query.segment,
-        channels,
-        [],
+        query.wavelengths if delivery.shared else [query.wavelength],
         kind,
         delivery.processed,
-        True,
     )
 
 

@@ -1,4 +1,4 @@
-"""How a download is getting on, for people: a line that moves in a terminal, plain lines else."""
+"""Progress of a download: a line that is rewritten in a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-# What begins a line that takes the place of the last one, on a terminal.
+# On a terminal, begins a line that replaces the last one.
 CLEARED = "\r\033[K"
 
 
 class Progress:
-    """Counts files and bytes; writes a line to each stream, often to terminals, rarely to logs."""
+    """Counts files and bytes, and writes a line to each stream from time to time.
+
+    A terminal gets a line every `often` seconds, any other stream every `rarely` seconds. Threads
+    may share it.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,7 @@ class Progress:
         self._last = [self._begun] * len(streams)
 
     def add(self, *, fetched: bool, failed: bool) -> None:
-        """Count one file that is done; `fetched` where it was not in the store before."""
+        """Count a file that is done; `fetched` if it was not in the store before."""
         with self._lock:
             self.done += 1
             self.fetched += fetched
@@ -44,12 +48,13 @@ class Progress:
             self._tell()
 
     def receive(self, size: int) -> None:
-        """Count bytes that came over the network, from whatever thread."""
+        """Count bytes that arrived over the network."""
         with self._lock:
             self.bytes += size
             self._tell()
 
     def _tell(self) -> None:
+        """Write a line to each stream whose turn it is."""
         now = self._clock()
         for index, (stream, pause) in enumerate(self._streams):
             if now - self._last[index] >= pause:
@@ -57,7 +62,7 @@ class Progress:
                 self._write(stream, end="" if stream.isatty() else "\n")
 
     def close(self) -> None:
-        """Write the last line, with what was fetched and what was there."""
+        """Write the last line, with how many files were fetched and how many were there."""
         there = self.done - self.fetched - self.failed
         for stream, _ in self._streams:
             self._write(stream, end=f" ({self.fetched} fetched, {there} in the store before)\n")

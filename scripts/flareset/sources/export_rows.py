@@ -1,0 +1,73 @@
+"""Read the rows that a finished export lists, before they are matched with JSOC's records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flareset.archive.responses import without_again
+from flareset.campaign.events import Event
+from flareset.sdo.series import Series
+from flareset.sources.rows import (
+    Listed,
+    ListedRecord,
+    Row,
+    check_link,
+    check_name,
+    read_record,
+    refuse_doubles,
+    segment_of,
+    table_of,
+    wavelength_in_name,
+    wavelength_of,
+)
+from flareset.tables.listing import MOVIE, PICTURE
+
+
+@dataclass(frozen=True)
+class ExportRows:
+    """Reads the rows of one export for `event` at `wavelength`.
+
+    `wavelengths` are those that the export may hold. `kind` is that of its files
+    (`kind_of_protocol`). `processed` where the records may be of another series.
+    """
+
+    event: Event
+    wavelength: int
+    series: Series
+    segment: str
+    wavelengths: Sequence[int]
+    kind: str
+    processed: bool
+
+    def listing(self, rows: list[Row]) -> pd.DataFrame:
+        """Return the listing of rows. Raises ListingError where one is of no use."""
+        listing = table_of(self._read(*row) for row in rows)
+        if self.kind == "fits":
+            refuse_doubles(listing)
+        return listing
+
+    def _read(self, record: str, href: str, name: str) -> Listed:
+        check_name(record, name, fits=self.kind == "fits")
+        check_link(record, href, name)
+        if self.kind in ("mpg", "mp4"):
+            begin = self.event.window_start
+            own_name = f"{self.event.event_id}.{self.wavelength}.{name}"
+            return record, begin, self.wavelength, MOVIE, own_name, href, begin
+        listed = read_record(record, name, self.series, processed=self.processed)
+        wavelength = self._wavelength_of(listed, name)
+        segment = PICTURE
+        if self.kind != "jpg":
+            segment = segment_of(listed, name, self.series, self.segment)
+        file = without_again(name)
+        return listed.name, listed.t_rec, wavelength, segment, file, href, listed.time
+
+    def _wavelength_of(self, listed: ListedRecord, name: str) -> int:
+        """Return the channel of a row: of another one, the match with the records tells."""
+        if (wavelength := wavelength_of(listed, self.series)) is not None:
+            return wavelength
+        if listed.own and len(self.wavelengths) > 1:
+            return self.wavelength
+        return wavelength_in_name(listed, name, self.wavelengths)
