@@ -17,10 +17,10 @@ from flareset.sdo.processing import fingerprint, parse_process
 from flareset.sdo.protocols import kind_of_protocol
 from flareset.sdo.recordset import Recordset, parse_time
 from flareset.sdo.series import Series
+from flareset.sources.export_rows import ExportRows
 from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.sources.records import dropped_by_scaling, matched, observed_second
-from flareset.sources.export_rows import ExportRows
 from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.listing import MOVIE
 

@@ -1,4 +1,4 @@
-"""Folders of hard links into the store: one copy on disk however often an image is used."""
+"""Make folders of hard links into the store: one copy on disk, however often it is used."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 from flareset.errors import StoreError
 from flareset.system.files import replaced, writing
 
-# How long a network's filesystem may hide what another machine has made (s), and how often to look.
+# How long a network filesystem may hide what another machine has made, and the pause between two
+# looks (seconds).
 _LATENCY, _LOOK = 15.0, 0.2
-# In what units filesystems keep times (ns).
+# Units in which filesystems keep times (ns).
 _UNITS = (1, 100, 1000, 10**9)
 
 
 def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
     """Make `folder` hold exactly the files `wanted` (name to source), hard links where possible.
 
-    Links that are right are left alone, others replaced whole; what is not wanted is removed.
-    Raises StoreError where the folder cannot be written or a source is not there.
+    Right links are left alone, wrong ones replaced atomically, and other files removed. Raises
+    StoreError where the folder cannot be written or a source is missing.
     """
     folder = Path(folder)
     try:
@@ -35,7 +36,7 @@ def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
 
 
 def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
-    """Link `wanted` (name to source) in `folder`, and leave what else is there alone."""
+    """Link `wanted` (name to source) in `folder`, besides other files. Raises StoreError."""
     folder = Path(folder)
     patience = time.monotonic() + _LATENCY
     try:
@@ -49,7 +50,7 @@ def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
 
 
 def is_copy(path: Path, source: Path) -> bool:
-    """Whether `path` is a hard link to `source` or an unchanged copy of it."""
+    """Return whether `path` is a hard link to `source` or an unchanged copy of it."""
     try:
         there, original = path.stat(), source.stat()
     except FileNotFoundError:
@@ -61,11 +62,11 @@ def is_copy(path: Path, source: Path) -> bool:
 
 
 def _wait_for(source: Path, patience: float) -> None:
-    """Give a file that another machine has made just now time to appear on this one."""
+    """Wait for a file that another machine has just made to appear on this one."""
     while not source.exists() and time.monotonic() < patience:
         time.sleep(_LOOK)
         with suppress(FileNotFoundError):
-            os.listdir(source.parent)  # so that the next look is not at what was seen before
+            os.listdir(source.parent)  # refreshes a network filesystem's cache
 
 
 def _replace(path: Path, source: Path) -> None:
@@ -76,6 +77,6 @@ def _replace(path: Path, source: Path) -> None:
         except FileNotFoundError:
             raise
         except OSError:
-            # Another filesystem, too many links, or links not supported: a copy serves as well.
+            # Another filesystem, too many links, or no links at all: a copy does as well.
             with writing(path):
                 shutil.copy2(source, new)

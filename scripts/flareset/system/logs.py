@@ -63,7 +63,7 @@ class _Terminal(logging.Handler):
 
 
 def _is_elsewhere(descriptor: int) -> bool:
-    """Whether a descriptor is open, and leads to another place than standard output."""
+    """Return whether a descriptor is open, and leads elsewhere than standard output."""
     try:
         return not os.path.samestat(os.fstat(descriptor), os.fstat(1))
     except OSError:
