@@ -11,34 +11,40 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import EUV, connected
-from support.factories import a_quota
+from support.factories import HOSTS, a_job
 from test_listing import SHORT
 
 from flareset.archive.transfer import Transfer
-from flareset.download import Delivered, Downloader, check_complete, download_all, download_sampled
+from flareset.candidates import Rules
+from flareset.download import Acquisition, Delivered, Downloader, check_complete, manifest_of
 from flareset.errors import IncompleteError, StoreError
-from flareset.partition import partition
+from flareset.job import Job
 from flareset.sdo.checksum import BLOCK
 from flareset.sdo.recordset import window_recordset
-from flareset.sources.page import read_page
+from flareset.sources.links import Listed
 from flareset.standin import catalogue
 from flareset.standin.server import Fault, StandIn
 from flareset.store.store import Store
 from flareset.system.files import boot_id
 from flareset.system.progress import Progress
-from flareset.tables.listing import images_of
+from flareset.tables.records import COLUMNS as RECORDS
 
-HOSTS = ["jsoc1.stanford.edu"]
+NOTHING = pd.DataFrame(columns=RECORDS)
 
 
 @cache
-def listed_images(frame_size: int) -> pd.DataFrame:
-    """The images of a short flare's window, as a page lists them."""
+def listed(frame_size: int) -> Job:
+    """A short flare whose page is saved, listed and drawn."""
     recordset = window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
-    page = catalogue.listing_page(catalogue.export(str(recordset), frame_size))
-    listing, _ = read_page(page, SHORT, 131, series=EUV, wavelengths=[131], hosts=HOSTS)
-    images = partition(images_of(listing, "image"), SHORT)
-    return images[images["phase"] != "outside"]
+    return a_job(catalogue.listing_page(catalogue.export(str(recordset), frame_size)), SHORT)
+
+
+def inside(job: Job) -> pd.DataFrame:
+    """The links of a job's images that lie in its window."""
+    candidates = job.candidates
+    within = candidates.loc[candidates["verdict"] != "outside", "record"]
+    images = job.listing[job.listing["segment"] == "image"]
+    return images[images["record"].isin(within)]
 
 
 class Bench:
@@ -56,7 +62,7 @@ class Bench:
     ) -> None:
         self.server = server
         self.outage = outage
-        self.images = listed_images(server.frame_size).copy()
+        self.images = inside(listed(server.frame_size))
         self.store = Store(folder, "test", EUV.name)
         self.waited: list[float] = []
         self.arrived: list[int] = []
@@ -79,8 +85,7 @@ class Bench:
             self.archive,
             self.store,
             delivered=Delivered(EUV, "image", shared=shared),
-            reject=[],
-            progress=Progress("test", []),
+            rules=Rules(()),
         )
 
     def sleep(self, seconds: float) -> None:
@@ -90,7 +95,14 @@ class Bench:
             self.server.faults.clear()
 
     def fetch(self, count: int = 4) -> pd.DataFrame:
-        return download_all(self.downloader, self.images.head(count))
+        return manifest_of(self.downloader.fetch(self.images.head(count)))
+
+    def draw(self, job: Job, most: dict[str, int]) -> Acquisition:
+        """Bring what a draw needs of the files that the job's page lists."""
+        source = Listed(job.listing, "the page")
+        acquisition = Acquisition(self.downloader, source, Progress("test", []), ask_least=False)
+        acquisition.draw(job, most)
+        return acquisition
 
     def stored(self) -> list[Path]:
         return sorted(self.store.root.rglob("*.fits"))
@@ -156,8 +168,8 @@ def test_a_file_that_stays_bad(bench: Callable[..., Bench], fault: Fault, reason
     assert bad not in {path.name for path in b.stored()}
     assert len(b.stored()) == 3
     with pytest.raises(IncompleteError, match=f"(?s)1 of 4 images.*{bad}.*{reason}.*run again"):
-        check_complete(manifest.reset_index(), 0, "here")
-    check_complete(manifest.reset_index(), 1, "here")
+        check_complete(manifest.reset_index(), NOTHING, 0, "here")
+    check_complete(manifest.reset_index(), NOTHING, 1, "here")
 
 
 @pytest.mark.parametrize("kind", ["status", "cut", "reset", "empty", "html", "flip", "other"])
@@ -247,17 +259,24 @@ def test_a_damaged_file_in_the_store_is_fetched_again(bench: Callable[..., Bench
 def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
     bench: Callable[..., Bench],
 ) -> None:
-    quota = a_quota(pre=3, post=3)
+    most = {"pre": 3, "flare": 1, "post": 3}
     b = bench()
-    first = download_sampled(b.downloader, b.images, "test", 131, quota)
+    job = listed(b.server.frame_size)
+    first = manifest_of(b.draw(job, most).outcomes)
     assert len(first) == 5 + 3 + 3
     lost = first["filename"].iloc[5]
     b.server.faults.append(Fault("status", lost, code=404))
     b.store.remove(first["path"].iloc[5])
-    second = download_sampled(b.downloader, b.images, "test", 131, quota)
+    acquisition = b.draw(job, most)
+    second = manifest_of(acquisition.outcomes)
+    assert acquisition.problem is None
     assert len(second) == len(first) + 1
     assert set(first["filename"]) < set(second["filename"])
     assert second["status"].value_counts().to_dict() == {"verified": 11, "failed": 1}
+    (gone,) = second[second["status"] == "failed"].to_dict("records")
+    assert gone["tries"] == 1
+    assert "HTTP 404" in gone["reason"]
+    assert "the archive has it no more: export again" in gone["reason"]
 
 
 def test_two_runs_on_one_store(tmp_path: Path) -> None:

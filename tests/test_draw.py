@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import at, events
+from support.factories import records_at, some_candidates
 
 from flareset.campaign.events import Event
-from flareset.candidates import ACCEPTED, Rules, candidates_of, judge
+from flareset.candidates import (
+    ACCEPTED,
+    Rules,
+    candidates_of,
+    judge,
+    read_candidates,
+    write_candidates,
+)
 from flareset.draw import choose, rank, together
+from flareset.sdo.flares import Flare
 
 RULES = Rules(("dark",))
 MOST = {"pre": 3, "flare": 1, "post": 2}
 SLOTS = st.lists(st.integers(-10, 350), max_size=80, unique=True)
 
 
-def records(
-    slots: list[int], wavelength: int = 131, dark: frozenset[int] = frozenset()
-) -> pd.DataFrame:
-    """Return made-up records: slots of 12 s, observed 9 s after T_REC."""
-    t_rec = [at(12 * slot) for slot in slots]
-    return pd.DataFrame(
-        {
-            "record": [f"aia[{12 * slot}][{wavelength}]" for slot in slots],
-            "t_rec": pd.to_datetime(pd.Series(t_rec, dtype="object"), utc=True),
-            "time": pd.to_datetime(
-                pd.Series([t + timedelta(seconds=9) for t in t_rec], dtype="object"), utc=True
-            ),
-            "wavelength": wavelength,
-            "QUALITY": ["0x00010000" if slot in dark else "0x00000000" for slot in slots],
-            "status": "",
-            "reason": "",
-        }
-    )
-
-
 @given(events(), SLOTS, st.data())
 @settings(max_examples=60, deadline=None)
 def test_the_draw_is_the_formula(event: Event, slots: list[int], data: st.DataObject) -> None:
-    dark = frozenset(data.draw(st.sets(st.sampled_from(slots))) if slots else ())
-    found = rank(candidates_of(records(slots, dark=dark), event, RULES), "e", 7)
+    dark = data.draw(st.sets(st.sampled_from(slots))) if slots else set()
+    found = some_candidates(
+        event, [12 * slot for slot in slots], seed=7, late=9, dark={12 * slot for slot in dark}
+    )
     gone = data.draw(st.sets(st.sampled_from(slots))) if slots else set()
     chosen = choose(found, {f"aia[{12 * slot}][131]" for slot in gone}, MOST)
 
@@ -81,8 +72,8 @@ def test_channels_together_draw_the_same_slots(
 ) -> None:
     both = pd.concat(
         [
-            candidates_of(records(first, 131), event, RULES),
-            candidates_of(records(second, 171), event, RULES),
+            candidates_of(records_at([12 * n for n in slots], wave, late=9), event, RULES)
+            for wave, slots in ((131, first), (171, second))
         ],
         ignore_index=True,
     )
@@ -99,7 +90,10 @@ def test_channels_together_draw_the_same_slots(
 def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alone() -> None:
     event = Event("e", at(600), at(700), None, at(0), at(1200), (131, 171))
     both = pd.concat(
-        [candidates_of(records(list(range(100)), wave), event, RULES) for wave in (131, 171)],
+        [
+            candidates_of(records_at(range(0, 1200, 12), wave, late=9), event, RULES)
+            for wave in (131, 171)
+        ],
         ignore_index=True,
     )
     found = rank(together(both), "e", 1)
@@ -114,12 +108,70 @@ def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alon
 
 def test_no_order_of_rows_plays_a_part() -> None:
     event = Event("e", at(600), at(700), None, at(0), at(1200), (131,))
-    table = records(list(range(100)))
+    table = records_at(range(0, 1200, 12), late=9)
     turned = table.sample(frac=1, random_state=3)
     first, second = (
         choose(rank(candidates_of(t, event, RULES), "e", "s"), set(), MOST) for t in (table, turned)
     )
     assert first["record"].tolist() == second["record"].tolist()
+
+
+def test_other_flares_may_be_allowed() -> None:
+    other = Flare("other", at(100), at(200))
+    event = Event("e", at(300), at(400), None, at(0), at(500), (131,), other_flares=(other,))
+    most = dict.fromkeys(MOST, 9)
+    names = {}
+    for mode in ("exclude", "allow"):
+        found = some_candidates(event, [50, 150, 350], rules=Rules((), mode))
+        assert found["other_flare"].tolist() == ["", "other", ""]
+        names[mode] = choose(found, set(), most)["record"].tolist()
+    assert names["allow"] == ["aia[50][131]", "aia[150][131]", "aia[350][131]"]
+    assert names["exclude"] == ["aia[50][131]", "aia[350][131]"]
+    reasons = some_candidates(event, [50, 150, 350])[["verdict", "reason"]].to_numpy().tolist()
+    assert reasons[1] == ["rejected", "in the flare of event other"]
+
+
+def test_losing_one_image_changes_its_bin_only() -> None:
+    event = Event("e", at(600), at(1200), None, at(0), at(1800), (131,))
+    most = {"pre": 20, "flare": 1, "post": 20}
+    candidates = some_candidates(event, range(0, 1800, 12), seed=3)
+    before = choose(candidates, set(), most)
+    lost = before[before["phase"] == "flare"].iloc[4]
+    after = choose(candidates, {lost["record"]}, most)
+    changed = set(before["record"]) ^ set(after["record"])
+    assert len(changed) == 2
+    assert lost["record"] in changed
+    assert set(after.set_index("record").loc[[*(changed - {lost["record"]})], "bin"]) == {
+        lost["bin"]
+    }
+
+
+def test_a_record_without_an_image_and_one_outside_are_never_drawn() -> None:
+    event = Event("e", at(300), at(400), None, at(100), at(500), (131,))
+    table = records_at([0, 150, 160, 350, 501])
+    table.loc[1, ["status", "reason"]] = ["no_image", "QUALITY 0x80000000"]
+    found = rank(candidates_of(table, event, RULES), "e", 1)
+    assert found["verdict"].tolist() == ["outside", "no_image", "accepted", "accepted", "outside"]
+    assert found["reason"].tolist() == [
+        "outside the event's window", "QUALITY 0x80000000", "", "", "outside the event's window"
+    ]  # fmt: skip
+    assert found["rank"].tolist() == [-1, -1, 0, 0, -1]
+    assert choose(found, set(), dict.fromkeys(MOST, 9))["record"].tolist() == [
+        "aia[160][131]", "aia[350][131]"
+    ]  # fmt: skip
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    event = Event("e", at(300), at(400), None, at(0), at(500), (131,))
+    both = pd.concat(
+        [some_candidates(event, [50, 150, 350], wavelength=wave) for wave in (131, 171)],
+        ignore_index=True,
+    )
+    write_candidates(both, tmp_path / "candidates.csv")
+    for wave in (131, 171):
+        expected = both[both["wavelength"] == wave].reset_index(drop=True)
+        found = read_candidates(tmp_path / "candidates.csv", wave)
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
 def test_a_keyword_that_is_not_known_rejects_nothing() -> None:

@@ -1,23 +1,22 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 from conftest import ROOT
-from support.factories import a_quota
-from test_listing import EUV, SHORT, read
+from support.factories import EUV, a_job
+from test_listing import SHORT
 
 from flareset.account import account
-from flareset.job import Job
+from flareset.draw import choose
 from flareset.ledger import ledger
-from flareset.partition import partition
-from flareset.sample import choose, draw, shortages
+from flareset.sample import shortages
+from flareset.sdo.flares import Flare
 from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
 from flareset.summary import provenance
-from flareset.tables.listing import images_of
 from flareset.tables.manifest import COLUMNS
-from flareset.tables.records import no_records
 from flareset.tables.status import Status
 
 
@@ -32,26 +31,25 @@ def test_every_slot_and_file_has_its_status() -> None:
         and not ("18:04:01Z" in file.record and "image" in file.name)
     ]
     made = catalogue.Export(made.requestid, made.folder, tuple(files), 1, made.exptime)
-    listing, facts = read(catalogue.listing_page(made))
-    images = partition(images_of(listing, "image"), SHORT)
-    quota = a_quota(pre=500, post=3)
-    candidates = draw(images, "test", 131, quota)
-    inside = images[images["phase"] != "outside"]
+    job = a_job(catalogue.listing_page(made), SHORT)
+    most = {"pre": 500, "flare": 1, "post": 3}
+    inside = job.candidates[job.candidates["verdict"] == "accepted"]
+    names = job.listing.drop_duplicates("record").set_index("record")["filename"]
     statuses = ["verified"] * len(inside)
     statuses[2], statuses[-2] = "failed", "rejected"
     manifest = pd.DataFrame("", index=range(len(inside)), columns=COLUMNS).assign(
         record=inside["record"].to_numpy(),
-        filename=inside["filename"].to_numpy(),
+        filename=inside["record"].map(names).to_numpy(),
         status=statuses,
         tries=1,
         bytes=pd.array([9] * len(inside), dtype="Int64"),
     )
     manifest.loc[2, "reason"] = "HTTP 404"
+    manifest.loc[len(inside) - 2, "reason"] = "QUALITY 0x00010000: dark"
     manifest = manifest.drop(index=5)
-    good = manifest["filename"][manifest["status"] == "verified"]
-    chosen = choose(candidates, candidates["filename"].isin(good), quota)
-    job = Job(SHORT, 131, EUV, "image", listing, facts, no_records())
-    table = ledger(job, manifest, shortages(chosen, SHORT, quota))
+    good = manifest["record"][manifest["status"] == "verified"]
+    chosen = choose(job.candidates, set(inside["record"]) - set(good), most)
+    table = ledger(job, manifest, shortages(chosen, SHORT, most))
     counts = table["status"].value_counts().to_dict()
     assert counts["outside"] == 6
     assert counts["failed"] == counts["rejected"] == counts["not_needed"] == 1
@@ -76,6 +74,25 @@ def test_every_slot_and_file_has_its_status() -> None:
     made = datetime(2026, 1, 1, tzinfo=UTC)
     history = provenance([entry, entry], {"sample": {"seed": 1}}, [], Path(), made)
     assert history["counts"] == {status: 2 * number for status, number in counts.items()}
+
+
+def test_what_the_draw_says_of_a_record_that_nobody_asked_for() -> None:
+    other = Flare("other", SHORT.window_start, SHORT.window_start + timedelta(minutes=1))
+    event = replace(SHORT, other_flares=(other,))
+    made = catalogue.export(
+        str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])), 128
+    )
+    job = a_job(catalogue.listing_page(made), event)
+    table = ledger(job, pd.DataFrame(columns=COLUMNS)).set_index("record")
+    verdicts = job.candidates.set_index("record")
+    assert set(table.loc[verdicts.index, "status"]) == {"not_needed", "rejected", "outside"}
+    masked = verdicts.index[verdicts["verdict"] == "rejected"]
+    assert len(masked) == 5
+    assert set(table.loc[masked, "reason"]) == {"in the flare of event other"}
+    free = verdicts.index[verdicts["verdict"] == "accepted"]
+    assert set(table.loc[free, "reason"]) == {"not drawn"}
+    # The page tells the name of each file, be it fetched or not.
+    assert (table.loc[verdicts.index, "filename"] != "").all()
 
 
 def test_the_manual_explains_every_word() -> None:

@@ -3,20 +3,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.factories import EUV, HOSTS, a_query
 
 from flareset.campaign.events import Event
 from flareset.campaign.pages import page_text
 from flareset.errors import ListingError
 from flareset.ledger import empty_slots
+from flareset.listing import list_page
 from flareset.sdo.recordset import window_recordset
-from flareset.sdo.series import SERIES
 from flareset.sdo.times import iso, parse_utc
 from flareset.sources.page import read_page
 from flareset.standin import catalogue
-from flareset.tables.listing import PageFacts, images_of, read_listing, write_listing
+from flareset.tables.listing import read_facts, read_listing, write_facts, write_listing
+from flareset.tables.records import COLUMNS, read_records, write_records
 
-EUV = SERIES["aia.lev1_euv_12s"]
-HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
 
 
 def event_of(start: str, end: str, begin: str, close: str) -> Event:
@@ -98,11 +98,41 @@ def test_index_samples(real: Path) -> None:
 
 
 def test_round_trip(page: str, tmp_path: Path) -> None:
-    listing, _ = read(page)
+    listing, facts = read(page)
     write_listing(listing, tmp_path / "listing.csv")
     again = read_listing(tmp_path / "listing.csv")
     assert again.to_dict("list") == listing.to_dict("list")
-    assert images_of(again, "image")["filename"].str.contains("image_lev1").all()
+    images = again[again["segment"] == "image"]
+    assert images["filename"].str.contains("image_lev1").all()
+    write_facts(facts, tmp_path / "export.json")
+    assert read_facts(tmp_path / "export.json") == facts
+
+
+def test_a_page_s_records_are_what_it_tells_of_each(page: str, tmp_path: Path) -> None:
+    # A record whose image is not listed, only its spikes, has none.
+    rows = re.findall(r"<tr><td>aia.*</tr>\n", page)
+    lost = next(row for row in rows if ".image_lev1." in row)
+    count = re.search(r"count</b></td><td>(\d+)", page)
+    text = page.replace(lost, "").replace(count[0], count[0].replace(count[1], f"{len(rows) - 1}"))
+    found = list_page(a_query(SHORT), text, hosts=HOSTS, accept=False)
+    assert found.facts.source == "page"
+    records = found.records
+    assert list(records.columns) == COLUMNS
+    assert records["record"].is_unique
+    assert set(records["record"]) == set(found.listing["record"])
+    bare = records[records["status"] != ""]
+    assert bare[["record", "status", "reason"]].to_numpy().tolist() == [
+        [re.match("<tr><td>([^<{]*)", lost)[1], "no_image", "the record lists only spikes"]
+    ]
+    # The time is that in the file's name; nothing else is known of a record.
+    images = found.listing[found.listing["segment"] == "image"].set_index("record")["time"]
+    there = records[records["status"] == ""].set_index("record")["time"]
+    assert there.to_dict() == images.to_dict()
+    assert records["t_obs"].isna().all()
+    assert set(records["QUALITY"]) == {""}
+    write_records(records, tmp_path / "records.csv")
+    again = read_records(tmp_path / "records.csv")
+    assert again.astype("str").to_dict("list") == records.astype("str").to_dict("list")
 
 
 def test_rows_in_any_order_give_one_listing(page: str) -> None:
@@ -215,9 +245,9 @@ def test_two_wavelengths_on_one_page() -> None:
 def test_empty_slots() -> None:
     wanted = str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131]))
     listing, _ = read(catalogue.listing_page(catalogue.export(wanted, 128)))
-    assert list(empty_slots(listing, SHORT.window_start, SHORT.window_end, 12)) == []
+    assert list(empty_slots(listing["t_rec"], SHORT.window_start, SHORT.window_end, 12)) == []
     gap = listing[~listing["record"].str.contains("18:07:13|18:07:25")]
-    empty = empty_slots(gap, SHORT.window_start, SHORT.window_end, 12)
+    empty = empty_slots(gap["t_rec"], SHORT.window_start, SHORT.window_end, 12)
     assert [iso(t) for t in empty] == ["2014-01-07T18:07:13Z", "2014-01-07T18:07:25Z"]
 
 
@@ -230,11 +260,11 @@ def test_a_leap_second_empties_no_slot() -> None:
     seconds = {t.second % 12 for t in listing["t_rec"]}
     assert seconds == {0, 1}, "the grid shifts at the leap second"
     missing = 300 - listing["record"].nunique()
-    assert len(empty_slots(listing, begin, close, 12)) == missing
+    assert len(empty_slots(listing["t_rec"], begin, close, 12)) == missing
 
 
-def test_facts_default_to_not_accepted() -> None:
-    assert PageFacts("", 1, 1, "", "url", "fits").accepted == ""
+def test_a_whole_page_is_not_taken_as_it_is(page: str) -> None:
+    assert read(page)[1].accepted == ""
 
 
 def test_a_page_cut_anywhere_is_seen(page: str) -> None:

@@ -1,129 +1,92 @@
-"""Partition and draw: the rules at their boundaries, and the draw's formula."""
+"""What was drawn at last: the sample, its sampling log, and the bins that came short."""
 
-import hashlib
-import random
+from __future__ import annotations
 
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import SECONDS, at, events, table
-from support.factories import a_quota
+from strategies import SECONDS, at, events
+from support.factories import some_candidates
 
 from flareset.campaign.events import Event
-from flareset.partition import bins_of, partition
-from flareset.sample import choose, draw, sampling_log, shortages
-from flareset.sdo.flares import Flare
+from flareset.draw import choose
+from flareset.partition import bins_of
+from flareset.sample import sample_table, sampling_log, shortages
+from flareset.tables.manifest import COLUMNS
 
 
-def formula(seed: object, event_id: str, phase: str, bin_: str, record: str) -> str:
-    text = f"{seed}|{event_id}|131|{phase}|{bin_}|{record}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def named(candidates: pd.DataFrame) -> dict[str, str]:
+    """The file of each record: `aia[590][131]` has 590.fits."""
+    return {record: f"{record.split('[')[1][:-1]}.fits" for record in candidates["record"]}
 
 
-@given(events(), SECONDS, st.integers(0, 3), st.integers(0, 20), st.randoms(), st.data())
+@given(events(), SECONDS, st.integers(0, 3), st.integers(0, 20))
 @settings(max_examples=60, deadline=None)
-def test_the_draw(
-    event: Event,
-    seconds: list[int],
-    each: int,
-    around: int,
-    rng: random.Random,
-    data: st.DataObject,
+def test_fewer_than_wanted_is_said_bin_by_bin(
+    event: Event, seconds: list[int], each: int, around: int
 ) -> None:
-    quota = a_quota(seed="s", flare=each, pre=around, post=around + 1)
-    images = partition(table(sorted(seconds)), event)
-    candidates = draw(images, "e", 131, quota)
-    bad = data.draw(st.sets(st.sampled_from(seconds))) if seconds else set()
-    bad_names = {f"{s:05}.fits" for s in bad}
-    chosen = choose(candidates, ~candidates["filename"].isin(bad_names), quota)
-
-    # The same by hand, from the words of the design.
-    expected = []
-    bins: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for s in seconds:
-        t = at(s)
-        for phase in ("pre", "flare", "post"):
-            inside = {
-                "pre": event.window_start <= t < event.flare_start,
-                "flare": event.flare_start <= t <= event.flare_end,
-                "post": event.flare_end < t <= event.window_end,
-            }[phase]
-            other = phase != "flare" and any(f.start <= t <= f.end for f in event.other_flares)
-            if inside and not other and s not in bad:
-                bin_ = t.strftime("%Y-%m-%dT%H:%M") if phase == "flare" else ""
-                key = formula("s", "e", phase, bin_, f"aia[{s}]")
-                bins.setdefault((phase, bin_), []).append((key, f"{s:05}.fits"))
-    for (phase, _), members in bins.items():
-        most = {"pre": around, "flare": each, "post": around + 1}[phase]
-        expected += [name for _, name in sorted(members)[:most]]
-    assert sorted(chosen["filename"]) == sorted(expected)
-    assert chosen["filename"].is_unique
-
-    # In any order of rows.
-    order = list(range(len(images)))
-    rng.shuffle(order)
-    shuffled = draw(images.iloc[order].reset_index(drop=True), "e", 131, quota)
-    again = choose(shuffled, ~shuffled["filename"].isin(bad_names), quota)
-    assert again["filename"].tolist() == chosen["filename"].tolist()
-
-    # Fewer than wanted is said, bin by bin.
-    short = shortages(chosen, event, quota)
+    most = {"pre": around, "flare": each, "post": around + 1}
+    chosen = choose(some_candidates(event, seconds), set(), most)
+    short = shortages(chosen, event, most)
     wanted = 2 * around + 1 + each * (len(bins_of(event)) - 2)
     assert len(chosen) + (short["wanted"] - short["drawn"]).sum() == wanted
-
-
-def test_other_flares_may_be_allowed() -> None:
-    other = Flare("other", at(100), at(200))
-    event = Event("e", at(300), at(400), None, at(0), at(500), (131,), other_flares=(other,))
-    images = partition(table([50, 150, 350]), event)
-    assert images["other_flare"].tolist() == ["", "other", ""]
-    names = {
-        mode: draw(images, "e", 131, a_quota(other_flares=mode))["filename"].tolist()
-        for mode in ("exclude", "allow")
-    }
-    assert "00150.fits" not in names["exclude"]
-    assert "00150.fits" in names["allow"]
-
-
-def test_losing_one_image_changes_its_bin_only() -> None:
-    event = Event("e", at(600), at(1200), None, at(0), at(1800), (131,))
-    images = partition(table(list(range(0, 1800, 12))), event)
-    quota = a_quota(seed=3, pre=20, post=20)
-    candidates = draw(images, "e", 131, quota)
-    everything = pd.Series(True, index=candidates.index)
-    before = choose(candidates, everything, quota)
-    lost = before[before["phase"] == "flare"].iloc[4]
-    everything[lost.name] = False
-    after = choose(candidates, everything, quota)
-    changed = set(before["filename"]) ^ set(after["filename"])
-    assert len(changed) == 2
-    assert lost["filename"] in changed
-    assert set(after.set_index("filename").loc[[*(changed - {lost["filename"]})], "bin"]) == {
-        lost["bin"]
-    }
+    assert (short["drawn"] < short["wanted"]).all()
+    # Every bin is told of once, by the first second that it has.
+    assert not short.duplicated(["phase", "bin"]).any()
+    begins = {(phase.name, name): begin for phase, name, begin in bins_of(event)}
+    assert all(begins[row.phase, row.bin] == row.begin for row in short.itertuples())
 
 
 def test_sampling_log_counts_listed_images() -> None:
     event = Event("e", at(570), at(720), None, at(0), at(1800), (131,))  # 23:59:30 to 00:02:00
-    images = partition(table([0, 575, 590, 601, 613, 625, 700, 720, 900]), event)
-    quota = a_quota(seed=3, pre=0, post=0)
-    candidates = draw(images, "e", 131, quota)
-    usable = candidates["filename"] != "00720.fits"
-    log = sampling_log(images, choose(candidates, usable, quota))
+    seconds = [0, 575, 590, 601, 613, 625, 700, 720, 900]
+    # A dark image is listed, though it is not drawn; one whose file is lost is as well.
+    candidates = some_candidates(event, seconds, seed=3, dark=[700])
+    chosen = choose(candidates, {"aia[720][131]"}, {"pre": 0, "flare": 1, "post": 0})
+    log = sampling_log(candidates, chosen, named(candidates))
     assert log["hhmm"].tolist() == ["2359", "0000", "0001", "0002"]
     assert log["count"].tolist() == [2, 3, 1, 1]
     assert log["place"].tolist() == ["[0, 1]", "[2, 3, 4]", "[5]", "[6]"]
-    assert log["chosen_index"].tolist()[2:] == [5, ""]
-    assert log["chosen_file"].tolist()[2:] == ["00700.fits", ""]
-    by_place = dict(enumerate(["00575", "00590", "00601", "00613", "00625"]))
-    assert log["chosen_file"][1] == f"{by_place[log['chosen_index'][1]]}.fits"
+    assert log["chosen_index"].tolist()[2:] == ["", ""]
+    assert log["chosen_file"].tolist()[2:] == ["", ""]
+    by_place = dict(enumerate(["575", "590", "601", "613", "625"]))
+    for n in (0, 1):
+        assert log["chosen_file"][n] == f"{by_place[log['chosen_index'][n]]}.fits"
+
+
+def test_what_has_no_image_or_lies_outside_is_not_listed() -> None:
+    event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
+    candidates = some_candidates(event, [600, 612, 624, 636])
+    candidates.loc[1, "verdict"] = "no_image"
+    log = sampling_log(candidates, candidates.iloc[[2]], named(candidates))
+    assert log["count"].tolist() == [3]
+    assert log["place"].tolist() == ["[0, 1, 2]"]
+    assert log["chosen_index"].tolist() == [1]
 
 
 def test_several_images_a_minute() -> None:
     event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
-    images = partition(table(list(range(600, 720, 12))), event)
-    quota = a_quota(seed=3, flare=2, pre=0, post=0)
-    candidates = draw(images, "e", 131, quota)
-    log = sampling_log(images, choose(candidates, pd.Series(True, index=candidates.index), quota))
+    candidates = some_candidates(event, range(600, 720, 12), seed=3)
+    chosen = choose(candidates, set(), {"pre": 0, "flare": 2, "post": 0})
+    log = sampling_log(candidates, chosen, named(candidates))
     assert log["hhmm"].tolist() == ["0000", "0000", "0001", "0001"]
     assert log["chosen_index"].is_monotonic_increasing
+
+
+def test_a_row_of_the_sample_says_what_the_manifest_knows() -> None:
+    event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
+    candidates = some_candidates(event, [300, 600, 900], late=3)
+    chosen = candidates.iloc[[0, 1]]
+    manifest = pd.DataFrame("", index=range(4), columns=COLUMNS).assign(
+        record=[*candidates["record"], candidates["record"][0]],
+        filename=["300.fits", "600.fits", "900.fits", ""],
+        status=["verified", "verified", "verified", "failed"],
+        QUALITY=["0", "256", "0", ""],
+    )
+    table = sample_table(chosen, manifest, "e", 131)
+    assert table[["event_id", "wavelength"]].drop_duplicates().to_numpy().tolist() == [["e", 131]]
+    assert table["filename"].tolist() == ["300.fits", "600.fits"]
+    assert table["QUALITY"].tolist() == ["0", "256"]
+    assert table["slot"].tolist() == ["2014-01-07T23:55:00Z", "2014-01-08T00:00:00Z"]
+    assert table["time"].tolist() == ["2014-01-07T23:55:03Z", "2014-01-08T00:00:03Z"]
+    assert not {"status", "reason", "tries"} & set(table.columns)

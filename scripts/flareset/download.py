@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -354,15 +354,9 @@ class Acquisition:
         missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
         if len(missing):
             found += self._of(self._source.find(missing))
-        gone = [o for o in found if o.problem is not None and o.problem.gone]
-        if gone:
-            log.info("%d files are no longer there; asking for them again", len(gone))
-            again = wanted[wanted["record"].isin({o.record for o in gone})]
-            renewed = self._of(self._source.renew(again if len(again) else wanted))
-            had = {o.filename for o in renewed} | {o.record for o in renewed if not o.filename}
-            gone = [o for o in gone if o.filename not in had and o.record not in had]
-            kept = [o for o in found if o.problem is None or not o.problem.gone]
-            found = [*kept, *renewed, *gone]
+        if gone := [o for o in found if o.problem is not None and o.problem.gone]:
+            left = [o for o in found if o not in gone]
+            found = left + self._renewed(wanted, gone)
         for outcome in found:
             self._tell(outcome)
         self.outcomes += found
@@ -382,6 +376,24 @@ class Acquisition:
             tried |= set(wanted["record"])
             verified = {o.record for o in outcomes if o.status == "verified"}
             unusable |= set(wanted["record"]) - verified
+
+    def _renewed(self, wanted: pd.DataFrame, gone: list[Outcome]) -> list[Outcome]:
+        """Return what became of files that the archive has no more, asked for again."""
+        log.info("%d files are no longer there; asking for them again", len(gone))
+        again = wanted[wanted["record"].isin({o.record for o in gone})]
+        # A movie is of all records.
+        found = self._of(self._source.renew(again if len(again) else wanted))
+        lost = {o.record: o.reason for o in found if o.status == "failed" and not o.filename}
+        told = {o.record for o in found} - set(lost)
+        files = {o.filename for o in found if o.filename}
+        # A file that stays lost keeps its name and its tries.
+        left = [
+            replace(o, reason=f"{o.reason}; {lost[o.record]}" if o.record in lost else o.reason)
+            for o in gone
+            if o.record not in told and o.filename not in files
+        ]
+        kept = {o.record for o in left}
+        return [o for o in found if o.filename or o.record not in kept] + left
 
     def _of(self, links: Links) -> list[Outcome]:
         """Return what became of links, and of the records that have none."""

@@ -2,16 +2,81 @@
 
 from __future__ import annotations
 
-from flareset.sample import Quota
+from collections.abc import Collection, Iterable
+
+import pandas as pd
+from strategies import at
+
+from flareset.campaign.events import Event
+from flareset.candidates import Rules, candidates_of
+from flareset.draw import rank
+from flareset.job import Job
+from flareset.listing import list_page
+from flareset.sdo.series import SERIES
+from flareset.sources.query import Query
+
+EUV = SERIES["aia.lev1_euv_12s"]
+HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
 
 
-def a_quota(
+def a_query(event: Event, **over: object) -> Query:
+    """Return what a campaign of EUV images asks of JSOC for an event."""
+    usual = {
+        "wavelength": 131,
+        "series": EUV,
+        "segment": "image",
+        "wavelengths": [131],
+        "method": "url",
+        "protocol": "FITS",
+        "filename_format": "",
+        "processing": (),
+    }
+    return Query(event, **{**usual, **over})
+
+
+def a_job(page: str, event: Event, *, seed: int | str = 1, reject: Iterable[str] = ()) -> Job:
+    """Return what the stages `list` and `draw` leave of an event whose page is saved."""
+    found = list_page(a_query(event), page, hosts=HOSTS, accept=False)
+    candidates = candidates_of(found.records, event, Rules(tuple(reject)))
+    ranked = rank(candidates, event.event_id, seed)
+    return Job(event, 131, EUV, "image", found.records, found.listing, found.facts, ranked)
+
+
+def records_at(
+    seconds: Iterable[float],
+    wavelength: int = 131,
+    *,
+    late: float = 0,
+    dark: Collection[float] = (),
+) -> pd.DataFrame:
+    """Return made-up records, each observed `late` seconds after its T_REC; `dark` are rejected.
+
+    `seconds` count from `strategies.BASE`.
+    """
+    seconds = list(seconds)
+    t_rec = pd.Series([at(second) for second in seconds], dtype="object")
+    times = pd.Series([at(second + late) for second in seconds], dtype="object")
+    return pd.DataFrame(
+        {
+            "record": [f"aia[{second}][{wavelength}]" for second in seconds],
+            "t_rec": pd.to_datetime(t_rec, utc=True),
+            "time": pd.to_datetime(times, utc=True),
+            "wavelength": wavelength,
+            "QUALITY": ["0x00010000" if second in dark else "0x00000000" for second in seconds],
+            "status": "",
+            "reason": "",
+        }
+    )
+
+
+def some_candidates(
+    event: Event,
+    seconds: Iterable[float],
     *,
     seed: int | str = 1,
-    flare: int = 1,
-    pre: int = 178,
-    post: int = 178,
-    other_flares: str = "exclude",
-) -> Quota:
-    """Return the quota of a draw; `flare` images from each minute."""
-    return Quota(seed, {"pre": pre, "flare": flare, "post": post}, other_flares)
+    rules: Rules = Rules(("dark",)),
+    **over: object,
+) -> pd.DataFrame:
+    """Return the ranked candidates of made-up records of one channel."""
+    found = candidates_of(records_at(seconds, **over), event, rules)
+    return rank(found, event.event_id, seed)
