@@ -18,7 +18,6 @@ from flareset.tables.listing import read_facts, read_listing, write_facts, write
 from flareset.tables.records import COLUMNS, read_records, write_records
 
 
-
 def event_of(start: str, end: str, begin: str, close: str) -> Event:
     times = [parse_utc(text) for text in (start, end, begin, close)]
     return Event("test", times[0], times[1], None, times[2], times[3], (131,))
