@@ -17,11 +17,14 @@ FLOORS = [
     {"sdo"},
     {"campaign"},
     {"tables", "store", "proof"},
-    {"partition", "sample", "label", "summary"},
+    {"partition", "label", "summary"},
+    {"candidates"},
+    {"draw", "sample"},
     {"archive"},
     {"sources"},
     {"job"},
-    {"ledger", "account", "download", "plan", "verify"},
+    {"listing", "ledger", "account", "download"},
+    {"plan", "verify", "check_archive"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # What a room may import, where that is less than all floors below it.
@@ -33,7 +36,7 @@ ONLY = {
     "tables": {"errors", "system", "sdo"},
     "standin": {"errors", "system", "sdo"},
 }
-STAGES = ["list", "download", "partition", "sample", "label", "summary"]
+STAGES = ["list", "draw", "download", "partition", "sample", "label", "summary"]
 # Folders and modules that shape no output.
 BEHIND = {
     "archive/connections",
@@ -46,8 +49,10 @@ BEHIND = {
     "campaign/config",
     "campaign/environment",
     "campaign/processing",
+    "campaign/reference",
     "campaign/run",
     "campaign/values",
+    "check_archive",
     "plan",
     "store/unused",
     "verify",
@@ -66,22 +71,31 @@ ALL = {
 # The stages that an edit of a module makes stale, for a campaign of the real archive.
 STALE = {
     "account": "sample",
+    "archive/answers": "list download",
+    "archive/exported": "download",
     "archive/exports": "list download",
     "archive/jsoc": "list download",
     "archive/responses": "list download",
     "archive/tars": "download",
     "campaign/settings": "list download",
+    "candidates": "draw download partition sample",
     "download": "download",
+    "draw": "draw download sample",
     "label": "label",
     "ledger": "download sample",
-    "partition": "download partition sample label summary",
+    "listing": "list",
+    "partition": "draw download partition sample label summary",
     "proof/fits": "download",
     "proof/pictures": "download",
     "proof/processed": "download",
-    "sample": "download sample",
+    "proof/statistics": "download",
+    "sample": "sample",
     "sdo/geometry": "list download",
-    "sources/export": "list download",
+    "sdo/header": "download",
+    "sources/direct": "download",
+    "sources/export": "download",
     "sources/page": "list",
+    "sources/query": "list download",
     "store/hardlinks": "partition label",
     "store/store": "list download",
     "summary": "summary",

@@ -18,8 +18,9 @@ from flareset.partition import OUTSIDE, partition
 from flareset.sdo.quality import quality_of, rejected_by
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
+from flareset.tables.status import Status
 
-ACCEPTED, REJECTED, NO_IMAGE = "accepted", "rejected", "no_image"
+ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
 COLUMNS = [
     "wavelength", "record", "slot", "time", "phase", "bin", "other_flare", "verdict", "reason",
     "rank",

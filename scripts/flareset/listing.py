@@ -13,7 +13,6 @@ import pandas as pd
 from flareset.archive.exports import Exporter
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.responses import Answer
-from flareset.candidates import NO_IMAGE
 from flareset.errors import ExportError, ListingError
 from flareset.sdo.processing import process_text
 from flareset.sources.delivered import Delivery, read_answers, warnings_of
@@ -22,6 +21,7 @@ from flareset.sources.query import Query, check_name_format, find_records, steps
 from flareset.sources.rows import edges_of
 from flareset.tables.listing import ExportFacts, no_listing
 from flareset.tables.records import COLUMNS
+from flareset.tables.status import Status
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _records_of(listing: pd.DataFrame, query: Query) -> pd.DataFrame:
     table["t_obs"] = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
     table["time"] = first["time"].to_numpy()
     table["time"] = pd.to_datetime(table["time"], utc=True)
-    table["status"] = [NO_IMAGE if lacks else "" for lacks in bare]
+    table["status"] = [Status.NO_IMAGE if lacks else "" for lacks in bare]
     table["reason"] = [
         f"the record lists only {segment}" if lacks else ""
         for segment, lacks in zip(first["segment"], bare, strict=True)

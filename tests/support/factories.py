@@ -74,9 +74,10 @@ def some_candidates(
     seconds: Iterable[float],
     *,
     seed: int | str = 1,
-    rules: Rules = Rules(("dark",)),
+    rules: Rules | None = None,
     **over: object,
 ) -> pd.DataFrame:
     """Return the ranked candidates of made-up records of one channel."""
+    rules = rules or Rules(("dark",))
     found = candidates_of(records_at(seconds, **over), event, rules)
     return rank(found, event.event_id, seed)
