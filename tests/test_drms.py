@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import needs
 
 from flareset.standin.catalogue import records
 from flareset.standin.frames import Frames
 from flareset.standin.server import StandIn
 
-drms = pytest.importorskip("drms")
+drms = needs.module("drms")
 
 DS = "aia.lev1_euv_12s[2014-01-07T18:00:00Z/2m][131]{image}"
 NAMES = "aia.lev1_euv_12s.{T_REC:A}.{WAVELNTH}.{segment}"

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import needs
 
 from flareset.standin.catalogue import records
 from flareset.standin.frames import Frames
 from flareset.standin.server import StandIn
 
-pytest.importorskip("sunpy")
-pytest.importorskip("sunpy.net.jsoc")
+needs.module("sunpy.net.jsoc")
 pytestmark = pytest.mark.filterwarnings("default")
 
 

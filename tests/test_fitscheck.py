@@ -3,8 +3,10 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ NAME = "aia.lev1_euv_12s.2014-01-07T180510Z.131.image_lev1.fits"
 FRAMES = Frames(128, [])
 
 
+@cache
 def made(name: str = NAME) -> bytes:
     return b"".join(FRAMES.file(Frame.of(name)))
 
@@ -194,11 +197,28 @@ def test_whatever_a_header_says_is_an_answer(data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from([made(), PLAIN.getvalue()])))
     place = data.draw(st.integers(0, min(len(content), 7 * 2880) - 1))
     content[place] = data.draw(st.sampled_from(b"'\"09-.eE,()T \x00\xff/="))
-    step = data.draw(st.sampled_from([1, 7, 2880, 4099, len(content)]))
-    check = ImageCheck(asked())
+    step = data.draw(st.sampled_from([977, 2880, 4099, len(content)]))
     with TemporaryDirectory() as folder, suppress(VerificationError):
         path = Path(folder) / "x"
         path.write_bytes(content)
-        for begin in range(0, len(content), step):
-            check.feed(bytes(content[begin : begin + step]))
-        check.finish(path)
+        check_in_steps(path, step)
+
+
+def check_in_steps(path: Path, step: int) -> dict[str, Any]:
+    """Check a file whose bytes come in pieces of a size; return its keywords."""
+    check, content = ImageCheck(asked()), path.read_bytes()
+    for begin in range(0, len(content), step):
+        check.feed(content[begin : begin + step])
+    return check.finish(path).keywords
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_bytes_may_come_one_by_one(tmp_path: Path, step: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(made())
+    assert check_in_steps(path, step) == check_image(path, asked())
+    damaged = bytearray(made())
+    damaged[-3000] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(VerificationError):
+        check_in_steps(path, step)

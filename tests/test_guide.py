@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from conftest import Project
+from conftest import Project, in_process
 
 from flareset.sdo.geometry import carrington
 from flareset.sdo.times import parse_utc
@@ -49,7 +49,7 @@ def test_the_guide(
         },
     )
     project.events(ROW)
-    project.run()
+    in_process(project, monkeypatch)
 
     forms = [form for _, form in server.calls if form.get("op") == "exp_request"]
     assert forms[0]["ds"].startswith(

@@ -1,49 +1,47 @@
 """The project's own files: they agree with each other and name no registry host."""
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support import loaded
 
 from flareset.campaign.code import SCRIPTS, imported
 
 STEPS = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_every_script_runs_by_hand(step: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / f"{step}.py"), "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
+# Runs a script with its arguments, and tells in another file which of our modules it loaded.
+TELLING = """
+import atexit, pathlib, runpy, sys
+def tell():
+    ours = [m.__file__ for n, m in sys.modules.items() if n.startswith("flareset")]
+    pathlib.Path("loaded").write_text("\\n".join(ours))
+atexit.register(tell)
+sys.argv.pop(0)
+sys.path[0] = str(pathlib.Path(sys.argv[0]).parent)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_sources_of_a_script_are_all_it_imports(step: str) -> None:
-    """Run the imports in a fresh Python and look at what was loaded."""
-    code = (
-        "import sys, runpy; runpy.run_path(sys.argv[1], run_name='imported');"
-        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('flareset')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(SCRIPTS / f"{step}.py")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={"PYTHONPATH": str(SCRIPTS), "PATH": ""},
-    )
-    assert done.returncode == 0, done.stderr
-    loaded = {Path(name).resolve() for name in done.stdout.split()}
-    tracked = {path.resolve() for path in imported(step, rehearsal=True)}
+def test_every_script_has_help_and_its_sources_are_all_it_imports(
+    step: str, tmp_path: Path
+) -> None:
+    telling = tmp_path / "telling.py"
+    telling.write_text(TELLING)
+    command = [sys.executable, str(telling), str(SCRIPTS / f"{step}.py"), "--help"]
+    done = loaded.run(command, tmp_path, os.environ)
+    assert done.returncode == 0, done.stdout
+    assert f"usage: {step}.py" in done.stdout
+    imports = {Path(name).resolve() for name in (tmp_path / "loaded").read_text().splitlines()}
+    assert imports
     # A package's __init__ is loaded with any module of it; ours hold a sentence and the version.
-    assert {path for path in loaded if path.name != "__init__.py"} <= tracked
+    tracked = {path.resolve() for path in imported(step, rehearsal=True)}
+    assert {path for path in imports if path.name != "__init__.py"} <= tracked
 
 
 def pins(text: str) -> set[str]:
@@ -68,3 +66,13 @@ def test_the_lock_has_all_that_the_project_asks_for() -> None:
 def test_no_registry_host_is_named() -> None:
     for path in (ROOT / "envs").iterdir():
         assert "://" not in path.read_text(), path
+
+
+def test_a_test_that_hangs_fails(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    assert 0 < float(pytestconfig.getini("timeout")) <= 600
+    hanging = "import threading\n\ndef test_that_hangs(): threading.Event().wait(60)\n"
+    (tmp_path / "test_hanging.py").write_text(hanging)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=0.5"]
+    done = loaded.run(command, tmp_path, os.environ)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "Timeout" in done.stdout

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ONE_FLARE, ROOT, Project, in_process
+from support import needs
 
 from flareset.standin.server import Fault, StandIn, running
 
@@ -43,10 +44,8 @@ def plugins() -> str:
     lacking = [name for name in daemons if not shutil.which(name, path=path)]
     if not (place / PLUGIN).is_dir() and not find_spec(PLUGIN):
         lacking.append(PLUGIN)
-    if lacking and os.environ.get("CI"):
-        pytest.fail(f"{', '.join(lacking)} missing, and this is CI")
     if lacking:
-        pytest.skip(f"{', '.join(lacking)} missing: see `make cluster` and tests/slurm.sh install")
+        needs.skip(f"{', '.join(lacking)} missing: see `make cluster` and tests/slurm.sh install")
     return str(place)
 
 

@@ -517,7 +517,6 @@ def test_file_name_formats(client: Any, form: str, name: str) -> None:
     ],
 )
 def test_pictures(client: Any, protocol: str, rows: int, first: bytes) -> None:
-    pytest.importorskip("flareset.standin.pictures")
     asking = client()
     done = asking.done(protocol=protocol, process="n=3")
     assert (done["reqid"], "requestid" in done) == ("JSOC_20260115_001", False)

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script, settings_file
-from support import loaded
+from support import loaded, needs
 
 from flareset.campaign.campaign import Campaign
 from flareset.standin.frames import Frame
@@ -105,9 +105,7 @@ def mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounts]:
     try:
         found = Mounts(tmp_path_factory.mktemp("mounts"))
     except OSError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"{error}, and this is CI")
-        pytest.skip(str(error))
+        needs.skip(str(error))
     yield found
     found.close()
 

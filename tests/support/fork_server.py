@@ -28,8 +28,11 @@ from fork import ANEW, PASSED_ON
 
 # Snakemake brings some of these only while it runs. Nothing of ours: a test may edit that.
 _LOADED = (
-    *("snakemake.cli", "snakemake.report", "jinja2", "jsonschema", "smart_open", "yte"),
-    *("astropy.io.fits", "bs4", "erfa", "filelock", "pandas", "PIL.Image", "pydantic", "requests"),
+    *("snakemake.cli", "snakemake.benchmark", "snakemake.profiles"),
+    *("snakemake.report.html_reporter", "graphlib", "platformdirs.unix"),
+    *("jinja2", "jsonschema", "smart_open", "yte"),
+    *("astropy.io.fits", "bs4", "erfa", "filelock", "http.server"),
+    *("pandas.io.formats.csvs", "PIL.Image", "pydantic", "requests"),
 )
 _KILL = bytes([signal.SIGKILL])
 

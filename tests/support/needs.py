@@ -1,0 +1,25 @@
+"""What a test cannot do without: it is skipped where that is missing, but fails in CI."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+
+def skip(reason: str) -> NoReturn:
+    """Skip a test, or a module of tests that is being loaded; in CI the test fails."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}, and this is CI", pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
+
+
+def module(name: str) -> ModuleType:
+    """Import a module that only tests need."""
+    try:
+        return import_module(name)
+    except ImportError:
+        skip(f"{name} is not installed")
