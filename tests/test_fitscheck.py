@@ -15,8 +15,8 @@ from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flareset.errors import VerificationError
-from flareset.proof.fits import Asked, ImageCheck
+from flareset.errors import StoreError, VerificationError
+from flareset.proof.fits import Asked, ImageCheck, keywords_in, pack, packed_header
 from flareset.sdo.times import parse_jsoc_time
 from flareset.standin.frames import Frame, Frames
 
@@ -175,6 +175,48 @@ def test_intact_files_of_jsoc_raise_no_false_alarm(real: Path, tmp_path: Path, n
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VerificationError):
         check_image(path, wanted)
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_the_whole_header_is_kept(real: Path, name: str) -> None:
+    path = real / "fits" / name
+    packed = packed_header(path)
+    assert len(packed) < 7000, "with the file's other facts, it fits two blocks of a disk"
+    content = io.BytesIO(path.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(content, disable_image_compression=True) as hdus:
+            header = hdus[min(1, len(hdus) - 1)].header
+        names = [name for name in header if name not in ("HISTORY", "COMMENT", "")]
+        truth: dict[str, object] = {"NOSUCH": None}
+        for name in names:
+            try:
+                value = header[name]
+            except fits.VerifyError:  # JSOC's own writes -nan
+                value = None
+            truth[name] = None if isinstance(value, fits.card.Undefined) else value
+    assert len(truth) > 60
+    assert keywords_in(packed, truth) == truth
+
+
+def test_a_proof_keeps_the_header_that_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.fits"
+    path.write_bytes(made())
+    proof = ImageCheck(asked(), path).finish(path)
+    assert proof.header == packed_header(path)
+    assert keywords_in(proof.header, ["EXPTIME", "T_REC"]) == {
+        name: proof.keywords[name] for name in ("EXPTIME", "T_REC")
+    }
+    path.write_bytes(made()[: 3 * 2880])
+    with pytest.raises(StoreError, match=r"x.fits: .*`repair` fetches it again"):
+        packed_header(path)
+
+
+def test_a_card_that_cannot_be_read_has_no_value() -> None:
+    cards = made()[2880:]
+    place = cards.index(b"EXPTIME =")
+    bad = cards[: place + 10] + b"no value".ljust(70) + cards[place + 80 :]
+    assert keywords_in(pack(bad), ["EXPTIME", "QUALITY"]) == {"EXPTIME": None, "QUALITY": 0}
 
 
 def test_a_header_cannot_ask_for_all_memory(check: Callable) -> None:

@@ -8,10 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flareset.errors import ExportError
+from flareset.sdo.keywords import STATISTICS
 from flareset.sdo.quality import quality_of
 from flareset.sdo.series import SERIES, Series
 from flareset.sources.records import expected_records, keys_of, matched, observed_second
-from flareset.tables.records import COLUMNS, STATISTICS, read_records, write_records
+from flareset.tables.records import COLUMNS, read_records, write_records
 
 EUV, LEV1, HMI = (SERIES[name] for name in ("aia.lev1_euv_12s", "aia.lev1", "hmi.M_45s"))
 SHARP = SERIES["hmi.sharp_cea_720s"]

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from flareset.errors import VerificationError
 from flareset.proof.statistics import (
-    NAMES,
     Basis,
     Statistics,
     basis_of,
@@ -25,6 +24,7 @@ from flareset.proof.statistics import (
     stated_statistics,
     tally,
 )
+from flareset.sdo.keywords import STATISTICS
 
 CUTOUT = "sunkit_image_0.6.1/aia_171_cutout.fits"
 SHARPS = [
@@ -59,7 +59,7 @@ def header_of(path: Path) -> tuple[int, dict[str, int | float]]:
     with quietly_opened(path) as hdus:
         index = next(i for i, hdu in enumerate(hdus) if hdu.header.get("NAXIS"))
         header = hdus[index].header
-        return index, {name: header[name] for name in (*NAMES, *SECOND) if name in header}
+        return index, {name: header[name] for name in (*STATISTICS, *SECOND) if name in header}
 
 
 def written(pixels: np.ndarray, folder: Path, scale: float = 1.0) -> Path:
@@ -94,7 +94,7 @@ def expected(pixels: np.ndarray) -> dict[str, float]:
         powers[0],
         powers[1] - 3,
     )
-    return dict(zip(NAMES, numbers, strict=True))
+    return dict(zip(STATISTICS, numbers, strict=True))
 
 
 def test_a_real_cutout_has_the_eight_statistics_of_its_header(real: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_level_1_5_image_has_none_of_the_statistics_of_its_header(real: Path) 
     path = real / "fits" / "sunpy_0.5.4_sdist" / "AIA20110319_105400_0171.fits"
     index, keywords = header_of(path)
     differences = compare(image_statistics(path, index), keywords)
-    assert [difference.keyword for difference in differences] == list(NAMES)
+    assert [difference.keyword for difference in differences] == list(STATISTICS)
     assert str(differences[4]) == "DATAMEAN is 236.57, the pixels give 235.915314"
 
 
@@ -204,7 +204,11 @@ def test_another_image_is_told_apart(change: str, sun: np.ndarray) -> None:
 
 def test_what_is_missing_in_the_record_is_left_out(sun: np.ndarray) -> None:
     found = tally([sun], BLANK)
-    keywords = {**dict.fromkeys(NAMES, "MISSING"), "DATAMEAN": f"{found.mean:f}", "DATARMS": None}
+    keywords = {
+        **dict.fromkeys(STATISTICS, "MISSING"),
+        "DATAMEAN": f"{found.mean:f}",
+        "DATARMS": None,
+    }
     assert stated_statistics(keywords) == {"DATAMEAN": pytest.approx(found.mean)}
     assert compare(found, keywords) == []
     assert compare(found, {**keywords, "DATAMEAN": f"{found.mean + 0.01:f}"})

@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from conftest import ONE_FLARE, ROOT, SMALL, TWO_FLARES, Project, in_process
 
 from flareset.standin.frames import Frame, Frames
@@ -239,6 +240,39 @@ def test_a_change_in_code_runs_what_it_touches(
     project.use(serve())
     project.run(*ours)
     assert edited("flareset/standin/sun.py") == {}
+
+
+def test_a_new_keyword_is_a_column_of_what_is_there(
+    tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    clone = tmp_path / "clone"
+    for name in ("scripts", "workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, clone / name)
+    shutil.copy(ROOT / "Snakefile", clone)
+    ours = ("--snakefile", str(clone / "Snakefile"))
+    project, server = Project(clone / "here"), serve()
+    project.events(ONE_FLARE)
+    project.use(server)
+    project.run(*ours)
+    before = project.table("results/data_selection/images.csv")
+    # Half of the store is as version 0.1.0 left it.
+    for path in [*project.path("store").rglob("*.fits.json")][::2]:
+        facts = json.loads(path.read_text())
+        del facts["header"]
+        path.write_text(json.dumps(facts))
+    keywords = clone / "scripts/flareset/sdo/keywords.py"
+    line = '    Keyword("EXPTIME"'
+    more = '    Keyword("CRLN_OBS", float, "Carrington longitude of the observer (degrees)"),'
+    keywords.write_text(keywords.read_text().replace(line, f"{more}\n{line}"))
+    assert server.log
+    server.log.clear()
+    project.run(*ours)
+    assert not server.log, "nothing is asked of the archive"
+    after = project.table("results/data_selection/images.csv")
+    for row in after:
+        path = project.path(f"results/data_selection/fits/raw/{row['filename']}")
+        assert float(row.pop("CRLN_OBS")) == fits.getval(path, "CRLN_OBS", 1)
+    assert after == before
 
 
 def test_an_edit_that_needs_no_new_image_downloads_none(

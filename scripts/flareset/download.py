@@ -24,12 +24,11 @@ from flareset.draw import choose
 from flareset.errors import IncompleteError, TransferError
 from flareset.job import Job
 from flareset.proof.check import AtEnd, Begin, Check, Proof
-from flareset.proof.fits import Asked, ImageCheck
+from flareset.proof.fits import Asked, ImageCheck, keywords_in, packed_header
 from flareset.proof.pictures import check_picture
+from flareset.sdo.keywords import KEYWORD_NAMES, KEYWORDS, STATISTICS
 from flareset.sdo.processing import fingerprint, parse_process
-from flareset.sdo.quality import quality_of
 from flareset.sdo.series import Series
-from flareset.sdo.times import iso
 from flareset.sources.delivered import Delivery
 from flareset.sources.direct import Direct
 from flareset.sources.export import Export
@@ -38,8 +37,7 @@ from flareset.sources.query import Query
 from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
 from flareset.tables.listing import MOVIE, PICTURE
-from flareset.tables.manifest import COLUMNS, KEYWORDS
-from flareset.tables.records import STATISTICS
+from flareset.tables.manifest import COLUMNS
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
@@ -92,10 +90,9 @@ class Delivered:
         facts, records = job.facts, job.records
         keywords, stated = {}, {}
         if facts.as_stored:
-            times = [iso(t) if t is not pd.NaT else "" for t in records["t_obs"]]
-            known = records.assign(T_OBS=times).set_index("record")
-            keywords = known[list(KEYWORDS)].to_dict("index")
-            stated = records.set_index("record")[list(STATISTICS)].to_dict("index")
+            known = records.set_index("record")
+            keywords = known[list(KEYWORD_NAMES)].to_dict("index")
+            stated = known[[*STATISTICS, "NSPIKES"]].to_dict("index")
         return cls(
             job.series,
             job.segment,
@@ -142,7 +139,7 @@ class Downloader:
         """Return the outcomes of wanted records that are in the store under the export's names."""
         found = []
         for record, path in self.store.kept(wanted).items():
-            facts = self.store.facts(path, record)
+            facts = self._facts(path, record)
             if facts is not None and facts.get("named", "") == self.delivered.named:
                 self.store.tidy(path)
                 status, reason = self._judge(facts)
@@ -159,7 +156,7 @@ class Downloader:
         missing, witness = [], images["url"].iloc[-1]
         for row in images.itertuples():
             path = self._path(row)
-            if (facts := self.store.facts(path, row.record)) is None:
+            if (facts := self._facts(path, row.record)) is None:
                 missing.append(row.Index)
             else:
                 self.store.tidy(path)
@@ -230,13 +227,28 @@ class Downloader:
         path = self._path(row)
         with self.store.claim(path) as part:
             # Another job may have brought it while this one waited.
-            facts = self.store.facts(path, row.record)
+            facts = self._facts(path, row.record)
             if fetched := facts is None:
                 try:
                     facts = self._bring(row, path, part, source)
                 except TransferError as error:
                     return _failed(row, path, str(error), error)
         return self._outcome(row, path, facts, fetched=fetched)
+
+    def _facts(self, path: str, record: str) -> dict[str, Any] | None:
+        """Return what is known of a file, with every keyword; None if it is not in the store.
+
+        A keyword that was not in the list when the file came is read from its header.
+        """
+        facts = self.store.facts(path, record)
+        if facts is None or not path.endswith(".fits"):
+            return facts
+        known = facts["keywords"]
+        if lacking := [name for name in KEYWORD_NAMES if name not in known]:
+            # Version 0.1.0 wrote no header.
+            header = facts.get("header") or packed_header(self.store.root / path)
+            known |= keywords_in(header, lacking)
+        return {**facts, "keywords": {**known, **self._known(record)}}
 
     def _outcome(
         self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
@@ -262,7 +274,8 @@ class Downloader:
             "bytes": part.stat().st_size,
             "tries": got.tries,
             "proof": got.found.grade,
-            "keywords": {**got.found.keywords, **self._known(row.record)},
+            "keywords": got.found.keywords,
+            "header": got.found.header,
         }
         if requestid := getattr(row, "requestid", "") or self.delivered.requestid:
             facts["requestid"] = requestid
@@ -271,7 +284,7 @@ class Downloader:
         if self.delivered.named:
             facts["named"] = self.delivered.named
         self.store.commit(path, part, facts)
-        return facts
+        return {**facts, "keywords": {**facts["keywords"], **self._known(row.record)}}
 
     def _check_of(self, row: Any) -> Begin[Proof]:
         """What proves that a row's file is what was asked for."""
@@ -303,10 +316,9 @@ class Downloader:
         if not self.delivered.as_stored:
             return {}
         found = self.delivered.keywords.get(record, {})
-        known = {key: value for key, value in found.items() if value}
-        if (quality := quality_of(known.get("QUALITY", ""))) is not None:
-            known["QUALITY"] = quality
-        return known
+        return {
+            each.name: each.value_of(text) for each in KEYWORDS if (text := found.get(each.name))
+        }
 
     def _judge(self, facts: dict[str, Any]) -> tuple[str, str]:
         """Return the status of a proven image by its keywords, and the reason."""
@@ -449,7 +461,7 @@ def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "sha256": outcome.facts.get("sha256", ""),
             "requestid": outcome.facts.get("requestid", ""),
             "proof": outcome.facts.get("proof", ""),
-            **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORDS},
+            **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORD_NAMES},
         }
         for outcome in outcomes
     ]

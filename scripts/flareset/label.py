@@ -9,6 +9,7 @@ import pandas as pd
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
 from flareset.partition import PHASES
+from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
@@ -16,7 +17,7 @@ KNOWN = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
     "time",
     "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-    "QUALITY", "EXPTIME", "AECTYPE", "proof", "bytes", "sha256",
+    *KEYWORD_NAMES, "proof", "bytes", "sha256",
 ]  # fmt: skip
 
 # How a listing was come by is in the provenance: the data set is the same whichever way it was.
@@ -26,8 +27,8 @@ _NOT_CARRIED = ("event_id", "request_id", "source")
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
     """The samples of all events and wavelengths in one table; keywords as text."""
     texts = ["event_id", "phase", "filename", "record", "slot", "path", "sha256", "proof"]
-    keywords = ["T_OBS", "QUALITY", "EXPTIME", "AECTYPE"]
-    dtypes = {**dict.fromkeys(texts + keywords, "str"), "wavelength": "int64", "bytes": "int64"}
+    texts += KEYWORD_NAMES
+    dtypes = {**dict.fromkeys(texts, "str"), "wavelength": "int64", "bytes": "int64"}
     tables = [pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in paths]
     samples = pd.concat(tables, ignore_index=True)
     samples["time"] = pd.to_datetime(samples["time"], utc=True, format="%Y-%m-%dT%H:%M:%SZ")

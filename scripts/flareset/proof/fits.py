@@ -6,10 +6,12 @@ Checksums are taken over the bytes as they stand (FITS standard 4.0, appendix J)
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import prod
@@ -19,11 +21,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from flareset.errors import VerificationError
+from flareset.errors import StoreError, VerificationError
 from flareset.proof.check import Check, Proof, chunks_of
 from flareset.proof.processed import check_processed
 from flareset.proof.statistics import (
-    NAMES,
     STORED,
     basis_of,
     compare,
@@ -31,6 +32,7 @@ from flareset.proof.statistics import (
     stated_statistics,
 )
 from flareset.sdo.checksum import ALL_ONES, BLOCK, ones_complement_sum
+from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, STATISTICS
 from flareset.sdo.processing import Step
 from flareset.sdo.recordset import Recordset
 from flareset.sdo.times import parse_jsoc_time
@@ -39,7 +41,6 @@ from flareset.sdo.times import parse_jsoc_time
 _LONGEST_HEADER = 1000 * BLOCK
 # The largest image that is decoded: four times an image of SDO.
 _MOST_PIXELS = 8192 * 8192
-_KEYWORDS = ("T_REC", "T_OBS", "DATE-OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE")
 # T_OBS has milliseconds, the file name whole seconds.
 _T_OBS_TOLERANCE = timedelta(seconds=1)
 # How far T_OBS may lie from the right T_REC, at least. The most that is known is about a cadence.
@@ -69,11 +70,13 @@ class Asked:
 
 @dataclass
 class _Hdu:
-    """A header-data unit: `end` is where it ends in the file, `left` what is still to come (bytes).
+    """A header-data unit: its header as it stands and as read, and where it ends in the file.
 
-    `proven` where a DATASUM proves the data.
+    `left` is what is still to come; places and lengths are in bytes. `proven` where a DATASUM
+    proves the data.
     """
 
+    cards: bytes
     header: fits.Header
     header_sum: int
     end: int
@@ -115,11 +118,12 @@ class ImageCheck(Check[Proof]):
                 rest = rest[taken:]
 
     def finish(self, path: Path) -> Proof:
-        """Return the sha256 and keywords of the whole file."""
+        """Return the sha256, the keywords and the header of the whole file."""
         with _readable():
             self._check_end()
-            keywords, grade = self._check_image(path)
-            return Proof(self._digest.hexdigest(), keywords, grade)
+            hdu, grade = self._check_image(path)
+            keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
+            return Proof(self._digest.hexdigest(), keywords, grade, pack(hdu.cards))
 
     def _check_end(self) -> None:
         """Raise VerificationError where the file is empty or cut."""
@@ -136,8 +140,8 @@ class ImageCheck(Check[Proof]):
                 f" at {self._size}"
             )
 
-    def _check_image(self, path: Path) -> tuple[dict[str, str | int | float | None], str]:
-        """Return the image's keywords, and what proves its pixels.
+    def _check_image(self, path: Path) -> tuple[_Hdu, str]:
+        """Return the image's HDU, and what proves its pixels.
 
         Raises VerificationError where it is another image.
         """
@@ -149,7 +153,7 @@ class ImageCheck(Check[Proof]):
         if self._asked.steps:
             size = (shape[1], shape[0])
             check_processed(header, size, list(self._asked.steps), self._asked.time)
-        return {key: _plain(header.get(key)) for key in _KEYWORDS}, grade
+        return self._hdus[index], grade
 
     def _take_header(self, rest: memoryview) -> int:
         """Take bytes up to the end of a block of a header. Return how many were taken."""
@@ -160,7 +164,7 @@ class ImageCheck(Check[Proof]):
         if len(self._cards) == BLOCK:
             self._check_start()
         block = bytes(self._cards[-BLOCK:])
-        if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
+        if _has_end(block):
             hdu = _read_header(bytes(self._cards), self._size + taken, len(self._hdus))
             self._cards.clear()
             self._hdus.append(hdu)
@@ -219,7 +223,7 @@ def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
     if size < 0:
         raise VerificationError(f"the header of HDU {index} says {size} bytes of data")
     padded = -(-size // BLOCK) * BLOCK
-    return _Hdu(header, ones_complement_sum(cards), data_start + padded, padded)
+    return _Hdu(cards, header, ones_complement_sum(cards), data_start + padded, padded)
 
 
 def _prove(hdu: _Hdu, index: int) -> None:
@@ -281,7 +285,7 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
     basis = STORED if patch else basis_of(instrument, stated)
     if wrong := compare(image_statistics(path, index), stated, basis):
         raise VerificationError(f"its pixels are not the record's: {wrong[0]}")
-    return "pixels" if len(stated_statistics(stated)) == len(NAMES) else "header"
+    return "pixels" if len(stated_statistics(stated)) == len(STATISTICS) else "header"
 
 
 def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
@@ -352,6 +356,43 @@ def _header_time(header: fits.Header, key: str) -> datetime | None:
         return parse_jsoc_time(str(header[key]))
     except (KeyError, ValueError):
         return None
+
+
+def pack(cards: bytes) -> str:
+    """Return the cards of a header, as they stand in the file, as one line: zlib, then Base64."""
+    return base64.b64encode(zlib.compress(cards)).decode("ascii")
+
+
+def packed_header(path: Path) -> str:
+    """Return the packed header of the image in a file of the store. Raises StoreError."""
+    hdus: list[_Hdu] = []
+    cards = b""
+    try:
+        with _readable(), open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                cards += block
+                if _has_end(block):
+                    hdus.append(_read_header(cards, file.tell(), len(hdus)))
+                    file.seek(hdus[-1].end)
+                    cards = b""
+            return pack(hdus[_image_index([hdu.header for hdu in hdus])].cards)
+    except VerificationError as error:
+        raise StoreError(f"{path}: {error}; the target `repair` fetches it again") from None
+
+
+def _has_end(block: bytes) -> bool:
+    """Return whether a block of a header has its END card."""
+    return any(block[i : i + 8] == b"END     " for i in range(0, len(block), 80))
+
+
+def keywords_in(packed: str, names: Iterable[str]) -> dict[str, str | int | float | None]:
+    """Return the values of keywords in a packed header; None for what it has no value of."""
+    header = fits.Header.fromstring(zlib.decompress(base64.b64decode(packed)))
+    found: dict[str, str | int | float | None] = {}
+    for name in names:
+        with suppress(fits.VerifyError, ValueError):
+            found[name] = _plain(header.get(name))
+    return {name: found.get(name) for name in names}
 
 
 def _plain(value: object) -> str | int | float | None:

@@ -24,17 +24,8 @@ from astropy.io import fits
 
 from flareset.errors import VerificationError
 from flareset.sdo.drms import Value
+from flareset.sdo.keywords import STATISTICS
 
-NAMES = (
-    "DATAVALS",
-    "DATAMIN",
-    "DATAMAX",
-    "DATAMEDN",
-    "DATAMEAN",
-    "DATARMS",
-    "DATASKEW",
-    "DATAKURT",
-)
 # HMI's observables have two sets, of which the plain names are that of 99 % of the disk's radius.
 _WHOLE_IMAGE = {
     "DATAMIN": "DATAMIN2",
@@ -165,7 +156,7 @@ class Statistics:
             self.skewness,
             self.kurtosis,
         )
-        return dict(zip(NAMES, values, strict=True))
+        return dict(zip(STATISTICS, values, strict=True))
 
     @cached_property
     def _cumulated(self) -> np.ndarray:
@@ -245,7 +236,7 @@ def basis_of(instrument: str, keywords: Mapping[str, Value]) -> Basis:
 
 def stated_statistics(keywords: Mapping[str, Value]) -> dict[str, float]:
     """Return those of the eight statistics that a record's keywords state of the whole image."""
-    stated = {name: _figure(keywords.get(_keyword(name, keywords)))[0] for name in NAMES}
+    stated = {name: _figure(keywords.get(_keyword(name, keywords)))[0] for name in STATISTICS}
     return {name: number for name, number in stated.items() if number is not None}
 
 

@@ -16,7 +16,7 @@ from flareset.errors import ExportError
 from flareset.sdo.quality import quality_of
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
-from flareset.tables.records import COLUMNS, KEYS
+from flareset.tables.records import COLUMNS, KEYS, VALUES
 from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
@@ -79,7 +79,7 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
     size = values["*size*"]
     return [
         record, t_rec, t_obs, series.image_time(t_rec, t_obs), wavelength,
-        *(values[key] for key in KEYS[3:]), values["*recnum*"], values["*online*"], _path(row),
+        *(values[key] for key in VALUES), values["*recnum*"], values["*online*"], _path(row),
         int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES), status, reason,
     ]  # fmt: skip
 

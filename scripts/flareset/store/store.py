@@ -1,8 +1,9 @@
 """The store: verified FITS files, one copy each, shared by all events and campaigns.
 
 A file stands under its final name only when it was verified; beside it lies `<name>.json` with
-its record, sha256, size and keywords, written first. What is under way is `<name>.part`, with a
-note of its own beside it, and a lease in `.locks`: jobs on several machines share a store.
+its record, sha256, size, keywords and whole header, written first. What is under way is
+`<name>.part`, with a note of its own beside it, and a lease in `.locks`: jobs on several machines
+share a store.
 """
 
 from __future__ import annotations

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.tables.csv import write_table
 
-KEYWORDS = ("T_OBS", "QUALITY", "EXPTIME", "AECTYPE")
 COLUMNS = [
     "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", "requestid",
-    "proof",
-    *KEYWORDS,
+    "proof", *KEYWORD_NAMES,
 ]  # fmt: skip
 
 

@@ -10,19 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, STATISTICS
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
-# What JSOC computed from an image's pixels: it proves a stored file.
-STATISTICS = (
-    "DATAVALS", "DATAMIN", "DATAMAX", "DATAMEDN", "DATAMEAN", "DATARMS", "DATASKEW", "DATAKURT",
-    "NSPIKES",
-)  # fmt: skip
-KEYS = ["T_REC", "T_OBS", "WAVELNTH", "QUALITY", "EXPTIME", "AECTYPE", "FSN", *STATISTICS]
+# The keywords that are columns as JSOC has them, and all that are asked for.
+VALUES = list(dict.fromkeys([*KEYWORD_NAMES, "FSN", *STATISTICS, "NSPIKES"]))
+KEYS = [*IDENTITY, *VALUES]
 _TIMES = ("t_rec", "t_obs", "time")
 COLUMNS = [
-    "record", "t_rec", "t_obs", "time", "wavelength", *(key for key in KEYS[3:]), "recnum",
-    "online", "path", "bytes", "status", "reason",
+    "record", "t_rec", "t_obs", "time", "wavelength", *VALUES, "recnum", "online", "path", "bytes",
+    "status", "reason",
 ]  # fmt: skip
 
 

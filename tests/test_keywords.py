@@ -1,0 +1,35 @@
+"""The list of header keywords: a text of JSOC's is read as its exporter writes it into a header."""
+
+import json
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from flareset.sdo.keywords import KEYWORDS
+
+BY_NAME = {keyword.name: keyword for keyword in KEYWORDS}
+
+
+def test_jsoc_info_and_an_export_say_the_same_of_a_record(real: Path) -> None:
+    recorded = real / "jsoc/recorded/direct"
+    told = json.loads((recorded / "all_keys.json").read_text())["keywords"]
+    texts = {entry["name"]: entry["values"][0] for entry in told}
+    header = fits.getheader(recorded / "exported.fits", 1)
+    for keyword in KEYWORDS:
+        assert keyword.value_of(texts[keyword.name]) == header[keyword.name]
+        assert isinstance(header[keyword.name], keyword.type)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("QUALITY", "0x40000100", 0x40000100),
+        ("QUALITY", "1073742080", 0x40000100),
+        ("EXPTIME", "2.899970", 2.89997),
+        ("AECTYPE", "2", 2),
+        ("AECTYPE", "two", "two"),
+    ],
+)
+def test_values(name: str, text: str, value: object) -> None:
+    assert BY_NAME[name].value_of(text) == value
