@@ -38,6 +38,7 @@ from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
 from flareset.tables.listing import MOVIE, PICTURE
 from flareset.tables.manifest import COLUMNS
+from flareset.tables.status import Status
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
@@ -369,6 +370,7 @@ class Acquisition:
         if gone := [o for o in found if o.problem is not None and o.problem.gone]:
             left = [o for o in found if o not in gone]
             found = left + self._renewed(wanted, gone)
+        found += self._unanswered(wanted, found)
         for outcome in found:
             self._tell(outcome)
         self.outcomes += found
@@ -388,6 +390,21 @@ class Acquisition:
             tried |= set(wanted["record"])
             verified = {o.record for o in outcomes if o.status == "verified"}
             unusable |= set(wanted["record"]) - verified
+
+    def _unanswered(self, wanted: pd.DataFrame, found: list[Outcome]) -> list[Outcome]:
+        """Return a failure for each wanted record of which the source said nothing.
+
+        A movie is of all records.
+        """
+        if any(PurePosixPath(o.filename).suffix in (".mpg", ".mp4") for o in found):
+            return []
+        answered = {outcome.record for outcome in found}
+        why = "the source gave neither a link nor a reason"
+        return [
+            Outcome(record, "", "", Status.FAILED, why, 0)
+            for record in wanted["record"]
+            if record not in answered
+        ]
 
     def _renewed(self, wanted: pd.DataFrame, gone: list[Outcome]) -> list[Outcome]:
         """Return what became of files that the archive has no more, asked for again."""

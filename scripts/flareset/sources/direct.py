@@ -58,8 +58,18 @@ class Direct:
             self.known[row.record] = record
             name = default_name(series, structure, record, segment)
             url = f"{_LINK_BASE}{record.path}"
-            rows.append((row.record, row.t_rec, row.wavelength, segment, name, url, row.time, ""))
-        return Links(pd.DataFrame(rows, columns=COLUMNS), missing)
+            rows.append(
+                {
+                    "record": row.record,
+                    "t_rec": row.t_rec,
+                    "wavelength": row.wavelength,
+                    "segment": segment,
+                    "filename": name,
+                    "url": url,
+                    "time": row.time,
+                }
+            )
+        return Links(pd.DataFrame(rows).reindex(columns=COLUMNS, fill_value=""), missing)
 
     def renew(self, wanted: pd.DataFrame) -> Links:
         """Return where the files lie now: their folder changes when data are staged anew."""

@@ -15,11 +15,13 @@ from flareset.campaign.events import Event
 from flareset.campaign.settings import Settings
 from flareset.errors import ExportError
 from flareset.sdo.processing import Step
+from flareset.sdo.protocols import kind_of_protocol
 from flareset.sdo.recordset import Recordset, split, window_recordset
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.sources.records import expected_records, keys_of
+from flareset.tables.records import PROOF
 
 # Records that one question asks for: below JSOC's own limit of some 15000.
 _MOST_RECORDS = 10_000
@@ -128,10 +130,12 @@ def find_records(query: Query, jsoc: Jsoc) -> pd.DataFrame:
     assert found is not None
     seconds = (found[1].end - found[1].begin).total_seconds()
     slots = seconds / (found[1].cadence or query.series.cadence)
+    # Files as stored say nothing of themselves: their pixels are compared with what JSOC states.
+    more = PROOF if kind_of_protocol(query.protocol) == "as-is" else ()
     rows = [
         row
         for text in split(recordset, max(1, ceil(slots / _MOST_RECORDS)), query.series)
-        for row in jsoc.records(text.partition("{")[0], keys_of(query.series), query.segment)
+        for row in jsoc.records(text.partition("{")[0], keys_of(query.series, more), query.segment)
     ]
     return expected_records(rows, recordset, query.series, query.wavelength)
 

@@ -25,9 +25,9 @@ _TYPICAL_BYTES = 12e6
 _NO_IMAGE = 0x80000000
 
 
-def keys_of(series: Series) -> list[str]:
-    """What is asked of `rs_list` for each record."""
-    return list(dict.fromkeys([*series.keys, *KEYS, *_SPECIAL]))
+def keys_of(series: Series, more: Iterable[str] = ()) -> list[str]:
+    """Return what is asked of `rs_list` for each record; `more` are keywords besides."""
+    return list(dict.fromkeys([*series.keys, *KEYS, *more, *_SPECIAL]))
 
 
 def expected_records(
@@ -60,7 +60,7 @@ def _wavelength(row: dict[str, str]) -> int:
 
 
 def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
-    values = {key: _known(row.get(key, "")) for key in (*KEYS, *_SPECIAL)}
+    values = {key: _known(row.get(key, "")) for key in (*KEYS, *STATISTICS, *_SPECIAL)}
     try:
         t_rec = parse_jsoc_time(row["T_REC"])
     except (KeyError, ValueError) as error:

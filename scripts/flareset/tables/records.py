@@ -14,9 +14,11 @@ from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, STATISTICS
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
-# The keywords that are columns as JSOC has them, and all that are asked for.
-VALUES = list(dict.fromkeys([*KEYWORD_NAMES, "FSN", *STATISTICS, "NSPIKES"]))
-KEYS = [*IDENTITY, *VALUES]
+# The keywords that are asked for of every record, and those that prove a file as stored besides.
+KEYS = [*IDENTITY, *KEYWORD_NAMES, "FSN"]
+PROOF = (*STATISTICS, "NSPIKES")
+# The keywords that are columns, as JSOC has them.
+VALUES = list(dict.fromkeys([*KEYS[len(IDENTITY) :], *PROOF]))
 _TIMES = ("t_rec", "t_obs", "time")
 COLUMNS = [
     "record", "t_rec", "t_obs", "time", "wavelength", *VALUES, "recnum", "online", "path", "bytes",
