@@ -260,53 +260,85 @@ class Project:
 def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every stage of a campaign in this process, as its rules do but without Snakemake.
 
-    Raises AssertionError where a script fails.
+    Raises the error with which a script fails.
     """
     monkeypatch.chdir(project.folder)
     campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
     for name, value in campaign.environment().items():
         monkeypatch.setenv(name, value)
-    settings = {name: settings_file(campaign, name) for name in ("list", "download", "config")}
-    store, samples, accounts = campaign.config.store, [], []
-    for event, wavelength in campaign.jobs:
-        folder = Path("results/events") / event / str(wavelength)
-        folder.mkdir(parents=True)
-        (folder.parent / "event.json").write_text(campaign.events[event].to_json())
+    for event in campaign.events.values():
+        list_and_draw(campaign, event)
+        for wavelength in event.wavelengths:
+            bring_and_sample(campaign, Path("results/events") / event.event_id / str(wavelength))
+    label_and_summarise(campaign)
 
-        def paths(*names: str, folder: Path = folder) -> list[str]:
-            return [text for n in names for text in (f"--{n.split('.')[0]}", str(folder / n))]
 
-        listed = ["--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)]
-        outputs = [*paths("listing.csv", "records.csv"), "--facts", str(folder / "page.json")]
-        page = campaign.page(event, wavelength)
-        saved = ["--page", str(page)] if page else []
-        source = ["--source", campaign.events[event].source]
-        if event in campaign.config.accept_pages:
-            source.append("--accept")
-        told = ["--settings", settings["list"], "--store", store]
-        script("list", *listed, *source, *saved, *told, *outputs)
-        ledger = f"results/ledger/{event}.{wavelength}.csv"
-        manifest = paths("manifest.csv")
-        job = ["--job", str(folder)]
-        told = ["--settings", settings["download"], "--store", store]
-        script("download", *job, *told, *manifest, "--ledger", ledger)
-        linked = ["--store", store, "--folder", f"results/final_fits/{event}/{wavelength}"]
-        segment = ["--segment", campaign.config.segment]
-        split = [*paths("listing.csv", "partition.csv"), *manifest, *listed[:2]]
-        script("partition", *segment, *linked, *split)
-        Path(ledger).parent.mkdir(exist_ok=True)
-        left = [*paths("sample.csv", "account.json"), "--log", str(folder / "sampling_log.csv")]
-        script("sample", *job, *manifest, *draw_flags(campaign), *left, "--ledger", ledger)
-        samples.append(str(folder / "sample.csv"))
-        accounts.append(str(folder / "account.json"))
+def list_and_draw(campaign: Campaign, event: Event) -> None:
+    """Run the stages `list` and `draw` of an event, in the campaign's folder."""
+    top = Path("results/events") / event.event_id
+    top.mkdir(parents=True, exist_ok=True)
+    (top / "event.json").write_text(campaign.events[event.event_id].to_json())
+    of_event = ["--event", str(top / "event.json")]
+    settings = ["--settings", settings_file(campaign, "list"), "--store", campaign.config.store]
+    for wavelength in event.wavelengths:
+        folder = top / str(wavelength)
+        folder.mkdir(exist_ok=True)
+        page = campaign.page(event.event_id, wavelength)
+        origin = ["--source", event.source, *(["--page", str(page)] if page else [])]
+        if event.event_id in campaign.config.accept_pages:
+            origin.append("--accept")
+        of_channel = [*of_event, "--wavelength", str(wavelength), *origin, *settings]
+        facts = ["--facts", str(folder / "export.json")]
+        script("list", *of_channel, *options(folder, "records", "listing"), *facts)
+    sample = campaign.config.sample
+    records = [str(top / str(wavelength) / "records.csv") for wavelength in event.wavelengths]
+    drawn = [f"--seed={sample.seed}", "--channels", sample.channels]
+    rules = ["--reject", *campaign.config.quality.reject]
+    rules += ["--other-flares", campaign.config.other_flares]
+    script("draw", *of_event, "--records", *records, *drawn, *rules, *options(top, "candidates"))
+
+
+def bring_and_sample(campaign: Campaign, job: Path) -> None:
+    """Run the stages `download`, `partition` and `sample` of `<event_id>/<wavelength>`."""
+    event_id, wavelength = job.parts[-2:]
+    store = ["--store", campaign.config.store]
+    of_job, manifest = ["--job", str(job)], options(job, "manifest")
+    ledger = ["--ledger", f"results/ledger/{event_id}.{wavelength}.csv"]
+    settings = ["--settings", settings_file(campaign, "download")]
+    script("download", *of_job, *store, *settings, *manifest, *ledger)
+    candidates = [*options(job.parent, "candidates"), "--wavelength", wavelength]
+    folder = ["--folder", f"results/final_fits/{event_id}/{wavelength}"]
+    script("partition", *candidates, *manifest, *store, *folder, *options(job, "partition"))
+    Path("results/ledger").mkdir(exist_ok=True)
+    series = ["--series", campaign.config.series, "--segment", campaign.config.segment]
+    quotas = {
+        key: getattr(campaign.config.sample, key.replace("-", "_"))
+        for key in ("per-minute", "pre", "post")
+    }
+    outputs = [*options(job, "sample"), "--log", str(job / "sampling_log.csv")]
+    outputs += ["--account", str(job / "account.json"), *ledger]
+    flags = [f"--{key}={value}" for key, value in quotas.items()]
+    script("sample", *of_job, *manifest, *series, *flags, *outputs)
+
+
+def label_and_summarise(campaign: Campaign) -> None:
+    """Run the stages of all events together."""
+    jobs = [f"results/events/{event}/{wavelength}" for event, wavelength in campaign.jobs]
     data = Path("results/data_selection")
     data.mkdir(exist_ok=True)
-    script("label", "--samples", *samples, "--store", store, "--folder", str(data))
+    samples = [f"{job}/sample.csv" for job in jobs]
+    script("label", "--samples", *samples, "--store", campaign.config.store, "--folder", str(data))
+    accounts = [f"{job}/account.json" for job in jobs]
     tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
     made = ["--csv", "results/summary.csv", "--markdown", "results/summary.md"]
-    told = ["--config", settings["config"], "--results", "results", "--outputs", *tables]
+    told = ["--config", settings_file(campaign, "config"), "--results", "results"]
     history = ["--provenance", "results/provenance.json"]
-    script("summary", "--accounts", *accounts, *told, *made, *history)
+    script("summary", "--accounts", *accounts, *told, "--outputs", *tables, *made, *history)
+
+
+def options(folder: Path, *names: str) -> list[str]:
+    """Return the flags of CSV files that are called like their flags."""
+    return [text for name in names for text in (f"--{name}", str(folder / f"{name}.csv"))]
 
 
 def settings_file(campaign: Campaign, stage: str, folder: Path = Path("results/settings")) -> str:
@@ -315,13 +347,6 @@ def settings_file(campaign: Campaign, stage: str, folder: Path = Path("results/s
     path = folder / f"{stage}.json"
     path.write_text(campaign.settings(stage))
     return str(path)
-
-
-def draw_flags(campaign: Campaign) -> list[str]:
-    """The flags of `sample` that the rule takes from the config."""
-    config = campaign.config
-    series = ["--series", config.series, "--segment", config.segment]
-    return [*series, *(f"--{key.replace('_', '-')}={value}" for key, value in config.draw)]
 
 
 def script(name: str, *args: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 import requests
 from conftest import connected
 
+from flareset.archive.answers import Answers
 from flareset.archive.exports import Exporter, Order
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.responses import Answer
@@ -26,7 +27,7 @@ from flareset.standin.server import Fault, StandIn
 from flareset.system.locks import held
 from flareset.system.retry import backoff
 
-EMAIL = "jane.doe+flares@example.org"
+EMAIL = "jane.doe@example.org"
 EUV = SERIES["aia.lev1_euv_12s"]
 ORDER = Order(
     "aia.lev1_euv_12s[2014-01-07T18:00:48Z/733s][131]{image}",
@@ -60,7 +61,8 @@ class Client:
             sleep=self.sleep,
             jitter=lambda: 0.5,
         )
-        self.jsoc = Jsoc(url, EMAIL, connections=connections)
+        answers = Answers(world.folder / "answers")
+        self.jsoc = Jsoc(url, EMAIL, connections=connections, answers=answers)
         self.exporter = Exporter(
             self.jsoc,
             world.folder / "requests",
@@ -403,6 +405,7 @@ def test_waiting_has_an_end_and_goes_on_later(world: Callable[..., World]) -> No
     ("email", "message"),
     [
         ("", "set JSOC_EMAIL"),
+        ("jane.doe+flares@example.org", "reads the plus sign of the address in JSOC_EMAIL as a"),
         ("unregistered@example.org", "is not registered with JSOC"),
         ("pending@example.org", "waits for its registration"),
         ("no address", "takes the address in JSOC_EMAIL for none: Not a valid email address."),
@@ -414,12 +417,15 @@ def test_addresses(world: Callable[..., World], email: str, message: str) -> Non
         here.server.cgi_url,
         email,
         connections=connected(here.server.cgi_url, here.folder),
+        answers=Answers(here.folder),
     )
     with pytest.raises(ExportError) as error:
         client.check_address()
     assert message in str(error.value)
     assert not email or email not in str(error.value)
     assert all(form.get("checkonly") == "1" for _, form in here.server.calls)
+    # An address that cannot work is not asked about.
+    assert bool(here.server.calls) == (email != "" and "+" not in email)
 
 
 def test_no_server_at_all(tmp_path: Path) -> None:
@@ -428,7 +434,7 @@ def test_no_server_at_all(tmp_path: Path) -> None:
     connections = connected(
         url, tmp_path, patience=20, clock=lambda: 1e9 + sum(slept), sleep=slept.append
     )
-    client = Jsoc(url, EMAIL, connections=connections)
+    client = Jsoc(url, EMAIL, connections=connections, answers=Answers(tmp_path))
     with pytest.raises(ExportError, match="no connection"):
         client.status("JSOC_20140107_123")
     assert 5 < sum(slept) <= 20
@@ -436,10 +442,11 @@ def test_no_server_at_all(tmp_path: Path) -> None:
 
 def test_the_address_is_masked_in_every_spelling(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/"
-    client = Jsoc(url, EMAIL, connections=connected(url, tmp_path))
-    once = requests.utils.quote(EMAIL, safe="")
+    email = "jane.doe+flares@example.org"
+    client = Jsoc(url, email, connections=connected(url, tmp_path), answers=Answers(tmp_path))
+    once = requests.utils.quote(email, safe="")
     twice = requests.utils.quote(once, safe="")
-    text = f"User {EMAIL} and {EMAIL.upper()} at ?notify={once}&again={twice}"
+    text = f"User {email} and {email.upper()} at ?notify={once}&again={twice}"
     assert (
         client.masked(text) == "User <address> and <address> at ?notify=<address>&again=<address>"
     )
@@ -485,7 +492,9 @@ def test_a_request_is_sent_again_where_the_same_host_wants_it(
     Thread(target=old.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{old.server_port}/cgi-bin/ajax/"
-        client = Jsoc(url, EMAIL, connections=connected(url, here.folder))
+        client = Jsoc(
+            url, EMAIL, connections=connected(url, here.folder), answers=Answers(here.folder)
+        )
         if host == "127.0.0.1":
             assert client.submit(ORDER.form(0)).status == 2
             assert len(here.created) == 1

@@ -20,8 +20,10 @@ def test_the_length_of_bins_stands_in_one_place(
     project.configure(sample={"per_minute": 24})
     in_process(project, monkeypatch)
 
-    partition = project.table("results/events/2014-01-07T180534/131/partition.csv")
-    listed = Counter(row["bin"] for row in partition if row["phase"] == "flare")
+    candidates = project.table("results/events/2014-01-07T180534/candidates.csv")
+    listed = Counter(
+        row["bin"] for row in candidates if row["phase"] == "flare" and row["verdict"] == "accepted"
+    )
     assert listed == {"2014-01-07T18:05": 23, "2014-01-07T18:10": 24, "2014-01-07T18:15": 25}
     images = project.table("results/data_selection/images.csv")
     assert sum(row["phase"] == "flare" for row in images) == 23 + 24 + 24

@@ -16,6 +16,7 @@ from flareset.sdo.series import SERIES
 from flareset.sources.query import Query
 
 EUV = SERIES["aia.lev1_euv_12s"]
+DARK = Rules(("dark",))
 HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
 
 
@@ -74,10 +75,9 @@ def some_candidates(
     seconds: Iterable[float],
     *,
     seed: int | str = 1,
-    rules: Rules | None = None,
+    rules: Rules = DARK,
     **over: object,
 ) -> pd.DataFrame:
     """Return the ranked candidates of made-up records of one channel."""
-    rules = rules or Rules(("dark",))
     found = candidates_of(records_at(seconds, **over), event, rules)
     return rank(found, event.event_id, seed)

@@ -23,9 +23,8 @@ from typing import Any
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.responses import Answer, again, request_ids
 from flareset.errors import ExportError
-from flareset.sdo.recordset import Recordset, Times, jsoc_time
+from flareset.sdo.recordset import split
 from flareset.sdo.series import Series
-from flareset.sdo.times import from_tai, to_tai
 from flareset.system.files import make_folder, sync, write_json, writing
 from flareset.system.locks import held
 from flareset.system.retry import backoff
@@ -93,47 +92,6 @@ def parts_needed(records: int, megabytes: float, protocol: str) -> int:
     """Return the number of requests that an export of that size needs."""
     most = MOST_MEGABYTES["**none**" in protocol.lower()]
     return max(1, math.ceil(records / MOST_RECORDS), math.ceil(megabytes / most))
-
-
-def split(text: str, parts: int, series: Series) -> list[str]:
-    """Cut a recordset by time into `parts` without overlap. Raises ExportError."""
-    if parts == 1:
-        return [text]
-    whole = Recordset.parse(text)
-    found = whole.times
-    if found is None:
-        raise ExportError(f"{text} is too much for one request and has no filter on time to cut")
-    place, times = found
-    if times.values:
-        values = [part.strip() for part in whole.filters[place].split(",")]
-        size = -(-len(values) // parts)
-        cut = [",".join(values[i : i + size]) for i in range(0, len(values), size)]
-    else:
-        cut = _spans(times, parts, series)
-    if len(cut) < 2:
-        raise ExportError(f"{text}: JSOC calls it too large, and one record cannot be split")
-    return [str(whole.at(part)) for part in cut]
-
-
-def _spans(times: Times, parts: int, series: Series) -> list[str]:
-    """Cut the filter of a span or range into equal parts, counted in TAI as JSOC does."""
-    step = times.cadence or series.cadence
-    begin = to_tai(times.begin)
-    total = (to_tai(times.end) - begin).total_seconds() + (1 if times.inclusive else 0)
-    size = math.ceil(total / parts / step) * step
-    suffix = f"@{times.cadence:.10g}s" if times.cadence else ""
-    cut = []
-    offset = 0.0
-    while offset < total:
-        seconds = min(size, total - offset)
-        first = jsoc_time(series, from_tai(begin + timedelta(seconds=offset)))
-        if times.inclusive:
-            last = from_tai(begin + timedelta(seconds=offset + seconds - 1))
-            cut.append(f"{first}-{jsoc_time(series, last)}{suffix}")
-        else:
-            cut.append(f"{first}/{seconds:.10g}s{suffix}")
-        offset += size
-    return cut
 
 
 class _Outcome(Enum):
