@@ -255,6 +255,30 @@ def test_retry_after_is_obeyed(world: Callable[..., World], code: int, wait: int
     assert run.slept == [wait or 0.5]
 
 
+def test_a_request_that_crashes_jsoc_is_told_from_an_outage(
+    world: Callable[..., World],
+) -> None:
+    here = world(Fault("status", "jsoc_info rs_list", code=500))
+    asked = "aia.lev1_euv_12s[2014-01-07T18:00:48Z/60s][131]"
+    run = here.run()
+    with pytest.raises(ExportError, match="answers others: HTTP 500") as error:
+        run.jsoc.records(asked, ["T_REC"])
+    assert asked in str(error.value)
+    # It is asked twice, so that a hiccup costs no job.
+    assert sum(form.get("op") == "rs_list" for _, form in here.server.calls) == 2
+    assert sum(run.slept) < 10
+    here.server.faults[:] = [Fault("status", "jsoc_info rs_list", code=500, skip=2, times=1)]
+    run = here.run()
+    assert len(run.jsoc.records(asked, ["T_REC"])) == 5
+    assert run.text.count("HTTP 500 Internal Server Error; again in") == 1
+    # Where JSOC answers nobody, its patience counts.
+    here.server.faults[:] = [Fault("status", "jsoc_info", code=500)]
+    run = here.run()
+    with pytest.raises(ExportError, match=r"archive.patience"):
+        run.jsoc.records(asked.replace("60s", "72s"), ["T_REC"])
+    assert 500 < sum(run.slept) <= 600
+
+
 def test_patience_ends(world: Callable[..., World]) -> None:
     here = world(Fault("status", "jsoc_fetch exp_status"))
     run = here.run()

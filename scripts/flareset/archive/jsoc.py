@@ -194,11 +194,11 @@ class Jsoc:
     ) -> Any:
         """Return what an endpoint answers, after as many tries as patience allows.
 
-        A request that crashes JSOC's program looks like an outage (HTTP 500). So after the first
-        such answer a request is made that is known to be right: where it is answered, ExportError
-        is raised at once.
+        A request that crashes JSOC's program looks like an outage (HTTP 500), and crashes it again.
+        So after the second such answer a request is made that is known to be right: where it is
+        answered, ExportError is raised at once.
         """
-        doubtful = True
+        crashes = 0
         while True:
             try:
                 with self.connections.lease() as session:
@@ -206,13 +206,13 @@ class Jsoc:
             except TransferError as error:
                 if error.down:
                     raise ExportError(f"{endpoint} of {self._base}: {error}") from None
-                if isinstance(error, _Crash) and doubtful and self._answers_others():
+                crashes += isinstance(error, _Crash)
+                if isinstance(error, _Crash) and crashes == 2 and self._answers_others():
                     asked = self.masked(form.get("ds", form.get("requestid", "")))
                     raise ExportError(
                         f"{endpoint} of {self._base} fails at this request and answers others:"
                         f" {error}; look at {asked!r}"
                     ) from None
-                doubtful = doubtful and not isinstance(error, _Crash)
                 log.info("%s: %s; again in %.0f s", endpoint, error, self.connections.pause)
 
     def _answers_others(self) -> bool:
