@@ -26,7 +26,7 @@ from flareset.job import Job
 from flareset.proof.check import AtEnd, Begin, Check, Proof
 from flareset.proof.fits import Asked, ImageCheck, keywords_in, packed_header
 from flareset.proof.pictures import check_picture
-from flareset.sdo.keywords import KEYWORD_NAMES, KEYWORDS, STATISTICS
+from flareset.sdo.keywords import KEYWORD_NAMES, KEYWORDS
 from flareset.sdo.processing import fingerprint, parse_process
 from flareset.sdo.series import Series
 from flareset.sources.delivered import Delivery
@@ -38,6 +38,7 @@ from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
 from flareset.tables.listing import MOVIE, PICTURE
 from flareset.tables.manifest import COLUMNS
+from flareset.tables.records import PROOF
 from flareset.tables.status import Status
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Delivered:
         if facts.as_stored:
             known = records.set_index("record")
             keywords = known[list(KEYWORD_NAMES)].to_dict("index")
-            stated = known[[*STATISTICS, "NSPIKES"]].to_dict("index")
+            stated = known[list(PROOF)].to_dict("index")
         return cls(
             job.series,
             job.segment,
