@@ -1,6 +1,7 @@
 """JSOC's exports from request to expiry: addresses, pending requests, duplicates, statuses.
 
-Source: jsoc_fetch.c, jsoc_export_manage.c, checkAddress.py, manage-request.py of JSOC.
+Source: jsoc_fetch.c, jsoc_export_manage.c, checkAddress.py, manage-request.py of JSOC, and recorded
+answers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,23 +18,28 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from flareset.sdo.processing import Step
-from flareset.standin import catalogue
-from flareset.standin.catalogue import BadQuery
+from flareset.standin.database import DatabaseError
 from flareset.standin.faults import EXPORT_FAULTS, Fault
-from flareset.standin.frames import Frames
-from flareset.standin.products import Form, Product, quick, split
+from flareset.standin.forms import Form
+from flareset.standin.holdings import Holdings
+from flareset.standin.madeup import Record
+from flareset.standin.products import Departures, Product, megabytes, quick
+from flareset.standin.recordset import BadFilter, BadQuery, Crash, UnknownSeries
+from flareset.standin.steps import read_processing
+from flareset.standin.wire import PLAIN, Answer, compact, crashed
 from flareset.system.files import write_text
 from flareset.system.locks import held
 
-_ADDRESS = re.compile(r"\s*[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,6}\s*")
+# Not anchored at its end, in the real program either.
+_ADDRESS = re.compile(r"\s*[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,6}")
 _REQUEST_ID = re.compile(r"JSOC_[0-9]{8}_[0-9]+(_IN)?")
-_METHODS = ("url", "url-tar", "url_quick")
 _HOUR, _DAY = 3600.0, 86400.0
 _PENDING_FOR, _DUPLICATE_FOR, _KEPT_FOR = _HOUR, _DAY, 7 * _DAY
 _MOST_PER_IP = 10
 _CONTACT = "jsoc_help@jsoc.stanford.edu"
 _DELETED = "Request was completed but is now deleted, 7 day limit exceeded"
+_NO_DS = "Not Specified"
+_TWO_SEGMENTS = "cannot provide both the `seg` argument, and a segment filter in the `in` argument"
 _NO_INDEX = "Export should be complete but return index.json file not found"
 _OFFLINE = (
     "One or more data files are offline; please send a request for help to jsoc@sun.stanford.edu"
@@ -61,13 +67,15 @@ class Refused(Exception):
         self.error = error
 
 
-def check_address(text: str, *, check_only: bool = True) -> tuple[int, str]:
-    """The status and message of checkAddress for an address, encoded once more or not.
+def check_address(text: str | None, *, check_only: bool = True) -> tuple[int, str]:
+    """Return the status and message of checkAddress for an address, encoded once more or not.
 
     Every valid address is registered, but `unregistered…@` and `pending…@`.
     """
-    address = unquote(text)
-    if not _ADDRESS.fullmatch(address):
+    if text == "":
+        return -2, "Missing required argument 'address'."
+    address = unquote(text or "")
+    if not _ADDRESS.match(address):
         return -2, "Not a valid email address."
     if address.strip().startswith("pending"):
         return 3, "Email-address registration is pending. Please wait and try again later."
@@ -86,19 +94,21 @@ class Exports:
 
     def __init__(
         self,
-        frames: Frames,
+        holdings: Holdings,
         *,
         state: Path | None,
         clock: Callable[[], float],
         delay: float,
         limits: Limits,
+        departures: Departures,
         faults: list[Fault],
     ) -> None:
         self.created: list[str] = []
-        self._frames = frames
+        self._holdings = holdings
         self._clock = clock
         self._delay = delay
         self._limits = limits
+        self._departures = departures
         self._faults = faults
         self._struck: dict[int, int] = {}
         self._products: dict[str, Product] = {}
@@ -112,31 +122,46 @@ class Exports:
         for product in self._products.values():
             product.close()
 
-    def request(self, args: dict[str, str], ip: str) -> str:
-        """The answer to `exp_request`."""
+    def request(self, args: dict[str, str], ip: str) -> Answer:
+        """Return the answer to `exp_request`."""
+        ds = args.get("ds", _NO_DS)
         try:
-            return _compact(self._request(args, ip))
-        except BadQuery as error:
-            return error_text(4, str(error))
+            answer = self._request({**args, "ds": ds}, ip)
+        except Crash:
+            return crashed()
         except Refused as refusal:
-            return error_text(refusal.status, refusal.error)
+            answer = {"status": refusal.status, "error": refusal.error}
+        except DatabaseError:
+            dataset = self._holdings.dataset(ds)
+            said = f"Can not open RecordSet, bad query or too many records: {dataset}"
+            answer = {"status": 4, "error": said}
+        except UnknownSeries as error:
+            said = f"Cannot export series '{error}' - it does not exist.\n"
+            answer = {"status": 4, "error": said}
+        except BadFilter:
+            said = f"Bad record-set subset specification '{ds}'.\n"
+            answer = {"status": 4, "error": said}
+        except BadQuery:
+            answer = {"status": 4, "error": f"Bad record-set query '{ds}'.\n"}
+        return _shown(answer, args.get("format", "json"))
 
-    def status(self, requestid: str) -> str:
-        """The answer to `exp_status`: index.json itself once the export is finished."""
+    def status(self, requestid: str) -> Answer:
+        """Return the answer to `exp_status`: index.json itself once the export is finished."""
         if not requestid:
-            return error_text(4, "RequestID must be provided")
+            return error_answer(4, "RequestID must be provided")
         if not _REQUEST_ID.search(requestid):
-            return error_text(4, f"Bad RequestID '{requestid}' provided.")
+            return error_answer(4, f"Bad RequestID '{requestid}' provided.")
         with self._state() as state:
             entry = state["requests"].get(requestid)
             now = self._clock()
         if entry is None:
-            return error_text(4, f"invalid export DRMS record for ID `{requestid}` {requestid}")
+            # The real program forgets to fill its format in.
+            return error_answer(4, f"invalid export DRMS record for ID `%s`{requestid}")
         status, error = self._standing(entry, now)
         if status == 0:
             if self._noindex(requestid):
-                return error_text(4, _NO_INDEX)
-            return self._product(requestid, entry).index["index.json"].decode("latin-1")
+                return error_answer(4, _NO_INDEX)
+            return Answer(self._product(requestid, entry).index["index.json"].decode("latin-1"))
         answer: dict[str, Any] = {
             "status": status,
             "requestid": requestid,
@@ -146,15 +171,14 @@ class Exports:
             "rcount": 0,
             "size": entry["size"],
         }
-        if error:
+        if status > 2:
             answer |= {"error": error, "contact": _CONTACT}
-        return _compact(answer)
+        return Answer(compact(answer))
 
     def manage(self, address: str, operation: str) -> dict[str, str]:
-        """The answer of manage-request: whether an address has a request pending, or its end."""
-        address = unquote(address).strip()
-        if not _ADDRESS.fullmatch(address) or operation not in ("check", "cancel"):
-            return {"status": "-4", "msg": "invalid arguments"}
+        """Return manage-request's answer: whether an address has a request pending, or its end."""
+        if operation not in ("check", "cancel"):
+            return {"status": "-3", "msg": f"unrecognized operation {operation}"}
         with self._state() as state:
             rows = [row for row in state["pending"] if row["address"] == _hidden(address)]
             if not rows:
@@ -172,7 +196,7 @@ class Exports:
             return {"status": "3", "msg": f"{said} was canceled"}
 
     def find(self, folder: str) -> tuple[bool, Product | None]:
-        """Whether a folder is that of an export, and what it holds while the export is kept."""
+        """Return whether a folder is an export's, and what it holds while the export is kept."""
         with self._state() as state:
             for requestid, entry in state["requests"].items():
                 if entry["folder"] == folder:
@@ -181,73 +205,101 @@ class Exports:
         return False, None
 
     def _request(self, args: dict[str, str], ip: str) -> dict[str, Any]:
+        """Return the answer to a request; Refused and BadQuery in JSOC's order."""
+        address = self._address(args)
         form, ratio = _form(args)
-        address = unquote(args.get("notify", "")).strip()
-        if not address:
-            raise Refused(4, "Email address for notification was not specfied. It is required.")
-        status, message = check_address(address)
-        if status == 4:
-            problem = "Your notification email address has not been registered."
-            raise Refused(4, f"Cannot process your request. {problem}")
-        if status != 2:
-            raise Refused(4, f"Cannot process your request. {message}")
-        series = _series(form)
-        found = form.selected(self._frames)
-        key = md5(form.key(found).encode(), usedforsecurity=False).hexdigest()
+        series, found, segments = self._asked(form)
+        key = md5(form.key(found, segments).encode(), usedforsecurity=False).hexdigest()
         with self._state() as state:
-            known = state["hashes"].get(key, ["", 0.0])[0]
-            self._check_load(state, address, ip, known)
+            self._check_load(state, address, ip)
+            known = state["hashes"].get(key, [""])[0]
             if known:
-                entry = state["requests"][known]
-                return _accepted(2, known, form, 0, entry["count"], entry["size"])
-        segments = form.segments()
-        if form.method == "url_quick" and form.kind == "as-is":
+                return _accepted(2, known, form, 0, state["requests"][known]["count"], 0)
+        offline = self._hits(("offline",), [form.ds])
+        if any(fault.code == 25 for fault in offline) or not all(r.online for r in found):
+            with self._state() as state:
+                requestid = self._next_id(state)
+            raise Refused(25, f"{_OFFLINE}{requestid}")
+        if form.method == "url_quick" and form.kind == "as-is" and not offline:
             if not found:
                 raise Refused(4, "There are no files in this RecordSet")
-            offline = self._hits(("offline",), [form.ds])
-            if not offline:
-                return self._at_once(form, len(found))
-            if any(fault.code == 25 for fault in offline):
-                raise Refused(25, _OFFLINE)
-        size = max(1, round(len(found) * len(segments) * self._limits.megabytes_per_file * ratio))
+            return self._at_once(form, len(found))
+        files = len(found) * len(segments)
+        size = max(1, int(files * self._limits.megabytes_per_file * ratio)) if files else 0
         if refusal := self._too_large(form, series, len(found), size):
             return refusal
         labels = [f"{r.query()} {r.frame(s).name}" for r in found for s in segments]
         hits = self._hits([k for k in EXPORT_FAULTS if k != "offline"], [*labels, form.ds])
+        testing = args.get("t", "0") not in ("", "0")
+        entry = {
+            "form": asdict(form),
+            "delay": self._delay,
+            "queued_as": 12 if testing else 2,
+            "count": len(found),
+            "size": size,
+            "hash": key,
+            "rejected": form.refusal(self._holdings),
+            "fails": form.fails(self._holdings),
+            "faults": [[fault.kind, fault.pattern] for fault in hits],
+            "settled": False,
+        }
+        requestid = self._begin(entry, address, ip)
+        return _accepted(entry["queued_as"], requestid, form, 10, len(found), size)
+
+    def _address(self, args: dict[str, str]) -> str:
+        """Return the address of a request; Refused where it is not registered.
+
+        The real program hands the address on as it is: a `+` is a space where it arrives.
+        """
+        given = args.get("notify")
+        asked = given if given is None or self._departures.plus else given.replace("+", " ")
+        status, message = check_address(asked)
+        if status != 2:
+            raise Refused(4, f"Cannot process your request. {message}")
+        return unquote(given or "").strip()
+
+    def _asked(self, form: Form) -> tuple[str, Sequence[Record], tuple[str, ...]]:
+        """Return the series, records and segments of a form."""
+        if form.ds.lower().startswith("jsoc.export"):
+            raise Refused(4, "Export}} of jsoc_export series not allowed.")
+        subsets = self._holdings.subsets(form.ds)
+        if not subsets:
+            raise BadQuery(form.ds)
+        if len({structure.name for _, structure in subsets}) > 1:
+            raise Refused(4, "Cannot specify subsets of records from different series.\n")
+        if form.seg and any(subset.segments for subset, _ in subsets):
+            raise Refused(4, _TWO_SEGMENTS)
+        found = form.selected(self._holdings)
+        return subsets[0][1].name, found, form.segments(self._holdings)
+
+    def _begin(self, entry: dict[str, Any], address: str, ip: str) -> str:
+        """Keep a request that is accepted, and return its RequestID."""
         with self._state() as state:
             now = self._clock()
-            day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
-            number = state["days"][day] = state["days"].get(day, 0) + 1
-            requestid = f"JSOC_{day}_{number:03d}"
-            digest = sha256(f"{requestid}|{key}".encode()).digest()
+            requestid = self._next_id(state)
+            digest = sha256(f"{requestid}|{entry['hash']}".encode()).digest()
             sunum = 10**9 + int.from_bytes(digest[1:5], "big")
-            testing = args.get("t", "0") not in ("", "0")
-            state["requests"][requestid] = {
-                "form": asdict(form),
-                "folder": f"/SUM{1 + digest[0] % 90}/D{sunum}/S00000",
-                "submitted": now,
-                "delay": self._delay,
-                "queued_as": 12 if testing else 2,
-                "count": len(found),
-                "size": size,
-                "hash": key,
-                "rejected": form.rejection(self._frames),
-                "faults": [[fault.kind, fault.pattern] for fault in hits],
-                "settled": False,
-            }
-            state["hashes"][key] = [requestid, now]
+            folder = f"/SUM{1 + digest[0] % 90}/D{sunum}/S00000"
+            state["requests"][requestid] = {**entry, "folder": folder, "submitted": now}
+            state["hashes"][entry["hash"]] = [requestid, now]
             row = {"address": _hidden(address), "ip": ip, "id": requestid, "since": now}
             state["pending"].append(row)
             self.created.append(requestid)
-        return _accepted(12 if testing else 2, requestid, form, 10, len(found), size)
+        return requestid
+
+    def _next_id(self, state: dict[str, Any]) -> str:
+        """Return the next RequestID of the day."""
+        day = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%d")
+        number = state["days"][day] = state["days"].get(day, 0) + 1
+        return f"JSOC_{day}_{number:03d}"
 
     def _at_once(self, form: Form, count: int) -> dict[str, Any]:
-        rows = quick(form, self._frames)
+        rows = quick(form, self._holdings, self._departures)
         images = sum(1 for record, _ in rows if not record.endswith("{spikes}"))
         return {
             "rcount": count,
             "count": len(rows),
-            "size": catalogue.megabytes(images, self._frames.size),
+            "size": megabytes(images, self._holdings.frames.size),
             "dir": "",
             "data": [{"record": record, "filename": path} for record, path in rows],
             "requestid": "",
@@ -279,26 +331,26 @@ class Exports:
             "error": error,
         }
 
-    def _check_load(self, state: dict[str, Any], address: str, ip: str, known: str) -> None:
-        """Refuse where the address or the machine has requests pending; `known` is no hindrance."""
-        rows = [row for row in state["pending"] if row["id"] != known]
+    def _check_load(self, state: dict[str, Any], address: str, ip: str) -> None:
+        """Raise Refused where the address or the machine has requests pending."""
+        rows = state["pending"]
         named = [row["id"] for row in rows if row["address"] == _hidden(address)]
         if named:
             raise Refused(
                 7,
-                f"User {address} has {len(named)} pending export requests ({', '.join(named)});"
+                f"User {address} has {len(named)} pending export requests ({','.join(named)});"
                 " please wait until at least one request has completed before submitting a new"
                 " one.",
             )
         if sum(1 for row in rows if row["ip"] == ip) > _MOST_PER_IP:
             raise Refused(
                 7,
-                f"There are too many requests from {ip}; please wait until one or more requests"
-                " have completed before submitting a new one.",
+                f"There are too many requests from {address}; please wait until one or more"
+                " requests have completed before submitting a new one.",
             )
 
     def _standing(self, entry: dict[str, Any], now: float) -> tuple[int, str]:
-        """The status of a request at a time, and its error."""
+        """Return the status of a request at a time, and its error."""
         begun = entry["submitted"] + entry["delay"]
         done = begun + entry["delay"]
         if now < begun:
@@ -307,8 +359,8 @@ class Exports:
             return 4, entry["rejected"]
         if now < done:
             return 1, ""
-        if any(kind == "jobfail" for kind, _ in entry["faults"]):
-            return 4, "RecordSet specified does not exist"
+        if entry["fails"] or any(kind == "jobfail" for kind, _ in entry["faults"]):
+            return 4, ""
         if now > done + _KEPT_FOR:
             return 5, _DELETED
         return 0, ""
@@ -345,7 +397,8 @@ class Exports:
                     Form(**entry["form"]),
                     entry["folder"],
                     datetime.fromtimestamp(done, UTC),
-                    self._frames,
+                    self._holdings,
+                    self._departures,
                     [(kind, pattern) for kind, pattern in entry["faults"]],
                 )
             return self._products[requestid]
@@ -368,7 +421,7 @@ class Exports:
 
     @contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """The state, up to date; what is changed in the block is kept."""
+        """Yield the state, up to date; what is changed in the block is kept."""
         with ExitStack() as stack:
             stack.enter_context(self._lock)
             if self._path is None:
@@ -387,18 +440,13 @@ class Exports:
 
 
 def _form(args: dict[str, str]) -> tuple[Form, float]:
-    """The request's form and size ratio."""
-    if not args.get("ds"):
-        raise Refused(4, "Must have Recordset specified")
-    method = args.get("method") or "url"
-    if method not in _METHODS:
-        raise Refused(4, f"Method {method} is not supported.")
+    """Return a request's form and size ratio."""
     form = Form(
         ds=args["ds"].strip(),
-        method=method,
+        method=args.get("method") or "url",
         protocol=args.get("protocol") or "as-is",
         process=_process(args),
-        filenamefmt=args.get("filenamefmt", ""),
+        filenamefmt=args.get("filenamefmt"),
         seg=args.get("seg", ""),
         max_recs=_number(int, args.get("max_recs"), 0),
         everything=args.get("q", "0") not in ("", "0"),
@@ -407,13 +455,13 @@ def _form(args: dict[str, str]) -> tuple[Form, float]:
 
 
 def _process(args: dict[str, str]) -> str:
-    """The `process` argument; `processing`, an object of steps in JSON, goes before it."""
+    """Return the `process` argument; `processing`, an object of steps in JSON, goes before it."""
     try:
-        steps = json.loads(args.get("processing") or "{}")
-        chain = [str(Step(name, dict(given or {}))) for name, given in steps.items()]
-    except (ValueError, AttributeError, TypeError):
+        return read_processing(args["processing"]) if args.get("processing") else args["process"]
+    except KeyError:
+        return ""
+    except ValueError:
         raise Refused(4, "Invalid processing argument.") from None
-    return "|".join(["n=0", *chain]) if chain else args.get("process", "")
 
 
 def _number(kind: Callable[[str], Any], text: str | None, default: Any) -> Any:
@@ -421,24 +469,6 @@ def _number(kind: Callable[[str], Any], text: str | None, default: Any) -> Any:
         return kind(text) if text else default
     except ValueError:
         return default
-
-
-def _series(form: Form) -> str:
-    """The one series of a form's recordsets."""
-    parts = split(form.ds)
-    if parts[0].lower().startswith("jsoc.export"):
-        raise Refused(4, "Export}} of jsoc_export series not allowed.")
-    read = [catalogue.read(part) for part in parts]
-    if len({series.name for _, series in read}) > 1:
-        raise Refused(4, "Cannot specify subsets of records from different series.\n")
-    asked, series = read[0]
-    if form.seg and asked.segments:
-        raise Refused(
-            4, "cannot provide both the `seg` argument, and a segment filter in the `in` argument"
-        )
-    if strange := [s for s in form.seg.split(",") if s and s not in series.segments]:
-        raise Refused(4, f"Bad record-set query '{form.ds}{{{strange[0]}}}'.\n")
-    return series.name
 
 
 def _accepted(
@@ -456,14 +486,26 @@ def _accepted(
 
 
 def _hidden(address: str) -> str:
-    """What the state keeps of an address."""
+    """Return what the state keeps of an address."""
     return sha256(address.lower().encode()).hexdigest()[:20]
 
 
-def error_text(status: int, error: str) -> str:
-    """An error answer without a RequestID."""
-    return _compact({"status": status, "error": error})
+def error_answer(status: int, error: str) -> Answer:
+    """Return an error answer without a RequestID."""
+    return Answer(compact({"status": status, "error": error}))
 
 
-def _compact(answer: dict[str, Any]) -> str:
-    return json.dumps(answer, separators=(",", ":")).replace("/", "\\/")
+def plain_error(error: str) -> Answer:
+    """Return a refusal of an argument: the real program has not read `format` when it refuses."""
+    return Answer(f"status=4\nerror={error}\n", PLAIN)
+
+
+def _shown(answer: dict[str, Any], form: str) -> Answer:
+    """Return an answer in the form asked for, JSON or text."""
+    if form != "txt":
+        return Answer(compact(answer))
+    if "requestid" not in answer:
+        return Answer("".join(f"{key}={value}\n" for key, value in answer.items()), PLAIN)
+    shown = {**answer, "wait": f"{float(answer['wait']):.6f}"}
+    lines = [f"{key}={value}\n" for key, value in shown.items() if key != "rcount"]
+    return Answer("".join(["# JSOC Data Export Not Ready.\n", *lines]), PLAIN)

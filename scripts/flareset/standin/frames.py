@@ -19,20 +19,13 @@ import numpy as np
 
 from flareset.sdo import geometry
 from flareset.sdo.flares import Flare
-from flareset.sdo.processing import Step
-from flareset.sdo.series import SERIES, find_series
+from flareset.sdo.series import SERIES, Series, find_series
 from flareset.sdo.times import iso, name_time
 from flareset.standin import headers, sun
 from flareset.standin.headers import SATURATION, Card
-from flareset.standin.processed import (
-    Action,
-    Flip,
-    Resample,
-    View,
-    centred,
-    plan,
-    processed_series,
-)
+from flareset.standin.processed import Action, Flip, Resample, View, centred, plan
+from flareset.standin.slots import slots_of
+from flareset.standin.steps import Step, processed_series
 
 if TYPE_CHECKING:
     from flareset.standin.fitsfile import Compressed
@@ -102,20 +95,20 @@ class Frame:
 
     @property
     def t_rec(self) -> datetime:
-        """The record's T_REC: the slot that holds the name's second."""
-        return SERIES[self.series].slot(self.time)
+        """The record's T_REC: that of the slot which the name's second falls in."""
+        return _t_rec(SERIES[self.series], self.time)
 
     @property
     def fsn(self) -> int:
         """AIA's filtergram number: one for each channel and slot of 12 s; it tells the channel."""
-        slots = (_SLOTS_OF_12_S.slot(self.time) - sun.EPOCH) // timedelta(seconds=12)
+        slots = (_t_rec(_SLOTS_OF_12_S, self.time) - sun.EPOCH) // timedelta(seconds=12)
         return _FIRST_FSN + 10 * slots + _CHANNELS.index(self.wavelength)
 
     @property
     def recnum(self) -> int:
         """The record's number, unique in its series."""
         if self.wavelength in _CHANNELS:
-            slots = int(_SLOTS_OF_12_S.slot(self.time).timestamp()) // 12
+            slots = int(_t_rec(_SLOTS_OF_12_S, self.time).timestamp()) // 12
             return slots * 10 + _CHANNELS.index(self.wavelength)
         slots = (self.t_rec - sun.EPOCH) // timedelta(seconds=SERIES[self.series].cadence)
         return slots * 1000 + self.harpnum % 1000 if self.harpnum else slots
@@ -124,6 +117,12 @@ class Frame:
         """A number in [0, 1) that depends on the frame's time, channel and `what` alone."""
         text = f"{self.series}|{self.time}|{self.wavelength}|{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
+
+
+def _t_rec(series: Series, when: datetime) -> datetime:
+    """Return the T_REC of the slot that a second falls in."""
+    slots = slots_of(series)
+    return slots.t_rec(slots.exposed(when))
 
 
 def noaa_ar(harpnum: int) -> int:
@@ -183,8 +182,17 @@ class Frames:
         return assemble(made, [*scaling, *_with_statistics(keywords, made.statistics, after)])
 
     def keywords(self, frame: Frame, steps: Sequence[Step] = ()) -> dict[str, object]:
-        """The keywords of a frame's record as `file` writes them, without what the pixels tell."""
+        """Return a record's keywords as `file` writes them, without what the pixels tell."""
         return {key: value for key, value, _ in self._keywords(frame, steps)}
+
+    def cards(self, frame: Frame) -> list[Card]:
+        """Return a record's header cards as `file` writes them, without what the pixels tell."""
+        return self._keywords(frame, ())
+
+    def shape(self, frame: Frame) -> tuple[int, int]:
+        """Return the columns and rows of a frame's image."""
+        view, _ = self._origin(frame)
+        return view.columns, view.rows
 
     def pixels(self, frame: Frame, steps: Sequence[Step] = ()) -> np.ndarray:
         """A frame's stored values after the steps, the type's least where missing."""
@@ -230,7 +238,7 @@ class Frames:
         kernel = self._kernel(frame.time)
         series = SERIES[frame.series]
         grid = _SLOTS_OF_12_S if series.step else series
-        slot = int(grid.slot(frame.time).timestamp()) // series.cadence
+        slot = int(_t_rec(grid, frame.time).timestamp()) // series.cadence
         # During a flare the exposure control shortens every other frame.
         if kernel is not None and kernel.strength > 0.3 and slot % 2 == 1:
             return 0.25, 2

@@ -16,8 +16,8 @@ from datetime import datetime
 import numpy as np
 
 from flareset.sdo import geometry
-from flareset.sdo.processing import Step
-from flareset.sdo.recordset import parse_time
+from flareset.standin.drmstime import moment, scan
+from flareset.standin.steps import Step
 from flareset.standin.sun import FULL_SCALE, FULL_SIZE
 
 _STRIP = 256  # rows resampled at a time
@@ -203,16 +203,6 @@ def _nearest(pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndar
     return np.where(inside, pixels[y, x], _blank(pixels)).astype(pixels.dtype)
 
 
-def processed_series(series: str, steps: Sequence[Step]) -> str:
-    """The series that the outcome of the steps belongs to."""
-    for step in steps:
-        if step.name == "aia_scale_orig":
-            series = "aia.lev1p5"
-        elif not series.endswith("_mod"):
-            series += "_mod"
-    return series
-
-
 def plan(view: View, steps: Sequence[Step], when: datetime) -> tuple[View, tuple[Action, ...]]:
     """What the steps make of a frame observed at `when`: its view, and what to do to the pixels.
 
@@ -282,7 +272,10 @@ def _place(view: View, args: dict[str, str], when: datetime) -> tuple[float, flo
     if units.startswith("carr"):
         longitude = (x - geometry.carrington(when)[1] + 180) % 360 - 180
         return view.pixel(*_seen(longitude, y, when))
-    reference = parse_time(args["t_ref"])
+    found = scan(args["t_ref"])
+    if found is None:
+        raise ValueError(args["t_ref"])
+    reference = moment(found[0])
     if units.startswith("stony"):
         x, y = _seen(x, y, reference)
     elif units.startswith("pix"):

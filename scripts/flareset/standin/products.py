@@ -6,159 +6,55 @@ Formats: jsoc_export_make_index.c, jsoc_export_as_fits.c, jsoc_export_as_is.c, e
 from __future__ import annotations
 
 import io
-import json
 import re
 import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import IO, Any
 
-from flareset.sdo.processing import Step, parse_process
-from flareset.sdo.recordset import jsoc_time, parse_time
-from flareset.sdo.times import parse_jsoc_time, parse_utc, to_tai
-from flareset.standin import catalogue
-from flareset.standin.catalogue import Record
+from flareset.standin.drmstime import moment, printed, scan, seconds_of
 from flareset.standin.faults import CHANGED, FILE_FAULTS, Fault, damaged, mistaken
+from flareset.standin.forms import Form
 from flareset.standin.frames import Frame, Frames
-from flareset.standin.processed import processed_series
+from flareset.standin.holdings import Holdings
+from flareset.standin.madeup import Record
+from flareset.standin.slots import slots_of
+from flareset.standin.steps import Step, listed, processed_series
+from flareset.standin.wire import index_html, index_json, index_txt, proc_steps_txt
 
 NO_FILE = "NoDataFile"
 _NOTHING = "warning=No FITS files were exported. The requested FITS files no longer exist."
-_KINDS = ("fits", "as-is", "su-as-is", "jpg", "png", "mpg", "mp4")
-_STEPS = {
-    "im_patch", "resize", "rebin", "aia_scale_orig", "aia_scale_aialev1", "aia_scale_other",
-    "maproj", "map_proj", "hmib2ptr", "to_ptr", "hg_patch",
-}  # fmt: skip
 _DEFAULT = "{seriesname}.{recnum:%lld}.{segment}"
-_DEFAULT_PROCESSED = "{seriesname}.{T_REC:A}.{CAMERA}.{segment}"
 _FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _TIME_LAYOUT = re.compile(r"([A-Za-z]?)(\d?)(?:,(\w+))?")
 _INTEGER = re.compile(r"%(0?\d*)l*([di])")
+_LONGEST_NAME = 255
 _MADE = 1735689600
 
 
 @dataclass(frozen=True)
-class Form:
-    """The arguments of an export request that shape what it delivers."""
+class Departures:
+    """What the stand-in does otherwise than JSOC, for a client that asks JSOC in a wrong way.
 
-    ds: str
-    method: str = "url"
-    protocol: str = "as-is"
-    process: str = ""
-    filenamefmt: str = ""
-    seg: str = ""
-    max_recs: int = 0
-    everything: bool = False
+    `times`: filters on time compare T_REC with their times, lists of ISO times are read whole, and
+    no recordset is too long. `scaled`: aia_scale's records have T_OBS, rounded, for a T_REC, and
+    none hides another. `linked`: files as stored of linked segments are called by the segment in
+    immediate answers, and exported by `as-is`. `plus`: an address with a `+` is taken.
+    """
 
-    @property
-    def kind(self) -> str:
-        """The protocol without its arguments (JSOC compares a prefix); empty where unknown."""
-        return next((k for k in _KINDS if self.protocol.lower().startswith(k)), "")
+    times: bool = True
+    scaled: bool = True
+    linked: bool = True
+    plus: bool = True
 
-    @property
-    def steps(self) -> list[Step]:
-        """What is to be done to the images; ValueError where the text cannot be read."""
-        return parse_process(self.process)[1]
-
-    def key(self, found: Sequence[Record]) -> str:
-        """What makes two requests the same for JSOC: their records, and what is done to them."""
-        recnums = ",".join(f"#{record.recnum}" for record in found)
-        segments = ",".join(self.segments())
-        what = f"{found[0].series.name}[:{recnums}]{{{segments}}}" if found else self.ds
-        return "|".join([what, self.filenamefmt, self.process, self.protocol, self.method])
-
-    def segments(self) -> tuple[str, ...]:
-        """The segments to deliver of each record."""
-        asked, series = catalogue.read(split(self.ds)[0])
-        chosen = tuple(filter(None, self.seg.split(","))) or asked.segments
-        if self._known_steps() and series.instrument == "aia":
-            return tuple(series.segments)[:1]
-        return chosen or tuple(series.segments)
-
-    def selected(self, frames: Frames) -> list[Record]:
-        """The records asked for; BadQuery in JSOC's words."""
-        found: list[Record] = []
-        for part in split(self.ds):
-            found += catalogue.records(part, frames, images_only=not self.everything)
-        limit = self.max_recs or _limit(self.process)
-        if limit:
-            found = found[:limit] if limit > 0 else found[limit:]
-        return found
-
-    def records(self, frames: Frames) -> list[Record]:
-        """The records that are delivered, those that the processing skips left out."""
-        found = self.selected(frames)
-        for step in self._known_steps():
-            if step.name == "im_patch":
-                found = _patched(found, step.args)
-        return found
-
-    def rejection(self, frames: Frames) -> str:
-        """Why JSOC's export manager refuses the request when its turn comes; empty if not."""
-        invalid = f"Invalid process field value: {self.process}."
-        try:
-            names = [step.name.lower() for step in self.steps]
-        except ValueError:
-            return invalid
-        if not set(names) <= _STEPS:
-            return invalid
-        if not self.kind:
-            return "Problem running protocol-export command."
-        if not names and len(split(self.ds)) > 1:
-            return (
-                "The export system does not currently support comma-separated lists of record-set"
-                " specifications."
-            )
-        if not self.selected(frames):
-            return f"Record-set {self.ds} contains no records.\n"
-        return ""
-
-    def _known_steps(self) -> list[Step]:
-        try:
-            return self.steps
-        except ValueError:
-            return []
-
-
-def split(ds: str) -> list[str]:
-    """The recordsets of a comma-separated list of them."""
-    return [part.strip() for part in re.split(r"(?<=[\]}])\s*,\s*(?=[A-Za-z_]\w*\.)", ds.strip())]
-
-
-def _limit(process: str) -> int:
-    try:
-        return parse_process(process)[0]
-    except ValueError:
-        return 0
-
-
-def _patched(found: list[Record], args: dict[str, str]) -> list[Record]:
-    """The records that im_patch takes: with image, from t_start to t_stop, at its cadence."""
-    begin, end = (_argument_time(args.get(key, "")) for key in ("t_start", "t_stop"))
-    taken = [
-        record
-        for record in found
-        if record.has_image
-        and (begin is None or record.t_rec >= begin)
-        and (end is None or record.t_rec <= end)
-    ]
-    cadence = re.fullmatch(r"(\d+(?:\.\d+)?)s?", args.get("cadence", ""))
-    if taken and cadence and float(cadence[1]) > taken[0].series.cadence:
-        taken = catalogue.every(taken, float(cadence[1]), begin or taken[0].t_rec)
-    return taken
-
-
-def _argument_time(text: str) -> datetime | None:
-    for read in (parse_time, parse_utc):
-        try:
-            return read(text)
-        except ValueError:
-            pass
-    return None
+    @classmethod
+    def none(cls) -> Departures:
+        """Return what JSOC does."""
+        return cls(times=False, scaled=False, linked=False, plus=False)
 
 
 @dataclass(frozen=True)
@@ -181,21 +77,23 @@ class Product:
         form: Form,
         folder: str,
         exptime: datetime,
-        frames: Frames,
+        holdings: Holdings,
+        departures: Departures,
         faults: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.requestid = requestid
         self.form = form
         self.folder = folder
         self.exptime = exptime
-        self._frames = frames
+        self._holdings = holdings
+        self._departures = departures
         self._faults = faults
         self._tars: dict[tuple[str, ...], IO[bytes]] = {}
         self._lock = threading.Lock()
 
     @cached_property
     def items(self) -> list[Item]:
-        """The rows, `NoDataFile` and empty names among them."""
+        """The rows of the export, `NoDataFile` and empty names among them."""
         made: list[Item] = []
         for item in self._whole():
             text = f"{item.record} {item.name}"
@@ -210,17 +108,22 @@ class Product:
     @cached_property
     def index(self) -> dict[str, bytes]:
         """The index files and what else JSOC leaves beside the data, by name."""
-        summary, rows = self._summary(), self._rows()
-        steps = [str(step) for step in self.form.steps]
+        form, summary, rows = self.form, self._summary(), self._rows()
+        series = self._holdings.subsets(form.ds)[0][0].series
+        dataset = form.dataset(self._holdings)
+        steps = listed(form.steps, dataset, series, self.requestid, self._holdings.frames.size)
         texts = {
-            "index.html": catalogue.index_html(summary, rows, steps),
+            "index.html": index_html(summary, rows, steps),
             "index.json": index_json(summary, rows),
-            "index.txt": index_txt(summary, rows),
+            "index.txt": index_txt(summary, rows, steps),
             f"{self.requestid}.qsub": f"#! /bin/csh\n# {self.requestid}, flareset stand-in\n",
-            f"{self.requestid}.runlog": f"{self.form.ds}\n",
-            "proc-steps.txt": "".join(f"{step}\n" for step in steps),
+            f"{self.requestid}.drmsrun": f"#! /bin/csh\n# {self.requestid}\n",
+            f"{self.requestid}.emlog": "",
+            f"{self.requestid}.runlog": f"{dataset}\n",
         }
-        if self.form.kind == "as-is":
+        if steps:
+            texts["proc-steps.txt"] = proc_steps_txt(steps)
+        if form.kind == "as-is":
             texts[f"{self.requestid}.keywords.txt"] = self._keywords_text()
         return {name: text.encode("latin-1", "replace") for name, text in texts.items()}
 
@@ -235,7 +138,7 @@ class Product:
         None where there is no such name: what is in the tar is nowhere else.
         """
         packed = self.form.method == "url-tar"
-        if name in self.index and (not packed or name.startswith("index.")):
+        if name in self.index and (not packed or name.startswith(("index.", self.requestid))):
             return damaged([self.index[name]], fault)
         return None if packed else self._data(name, fault)
 
@@ -245,9 +148,10 @@ class Product:
             return None
         from flareset.standin import pictures  # brings an imaging library, for pictures alone
 
-        frames = self._frames
+        frames = self._holdings.frames
         if item.source is None:
-            shown = [r.frame(item.segment) for r in self.form.records(frames) if r.has_image]
+            records = self.form.records(self._holdings)
+            shown = [record.frame(item.segment) for record in records if record.has_image]
             return damaged([pictures.movie(self.form.kind, frames, shown)], fault)
         frame = item.source.frame(item.segment)
         if self.form.kind in ("jpg", "png"):
@@ -303,54 +207,76 @@ class Product:
         return {item.name: item for item in self.items if item.name not in ("", NO_FILE)}
 
     def _whole(self) -> Iterator[Item]:
-        """The rows as they should be."""
-        form, frames = self.form, self._frames
-        steps, kind = tuple(form.steps), form.kind
-        found, segments = form.records(frames), form.segments()
-        if kind in ("mpg", "mp4"):
+        """Yield the rows as they should be."""
+        form = self.form
+        found, segments = form.records(self._holdings), form.segments(self._holdings)
+        if form.kind in ("mpg", "mp4"):
             if found:
-                yield Item("movie", f"{found[0].written}.{kind}", None, segments[0])
-            return
+                yield Item("movie", f"{found[0].written}.{form.kind}", None, segments[0])
+        elif form.kind == "as-is":
+            yield from self._as_stored(found, segments)
+        else:
+            yield from self._exported(found, segments)
+
+    def _as_stored(self, found: Sequence[Record], segments: Sequence[str]) -> Iterator[Item]:
+        """Yield the rows of files as they are stored; a record of links alone has none."""
         number = 0
         for record in found:
-            label = processed_query(record, steps, frames) if steps else record.query()
+            if record.linked and not self._departures.linked:
+                continue
             for segment in segments:
-                there = record.there(segment)
-                if kind == "as-is":
-                    row = f"{label}{{{segment}}}"
-                elif kind == "fits" or (segment != "spikes" and there):
-                    row = label
-                else:
+                row = f"{record.query()}{{{segment}}}"
+                if not record.there(segment):
+                    yield Item(row, NO_FILE, record, segment)
                     continue
-                if not there:
-                    if kind == "as-is":
-                        yield Item(row, NO_FILE, record, segment)
-                    continue
-                name = file_name(form.filenamefmt, record, segment, steps, number, frames)
+                made = Made(record, (), "", record.t_rec)
+                name = file_name(self.form.filenamefmt, made, segment, number, self._holdings)
                 number += 1
+                yield Item(row, name, record, segment)
+
+    def _exported(self, found: Sequence[Record], segments: Sequence[str]) -> Iterator[Item]:
+        """Yield the rows of files that are made anew; none where a name cannot be."""
+        kind, number = self.form.kind, 0
+        frames, departures = self._holdings.frames, self._departures
+        for made in outcomes(found, self.form.steps, self.requestid, frames, departures):
+            for segment in segments:
+                if not made.source.there(segment) or (kind != "fits" and segment == "spikes"):
+                    continue
+                name = self._name(made, segment, number)
+                number += 1
+                if not name:
+                    continue
                 if kind in ("jpg", "png"):
                     name = f"{name.removesuffix('.fits')}.{kind}"
-                yield Item(row, name, record, segment, steps)
+                yield Item(made.query(), name, made.source, segment, made.steps)
+
+    def _name(self, made: Made, segment: str, number: int) -> str:
+        """Return a file's name; an empty format has the exporter take its next argument for it."""
+        if self.form.filenamefmt == "":
+            return f"method={self.form.method}"
+        return file_name(self.form.filenamefmt, made, segment, number, self._holdings)
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [(item.record, item.name) for item in self.items]
-        return rows or [(_NOTHING, "")]
+        return rows or ([] if self.form.kind == "as-is" else [(_NOTHING, "")])
 
     def _summary(self) -> dict[str, str]:
         form, kind = self.form, self.form.kind
-        images = sum(1 for item in self._by_name.values() if item.segment != "spikes")
-        count = str(len(self._by_name))
-        size = str(catalogue.megabytes(images, self._frames.size) if self._by_name else 0)
+        files = [item for item in self.items if item.name not in ("", NO_FILE)]
+        images = sum(1 for item in files if item.segment != "spikes")
+        count = str(len(files))
+        size = str(megabytes(images, self._holdings.frames.size) if files else 0)
         exptime = self.exptime.strftime("%Y.%m.%d_%H:%M:%S_UT")
+        method = form.method if form.filenamefmt != "" else "NOT SPECIFIED"
         if kind == "as-is":
             summary = {
-                "version": "1", "requestid": self.requestid, "method": form.method,
+                "version": "1", "requestid": self.requestid, "method": method,
                 "protocol": kind, "wait": "0", "count": count, "size": size, "status": "0",
                 "dir": self.folder, "keywords": f"{self.folder}/{self.requestid}.keywords.txt",
             }  # fmt: skip
         elif kind == "fits":
             summary = {
-                "version": "0.5", "requestid": self.requestid, "method": form.method,
+                "version": "0.5", "requestid": self.requestid, "method": method,
                 "protocol": kind, "count": count, "size": size, "exptime": exptime,
                 "dir": self.folder, "status": "0", "keywords": "**IN FITS FILES**",
             }  # fmt: skip
@@ -366,26 +292,34 @@ class Product:
         return summary
 
     def _keywords_text(self) -> str:
-        """The keywords of an as-is export's records, a line each below their names."""
+        """Return the keywords of an as-is export's records, a line each below their names."""
         lines = []
-        for record in self.form.records(self._frames):
-            keywords = record.keywords(self._frames)
+        for record in self.form.records(self._holdings):
+            keywords = record.keywords(self._holdings.frames)
             lines = lines or ["\t".join(["record", *keywords])]
             values = (str(value) for value in keywords.values())
             lines.append("\t".join([record.query(), *values]))
         return "".join(f"{line}\n" for line in lines)
 
 
-def quick(form: Form, frames: Frames) -> list[tuple[str, str]]:
-    """The rows of an immediate answer: the files where they are stored, under their own names."""
+def megabytes(images: int, frame_size: int) -> int:
+    """Return what so many images weigh, at least 1."""
+    return max(1, round(images * 0.75 * frame_size**2 / 1e6))
+
+
+def quick(form: Form, holdings: Holdings, departures: Departures) -> list[tuple[str, str]]:
+    """Return the rows of an immediate answer: files where they are stored, under their own names.
+
+    A segment that is a link is called as the record that it leads to calls it.
+    """
     rows = []
-    segments = form.segments()
-    for record in form.records(frames):
-        label = record.query()
+    segments = form.segments(holdings)
+    for record in form.records(holdings):
         for segment in segments:
-            path = f"{record.folder}/{record.series.segments[segment]}.fits"
-            there = record.there(segment)
-            rows.append((f"{label}{{{segment}}}", path if there else NO_FILE))
+            stem = record.series.segments[segment]
+            name = segment if departures.linked or not record.linked else stem
+            path = record.path(segment) if record.there(segment) else NO_FILE
+            rows.append((f"{record.query()}{{{name}}}", path))
     return rows
 
 
@@ -402,61 +336,102 @@ def fits_file(
     return damaged(frames.file(meant, steps, as_is=as_is, turned=fault in CHANGED), fault)
 
 
-def original(path: str, frames: Frames, fault: str = "") -> list[bytes] | None:
-    """The file that is stored at a path as a record's own; None where there is none."""
-    match = re.fullmatch(r"(/SUM\d+/D(\d+)/S00000)/(\w+)\.fits", path)
-    record = catalogue.record_of(int(match[2])) if match else None
-    if match is None or record is None or record.folder != match[1]:
+def original(path: str, holdings: Holdings, fault: str = "") -> list[bytes] | None:
+    """Return the file that is stored at a path as a record's own; None where there is none."""
+    found = holdings.catalogue.stored(path)
+    if found is None:
         return None
-    for segment, stem in record.series.segments.items():
-        if stem == match[3] and record.there(segment):
-            return fits_file(frames, record.frame(segment), fault, as_is=True)
-    return None
+    record, segment = found
+    return fits_file(holdings.frames, record.frame(segment), fault, as_is=True)
 
 
-def processed_query(record: Record, steps: Sequence[Step], frames: Frames) -> str:
-    """The record that the steps make of one: an off-grid T_REC, and no wavelength."""
-    series = processed_series(record.written, steps)
-    keywords = record.keywords(frames)
-    values = {key: str(keywords.get(key, record.number)) for key in record.series.keys}
-    values["T_REC"] = jsoc_time(record.series, record.time)
-    if record.series.instrument == "aia":
-        second = "CAMERA" if series.endswith("_mod") else "WAVELNTH"
-        return f"{series}[{values['T_REC']}][{keywords[second]}]"
-    return series + "".join(f"[{values[key]}]" for key in record.series.keys)
+@dataclass(frozen=True)
+class Made:
+    """A record that an export delivers: what the steps made of its source."""
+
+    source: Record
+    steps: tuple[Step, ...]
+    requestid: str
+    t_rec: datetime
+
+    @property
+    def series(self) -> str:
+        """The series of the record."""
+        return processed_series(self.source.written, self.steps)
+
+    def query(self) -> str:
+        """Return the record as JSOC prints it: what was processed has the RequestID as a key."""
+        if not self.steps:
+            return self.source.query()
+        own = re.findall(r"\[([^\]]*)\]", self.source.query())
+        keys = self.source.series.keys
+        values = dict(zip(keys, own, strict=True)) | {"T_REC": self.shown(self.t_rec)}
+        if self.series == "aia.lev1p5":
+            return f"{self.series}[{values['T_REC']}][{self.source.wavelength}]"
+        return self.series + "".join(f"[{values[key]}]" for key in keys) + f"[{self.requestid}]"
+
+    def shown(self, when: datetime) -> str:
+        """Return a time in the zone of the record's T_REC."""
+        unit = "TAI" if self.source.series.zone == "TAI" else "ISO"
+        return printed(seconds_of(when), unit)
 
 
-def file_name(
-    form: str, record: Record, segment: str, steps: Sequence[Step], number: int, frames: Frames
-) -> str:
-    """A file's name by a `filenamefmt`; empty where the format has a field that is none.
+def outcomes(
+    found: Sequence[Record],
+    steps: tuple[Step, ...],
+    requestid: str,
+    frames: Frames,
+    departures: Departures,
+) -> list[Made]:
+    """Return what the steps make of records.
+
+    JSOC's aia_scale gives a record the middle of the slot nearest to its T_OBS for a T_REC. Of two
+    records that share one slot then, the later hides the earlier.
+    """
+    if not any(step.scales for step in steps):
+        return [Made(record, steps, requestid, record.t_rec) for record in found]
+    if departures.scaled:
+        return [Made(record, steps, requestid, record.time) for record in found]
+    made = {}
+    for record in found:
+        slots = slots_of(record.series)
+        t_obs, _ = scan(record.keywords(frames)["T_OBS"]) or (seconds_of(record.time), 0)
+        place = slots.index(t_obs)
+        made[place, record.number] = Made(record, steps, requestid, slots.centre(place))
+    return [*made.values()]
+
+
+def file_name(form: str | None, made: Made, segment: str, number: int, holdings: Holdings) -> str:
+    """Return a file's name by a `filenamefmt`; empty where the format has a field that is none.
 
     The fields are those of the record that holds the file: AIA's T_REC is T_OBS rounded.
     """
-    stem = record.series.segments[segment]
-    if steps and record.series.instrument == "aia":
-        stem = "image"
-    series = processed_series(record.written, steps) if steps else record.written
-    special = {"seriesname": series, "segment": f"{stem}.fits", "#": number}
-    keywords: dict[str, Any] = {}
+    record = made.source
+    processed = bool(made.steps) and record.series.instrument == "aia"
+    stem = "image" if processed else record.series.segments[segment]
+    special: dict[str, Any] = {
+        "seriesname": made.series,
+        "segment": f"{stem}.fits",
+        "#": number,
+        "WAVELNTH": record.wavelength,
+        "recnum": record.recnum,
+    }
+    held = made.t_rec if made.steps else record.time
 
     def field(match: re.Match[str]) -> str:
         name, layout = match[1].strip(), match[2] or ""
         if name.upper() == "T_REC":
-            return _time_field(record, record.time, layout)
-        if name == "WAVELNTH":
-            value: Any = record.wavelength
-        elif name in special:
-            value = special[name]
+            return _time_field(record, held, layout)
+        if name in special:
+            value: Any = special[name]
         else:
-            keywords.update(keywords or record.keywords(frames))
-            value = keywords[name.upper()]
+            value = record.keywords(holdings.frames)[name.upper()]
         if isinstance(value, str) and re.match(r"\d{4}[-.]\d\d[-.]\d\d[T_]", value):
-            return _time_field(record, parse_jsoc_time(value), layout)
+            return _time_field(record, moment((scan(value) or (0.0, 0))[0]), layout)
         return _INTEGER.sub(r"%\1\2", layout) % value if layout else str(value)
 
     try:
-        return _FIELD.sub(field, form or (_DEFAULT_PROCESSED if steps else _DEFAULT))
+        return _FIELD.sub(field, form or _DEFAULT)
     except (KeyError, TypeError, ValueError):
         return ""
 
@@ -469,39 +444,8 @@ def _time_field(record: Record, when: datetime, layout: str) -> str:
     letter, decimals, zone = match[1].upper(), int(match[2] or 0), match[3]
     if zone is None and record.series.zone == "TAI":
         zone = "TAI"
-    when += timedelta(seconds=0.5 / 10**decimals) if decimals or when.microsecond else timedelta(0)
-    shown = to_tai(when) if zone == "TAI" else when
-    fraction = f".{shown.microsecond:06d}"[: decimals + 1] if decimals else ""
-    if zone in (None, "ISO"):
-        text = shown.strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
-    else:
-        text = shown.strftime("%Y.%m.%d_%H:%M:%S") + f"{fraction}_{zone}"
+    text = printed(seconds_of(when), zone or "ISO", decimals)
     return re.sub("[.:]", "", text) if letter else text
-
-
-def index_json(summary: dict[str, str], rows: Sequence[tuple[str, str]]) -> str:
-    """An `index.json`: tabs, everything a string, `/` escaped."""
-    head = [f"\t{_quoted(key)}: {_quoted(value)}" for key, value in summary.items()]
-    data = [
-        f'{{\n\t\t"record": {_quoted(record)},\n\t\t"filename": {_quoted(name)}\n\t}}'
-        for record, name in rows
-    ]
-    body = ",\n\t".join(data)
-    return "{\n" + ",\n".join([*head, f'\t"data": [{body}]']) + "\n}\n"
-
-
-def index_txt(summary: dict[str, str], rows: Sequence[tuple[str, str]]) -> str:
-    """An `index.txt`, from which JSOC makes the other two."""
-    as_is = summary.get("version") == "1"
-    lines = ["# JSOC Export File List" if as_is else "# JSOC "]
-    lines += [f"{k}={v}" for k, v in summary.items() if k not in ("keywords", "tarfile")]
-    lines.append("# DATA" if as_is else "# DATA ")
-    lines += [f"{record}\t{name}" if name else record for record, name in rows]
-    return "\n".join([*lines, ""])
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text).replace("/", "\\/")
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import formatdate
@@ -22,13 +22,24 @@ from flareset.errors import FlaresetError
 from flareset.sdo.flares import Flare
 from flareset.standin import catalogue
 from flareset.standin.body import JUNK, Body
-from flareset.standin.exports import Exports, Limits, check_address, error_text
+from flareset.standin.compared import compared
+from flareset.standin.exports import (
+    Exports,
+    Limits,
+    check_address,
+    error_answer,
+    plain_error,
+)
 from flareset.standin.faults import FAULTS, REQUEST_FAULTS, Fault, damaged
 from flareset.standin.frames import Frame, Frames, frame_name
+from flareset.standin.given import Given
+from flareset.standin.holdings import Holdings
 from flareset.standin.info import REGIONS, Info, Regions
-from flareset.standin.products import fits_file, original
+from flareset.standin.madeup import MadeUp
+from flareset.standin.products import Departures, fits_file, original
+from flareset.standin.wire import Answer
 
-__all__ = ["CGI", "FAULTS", "Fault", "Limits", "StandIn", "running"]
+__all__ = ["CGI", "FAULTS", "Departures", "Fault", "Limits", "StandIn", "running"]
 
 CGI = "/cgi-bin/ajax/"
 _FOLDER = re.compile(r"(/SUM\d+/D\d+/S\d+)(?:/([^/]*))?")
@@ -54,7 +65,9 @@ class StandIn(ThreadingHTTPServer):
     and `created` has the RequestIDs of the exports that are new.
 
     The exports are in `state`, a JSON file that several servers may share, or in memory; each is
-    queued and processed for `delay` seconds. `clock` gives seconds since 1970.
+    queued and processed for `delay` seconds. `clock` gives seconds since 1970. `holdings` are
+    series and records as plain data (`given.Given`); without them it makes its own up.
+    `departures` say what it does otherwise than JSOC.
     """
 
     daemon_threads = True
@@ -72,15 +85,26 @@ class StandIn(ThreadingHTTPServer):
         clock: Callable[[], float] = time.time,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         regions: Regions = REGIONS,
+        holdings: Sequence[Mapping[str, Any]] | None = None,
+        departures: Departures = Departures(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.frame_size = frame_size
         self.frames = Frames(frame_size, flares or [])
         self.faults = faults or []
         self.verbose = verbose
-        self.info = Info(self.frames, regions)
+        known = MadeUp(self.frames) if holdings is None else Given(holdings)
+        times = compared if departures.times else None
+        self.holdings = Holdings(known, self.frames, times)
+        self.info = Info(self.holdings, regions)
         self.exports = Exports(
-            self.frames, state=state, clock=clock, delay=delay, limits=limits, faults=self.faults
+            self.holdings,
+            state=state,
+            clock=clock,
+            delay=delay,
+            limits=limits,
+            departures=departures,
+            faults=self.faults,
         )
         self.log: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
@@ -241,45 +265,49 @@ class _Handler(BaseHTTPRequestHandler):
         fault = server.fault([what], before)
         if fault and self._refused(fault):
             return
-        text = self._cgi_text(endpoint, args)
-        if text is None:
+        answer = self._cgi_answer(endpoint, args)
+        if answer is None:
             self._text(404, _error(404, "Not Found"))
-            return
-        pieces = damaged([text.encode("latin-1", "replace")], fault.kind if fault else "")
-        self._send(Body.of(pieces, "application/json"), fault)
+        elif answer.status != 200:
+            self._text(answer.status, answer.text)
+        else:
+            text = answer.text.encode("latin-1", "replace")
+            pieces = damaged([text], fault.kind if fault else "")
+            self._send(Body.of(pieces, answer.type), fault)
 
-    def _cgi_text(self, endpoint: str, args: dict[str, str]) -> str | None:
-        """What an endpoint answers, or None where there is no such endpoint."""
+    def _cgi_answer(self, endpoint: str, args: dict[str, str]) -> Answer | None:
+        """Return what an endpoint answers, or None where there is no such endpoint."""
         if endpoint == "jsoc_info":
             return self.server.info.answer(args)
         if endpoint in ("show_series", "showextseries"):
             return self.server.info.series(args)
         if endpoint == "checkAddress.sh":
             only = args.get("checkonly", "0") == "1"
-            status, message = check_address(args.get("address", ""), check_only=only)
-            return json.dumps({"status": status, "msg": message, "user_id": 1})
+            status, message = check_address(args.get("address"), check_only=only)
+            known = 1 if status == 2 else -1
+            return Answer(json.dumps({"status": status, "msg": message, "user_id": known}))
         if endpoint == "manage-request.sh":
             asked = args.get("address", ""), args.get("operation", "")
-            return json.dumps(self.server.exports.manage(*asked))
+            return Answer(json.dumps(self.server.exports.manage(*asked)))
         if endpoint == "jsoc_fetch":
             return self._fetch(args)
         return None
 
-    def _fetch(self, args: dict[str, str]) -> str:
+    def _fetch(self, args: dict[str, str]) -> Answer:
         text = "".join(args.values())
         if ";" in text:
-            return error_text(4, "Illegal text in arg: ';' not allowed")
+            return plain_error("Illegal text in arg: ';' not allowed")
         if text.count("'") % 2:
-            return error_text(4, 'Unbalanced "\'" not allowed.')
+            return plain_error('Unbalanced "\'" not allowed.')
         args = {key: value.replace("'", '"') for key, value in args.items()}
         operation = args.get("op", "")
         if operation == "exp_request":
             return self.server.exports.request(args, self.client_address[0])
-        if operation == "exp_status":
-            return self.server.exports.status(args.get("requestid", ""))
         if operation == "exp_repeat":
-            return error_text(4, "Re-Export requests temporarily disabled.")
-        return error_text(4, f"Operation {operation} is not known.")
+            return error_answer(4, "Re-Export requests temporarily disabled.")
+        # Any other operation is read as exp_status.
+        known = operation == "exp_status"
+        return self.server.exports.status(args.get("requestid", "") if known else "")
 
     def _export(self, recordset: str) -> None:
         try:
@@ -317,7 +345,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stored(self, folder: str, name: str, fault: str) -> list[bytes] | None:
         """A file of no export, in pieces: a record's own, or what the name alone says."""
         frames = self.server.frames
-        if pieces := original(f"{folder}/{name}", frames, fault):
+        if pieces := original(f"{folder}/{name}", self.server.holdings, fault):
             return pieces
         frame = Frame.of(frame_name(name))
         return fits_file(frames, frame, fault) if frame else None
@@ -332,7 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.kind == "notjson":
             self._text(200, fault.text or "jsoc_fetch: cannot connect to the database\n")
         elif fault.kind == "jsoc":
-            self._text(200, error_text(fault.code, fault.text), kind="application/json")
+            answer = error_answer(fault.code, fault.text)
+            self._text(200, answer.text, kind=answer.type)
         elif fault.kind == "redirect":
             self.send_response(302)
             self.send_header("Location", fault.text or self.path)

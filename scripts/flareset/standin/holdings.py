@@ -1,0 +1,158 @@
+"""What a recordset selects of the records that a stand-in has, and how they are printed."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+from flareset.standin import recordset
+from flareset.standin.database import select
+from flareset.standin.drmstime import printed, scan, seconds_of
+from flareset.standin.frames import Frames
+from flareset.standin.madeup import Record
+from flareset.standin.recordset import Hull, Subset, TimesReader, UnknownSeries
+from flareset.standin.structure import Keyword, Structure
+
+IMAGE_EXISTS = "? drms.image_exists(quality) ?"
+
+
+class Catalogue(Protocol):
+    """Where the records of a stand-in come from; `names` are those of its series."""
+
+    names: Sequence[str]
+
+    def structure(self, name: str) -> Structure | None:
+        """Return the series of a name in any case; None where there is none."""
+
+    def candidates(self, structure: Structure, hull: Hull) -> Sequence[Record]:
+        """Return at least the records within bounds, in the order of the prime keys."""
+
+    def stored(self, path: str) -> tuple[Record, str] | None:
+        """Return the record and the segment whose file is stored at a path."""
+
+
+class Holdings:
+    """A catalogue's records as recordsets select them, with the keywords that `frames` write.
+
+    With `times`, filters on time are read in that way instead of DRMS's, and no text is too long.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, frames: Frames, times: TimesReader | None = None
+    ) -> None:
+        self.catalogue = catalogue
+        self.frames = frames
+        self.forgiving = times is not None
+        self._times = times
+        self._found = lru_cache(maxsize=64)(self._find)
+
+    def subsets(self, text: str) -> list[tuple[Subset, Structure]]:
+        """Return the subsets of a recordset with their series; BadQuery where there are none."""
+        found = []
+        for subset in recordset.parse(text):
+            structure = self.catalogue.structure(subset.series)
+            if structure is None:
+                raise UnknownSeries(subset.series)
+            found.append((subset, structure))
+        return found
+
+    def dataset(self, text: str) -> str:
+        """Return a recordset with JSOC's filter for records that have an image."""
+        return ",".join(str(_with_image(*found)) for found in self.subsets(text))
+
+    def find(self, text: str, *, images_only: bool = False) -> Sequence[Record]:
+        """Return the records of a recordset; BadQuery where it selects none that can be told.
+
+        With `images_only`, JSOC's filter for records that have an image is added.
+        """
+        return self._found(text, images_only)
+
+    def _find(self, text: str, images_only: bool) -> Sequence[Record]:
+        found: list[Record] = []
+        for subset, structure in self.subsets(text):
+            asked = _with_image(subset, structure) if images_only else subset
+            clause = recordset.clause(asked, structure, self._times)
+            records = self.catalogue.candidates(structure, clause.hull)
+            columns = _Columns(structure, self.frames)
+            chosen = select(clause, structure, records, columns.value)
+            found += [replace(record, written=subset.series) for record in chosen]
+        return tuple(found)
+
+    def shown(self, record: Record, name: str, *, precise: bool = False) -> str | int:
+        """Return a keyword of a record as jsoc_info prints it."""
+        if name == "*recnum*":
+            return record.recnum
+        if name == "*spec*":
+            return record.query()
+        if name.startswith("*"):
+            value = record.special(self.frames).get(name)
+            return "Invalid KeyLink" if value is None else value
+        structure = self.catalogue.structure(record.series.name)
+        keyword = structure.keywords.get(name.lower()) if structure else None
+        if keyword is None or structure is None:
+            return "Invalid KeyLink"
+        if keyword.scope == "constant":
+            return keyword.default
+        if keyword.scope == "index":
+            return str(_Columns(structure, self.frames).value(record, keyword.name.lower()))
+        return _printed(record.keywords(self.frames).get(keyword.name), keyword, precise=precise)
+
+
+class _Columns:
+    """The columns of a series' records by their names in lower case."""
+
+    def __init__(self, structure: Structure, frames: Frames) -> None:
+        self._structure = structure
+        self._frames = frames
+        self._slots = structure.slots("T_REC")
+
+    def value(self, record: Record, name: str) -> Any:
+        """Return a column of a record: a number, or a text."""
+        if name == "recnum":
+            return record.recnum
+        if name == "t_rec_index" and self._slots:
+            return self._slots.index(seconds_of(record.t_rec))
+        keyword = self._structure.columns[name]
+        value = record.quick().get(keyword.name)
+        if value is None:
+            value = record.keywords(self._frames).get(keyword.name)
+        if keyword.type == "time":
+            return (scan(str(value)) or (None, 0))[0]
+        if keyword.type in ("int", "short") and value is not None:
+            word = int(str(value), 0)
+            return word - (1 << 32) if word >= 1 << 31 else word
+        return value
+
+
+def _with_image(subset: Subset, structure: Structure) -> Subset:
+    """Return a subset with JSOC's filter, but for one that names QUALITY, `^` or `$` itself."""
+    conditions = [body for body in subset.filters if body.startswith("?")]
+    named = any("quality" in condition.lower() for condition in conditions)
+    extreme = any(body.lstrip(":#") in ("^", "$") for body in subset.filters)
+    if named or extreme or "quality" not in structure.keywords:
+        return subset
+    return replace(subset, filters=(*subset.filters, IMAGE_EXISTS))
+
+
+def _printed(value: Any, keyword: Keyword, *, precise: bool) -> str:
+    """Return a keyword's value as DRMS prints it, or `MISSING`."""
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return "MISSING"
+    if keyword.type == "time":
+        found = scan(str(value))
+        if found is None:
+            return "MISSING"
+        return printed(found[0], keyword.unit, 6 if precise else keyword.decimals)
+    if keyword.hexadecimal:
+        return f"0x{int(str(value), 0) & 0xFFFFFFFF:08x}"
+    if keyword.type in ("float", "double"):
+        number = float(value)
+        if keyword.type == "float":
+            (number,) = struct.unpack("f", struct.pack("f", number))
+        digits = ".9g" if keyword.type == "float" else ".17g"
+        return format(number, digits if precise else "f")
+    return str(value)

@@ -1,0 +1,380 @@
+"""The stand-in's own records: one for almost every slot since first light.
+
+Some slots have no record, and some records no image, as in the archive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from flareset.sdo.series import SERIES, Series, find_series
+from flareset.sdo.times import from_tai, iso, to_tai
+from flareset.standin.database import DatabaseError
+from flareset.standin.declared import declare
+from flareset.standin.drmstime import EPOCH, printed, seconds_of
+from flareset.standin.frames import Frame, Frames, noaa_ar
+from flareset.standin.recordset import Hull
+from flareset.standin.slots import slots_of
+from flareset.standin.structure import Structure
+
+NO_IMAGE = -0x80000000
+# Of a thousand slots, so many have no record, and so many records have no image.
+_NO_RECORD, _NO_IMAGE = 0.0015, 0.001
+# Seconds from T_REC to T_OBS of most exposures; those of 131 and 171 are as in JSOC's exports.
+_OFFSETS = {
+    94: 2, 131: 9, 171: 11, 193: 7, 211: 1, 304: 8, 335: 4, 1600: 16, 1700: 6, 4500: 7
+}  # fmt: skip
+# SDO's instruments opened their doors in the spring of 2010; the end is the stand-in's own.
+_FIRST_LIGHT, _END = datetime(2010, 5, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+# A HARP begins every 6 days and lasts 12: that of AR 11158, and 177 of them later that of 11944.
+_HARP_EPOCH = datetime(2011, 2, 10, tzinfo=UTC)
+_HARP_EVERY = timedelta(days=6)
+_HARP, _HARP_STEP = 377, 786 / 177
+# Whose exposures make up aia.lev1.
+_SOURCES = [SERIES[f"aia.lev1_{name}"] for name in ("euv_12s", "uv_24s", "vis_1h")]
+_SAMPLE = datetime(2014, 1, 7, 18, tzinfo=UTC)
+_MOST_SLOTS = 200_000
+# The numbers that records are wanted of; None for all.
+_Wanted = Collection[int] | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record: `number` is its wavelength, camera or HARP, `time` the second in file names.
+
+    `written` is the series' name as the query had it.
+    """
+
+    series: Series
+    written: str
+    t_rec: datetime
+    time: datetime
+    number: int
+    has_image: bool = True
+
+    @property
+    def wavelength(self) -> int:
+        """The channel (angstrom)."""
+        return self.number if self.series.instrument == "aia" else self.series.wavelengths[0]
+
+    @property
+    def recnum(self) -> int:
+        """The record's number in its series."""
+        return self.frame(next(iter(self.series.segments))).recnum
+
+    @property
+    def sunum(self) -> int:
+        """The storage unit of the record's files: a number that `record_of` reads back."""
+        seconds = round((to_tai(self.t_rec) - EPOCH).total_seconds())
+        place = [*SERIES].index(self.series.name)
+        those = numbers(self.series, self.t_rec)
+        return (seconds * 16 + those.index(self.number)) * 16 + place
+
+    @property
+    def folder(self) -> str:
+        """The storage unit's folder."""
+        return f"/SUM{1 + self.sunum % 89}/D{self.sunum}/S00000"
+
+    @property
+    def online(self) -> bool:
+        """Whether the record's files are on disk."""
+        return True
+
+    @property
+    def linked(self) -> bool:
+        """Whether the record's files are those of another series' record."""
+        return self.series.instrument == "aia" and not self.series.step
+
+    def frame(self, segment: str) -> Frame:
+        """Return what makes the file of a segment."""
+        time = self.time.strftime("%Y-%m-%dT%H%M%SZ")
+        place = f"{time}.{self.number}"
+        if self.series.zone == "TAI":
+            time = to_tai(self.t_rec).strftime("%Y%m%d_%H%M%S_TAI")
+            keys = {"T_REC": time, "HARPNUM": str(self.number), "CAMERA": str(self.number)}
+            place = ".".join(keys[key] for key in self.series.keys)
+        name = f"{self.series.name}.{place}.{self.series.segments[segment]}.fits"
+        harpnum = self.number if "HARPNUM" in self.series.keys else 0
+        camera = self.number if "CAMERA" in self.series.keys else 0
+        return Frame(name, self.series.name, self.wavelength, segment, self.time, harpnum, camera)
+
+    def keywords(self, frames: Frames) -> Mapping[str, Any]:
+        """Return the keywords by their DRMS names; QUALITY tells of a record without image."""
+        first = next(iter(self.series.segments))
+        found = {
+            key.replace("-", "__"): value
+            for key, value in frames.keywords(self.frame(first)).items()
+        }
+        if not self.has_image:
+            found["QUALITY"] = NO_IMAGE
+        return found
+
+    def quick(self) -> Mapping[str, Any]:
+        """Return the keywords that cost nothing, for the conditions of long recordsets."""
+        found: dict[str, Any] = {
+            "WAVELNTH": self.wavelength,
+            "QUALITY": 0 if self.has_image else NO_IMAGE,
+            number_key(self.series): self.number,
+        }
+        if "FSN" in self.series.keys:
+            found["FSN"] = self.frame(next(iter(self.series.segments))).fsn
+        if "HARPNUM" in self.series.keys:
+            found["NOAA_AR"] = noaa_ar(self.number)
+        return found
+
+    def special(self, frames: Frames) -> dict[str, Any]:
+        """Return jsoc_info's keys with asterisks, `*recnum*` and `*spec*` apart."""
+        none = "NA"
+        if self.linked:
+            return {
+                "*sunum*": -1, "*size*": none, "*online*": none, "*retain*": none,
+                "*archive*": none, "*recdir*": "NoDataDirectory", "*dirmtime*": none,
+                "*logdir*": "NoDataDirectory",
+            }  # fmt: skip
+        size = round(0.75 * frames.size**2) if self.has_image else 0
+        return {
+            "*sunum*": self.sunum, "*size*": str(size), "*online*": "Y" if self.online else "N",
+            "*retain*": "2030.01.01", "*archive*": "N", "*recdir*": self.folder,
+            "*dirmtime*": "2010.05.01_00:00:00_UT", "*logdir*": "NoDataDirectory",
+        }  # fmt: skip
+
+    def links(self) -> dict[str, str]:
+        """Return the records that the record's links lead to, by the links' names."""
+        return {"lev1": f"aia.lev1[:#{self.recnum}]"} if self.linked else {}
+
+    def path(self, segment: str) -> str:
+        """Return where a segment's file is stored, whether there is one or not."""
+        return f"{self.folder}/{self.series.segments[segment]}.fits"
+
+    def dimensions(self, segment: str, frames: Frames) -> str:
+        """Return a segment's dimensions as jsoc_info prints them."""
+        if segment == "spikes":
+            return f"{frames.keywords(self.frame(segment))['NSPIKES']}x3"
+        columns, rows = frames.shape(self.frame(segment))
+        return f"{columns}x{rows}"
+
+    def query(self) -> str:
+        """Return the record as JSOC prints it: series and prime keys."""
+        unit = "TAI" if self.series.zone == "TAI" else "ISO"
+        values = {"T_REC": printed(seconds_of(self.t_rec), unit)}
+        if "FSN" in self.series.keys:
+            values["FSN"] = str(self.frame(next(iter(self.series.segments))).fsn)
+        keys = (values.get(key, str(self.number)) for key in self.series.keys)
+        return self.written + "".join(f"[{value}]" for value in keys)
+
+    def there(self, segment: str) -> bool:
+        """Return whether the segment has a file."""
+        return self.has_image or segment == "spikes"
+
+
+class MadeUp:
+    """The stand-in's own catalogue, with the keywords that `frames` write."""
+
+    names: Sequence[str] = [*SERIES]
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._structures: dict[str, Structure] = {}
+
+    def structure(self, name: str) -> Structure | None:
+        """Return the series of a name in any case; None where there is none."""
+        series = find_series(name)
+        if series is None:
+            return None
+        if series.name not in self._structures:
+            slots = slots_of(series)
+            slot = slots.t_rec(slots.exposed(_SAMPLE))
+            sample = Record(series, series.name, slot, slot, numbers(series, slot)[0])
+            cards = self._frames.cards(sample.frame(next(iter(series.segments))))
+            self._structures[series.name] = declare(series, cards)
+        return self._structures[series.name]
+
+    def candidates(self, structure: Structure, hull: Hull) -> Sequence[Record]:
+        """Return at least the records within bounds, in the order of the prime keys."""
+        series = SERIES[structure.name]
+        if hull.recnums is not None:
+            found = _numbered(series, hull.recnums)
+        else:
+            first, last = _window(series, hull)
+            if last - first > _MOST_SLOTS * _slots_per_image(series):
+                raise DatabaseError("ERROR:  too many records\n")
+            found = [*_records(series, first, last, dict(hull.values).get(number_key(series)))]
+        if series.keys[0] == "HARPNUM":
+            found.sort(key=lambda record: (record.number, record.t_rec))
+        return found
+
+    def stored(self, path: str) -> tuple[Record, str] | None:
+        """Return the record and the segment whose file is stored at a path."""
+        match = re.fullmatch(r"(/SUM\d+/D(\d+)/S00000)/(\w+)\.fits", path)
+        record = record_of(int(match[2])) if match else None
+        if match is None or record is None or record.folder != match[1]:
+            return None
+        for segment, stem in record.series.segments.items():
+            if stem == match[3] and record.there(segment):
+                return record, segment
+        return None
+
+
+def record_of(sunum: int) -> Record | None:
+    """Return the record of a storage unit, or None where there is none."""
+    rest, place = divmod(sunum, 16)
+    seconds, index = divmod(rest, 16)
+    if place >= len(SERIES) or not 10**9 < seconds < 3 * 10**9:
+        return None
+    series = [*SERIES.values()][place]
+    t_rec = from_tai(EPOCH + timedelta(seconds=seconds))
+    those = numbers(series, t_rec)
+    if index >= len(those):
+        return None
+    time = _lev1_second(series, t_rec, those[index])
+    found = _record(series, time, those[index]) if time else None
+    return found if found and found.t_rec == t_rec else None
+
+
+def numbers(series: Series, when: datetime) -> tuple[int, ...]:
+    """Return the wavelengths, cameras or HARPs that a slot has records of, in order."""
+    if series.instrument == "aia":
+        return series.wavelengths
+    if "HARPNUM" in series.keys:
+        newest = (when - _HARP_EPOCH) // _HARP_EVERY
+        return tuple(_HARP + round(harp * _HARP_STEP) for harp in (newest - 1, newest))
+    return (2,) if series.cadence == 45 else (3,)
+
+
+def number_key(series: Series) -> str:
+    """Return the keyword that a record's `number` is."""
+    if series.instrument == "aia":
+        return "WAVELNTH"
+    return next((key for key in series.keys if key != "T_REC"), "")
+
+
+def _slots_per_image(series: Series) -> int:
+    return series.cadence // (series.step or series.cadence)
+
+
+def _window(series: Series, hull: Hull) -> tuple[int, int]:
+    """Return the first and last slot that can hold what is within bounds."""
+    slots = slots_of(series)
+    first, last = (slots.index(seconds_of(when)) + 1 for when in (_FIRST_LIGHT, _END))
+    if hull.slots:
+        return max(first, hull.slots[0]), min(last, hull.slots[1])
+    few = 40 * _slots_per_image(series)
+    if hull.extreme:
+        return (first, first + few) if hull.extreme == "first" else (last - few, last)
+    if harps := dict(hull.values).get("HARPNUM"):
+        born = [_HARP_EPOCH + round((n - _HARP) / _HARP_STEP) * _HARP_EVERY for n in harps]
+        ends = min(born), max(born) + 2 * _HARP_EVERY
+        return slots.exposed(ends[0]), slots.exposed(ends[1])
+    return first, last
+
+
+def _records(series: Series, first: int, last: int, wanted: _Wanted) -> Iterator[Record]:
+    """Yield the records of slots, in the order of time and number."""
+    for second, number in _exposures(series, first, last, wanted):
+        record = _record(series, second, number)
+        if record is not None:
+            yield record
+
+
+def _exposures(
+    series: Series, first: int, last: int, wanted: _Wanted
+) -> Iterator[tuple[datetime, int]]:
+    """Yield the seconds and numbers of the exposures of slots."""
+    slots = slots_of(series)
+    if series.name == "aia.lev1":
+        begin, end = slots.t_rec(first), slots.t_rec(last)
+        found: list[tuple[datetime, int]] = []
+        for source in _SOURCES:
+            grid = slots_of(source)
+            found += _exposures(source, grid.exposed(begin), grid.exposed(end), wanted)
+        yield from sorted(exposure for exposure in found if begin <= exposure[0] <= end)
+        return
+    for index in range(first, last + 1):
+        t_rec = slots.t_rec(index)
+        for number in numbers(series, t_rec):
+            if wanted is None or number in wanted:
+                time = _lev1_second(series, t_rec, number)
+                if time is not None:
+                    yield time, number
+
+
+def _luck(series: Series, t_rec: datetime, number: int) -> list[float]:
+    digest = sha256(f"{series.name}|{iso(t_rec)}|{number}".encode()).digest()
+    return [int.from_bytes(digest[i : i + 4], "big") / 2**32 for i in (0, 4, 8)]
+
+
+def _lev1_second(series: Series, t_rec: datetime, number: int) -> datetime | None:
+    """Return the second of a slot's exposure, T_OBS rounded; None where the slot has no record."""
+    if series.name == "aia.lev1":
+        return t_rec
+    missing, late, _ = _luck(series, t_rec, number)
+    if missing < _NO_RECORD:
+        return None
+    if series.instrument != "aia":
+        return t_rec
+    # Most exposures lie equally far into their slot; a few come later.
+    more = 0 if late < 0.94 else 2 if late < 0.99 else 1
+    offset = min(_OFFSETS[number] + more, series.cadence - 1)
+    return t_rec + timedelta(seconds=offset)
+
+
+def _record(series: Series, time: datetime, number: int) -> Record | None:
+    """Return the record of a second and number; None where an exposure of aia.lev1 is another's."""
+    source = series
+    if series.name == "aia.lev1":
+        source = next(s for s in _SOURCES if number in s.wavelengths)
+    slots = slots_of(source)
+    slot = slots.t_rec(slots.exposed(time))
+    if source is not series and _lev1_second(source, slot, number) != time:
+        return None
+    image = _luck(source, slot, number)[2] >= _NO_IMAGE
+    return Record(series, series.name, time if source is not series else slot, time, number, image)
+
+
+def _numbered(series: Series, ranges: Sequence[tuple[int, int]]) -> list[Record]:
+    """Return the records whose numbers lie in ranges, in the order of time and number."""
+    found: set[Record] = set()
+    for low, high in ranges:
+        if low == high:
+            found.update(filter(None, [_with_recnum(series, low)]))
+            continue
+        slots = slots_of(series)
+        first, last = (slots.exposed(_near(series, number)) for number in (low, high))
+        few = 4 * _slots_per_image(series)
+        near = _records(series, first - few, last + few, None)
+        found.update(record for record in near if low <= record.recnum <= high)
+    return sorted(found, key=lambda record: (record.t_rec, record.number))
+
+
+def _with_recnum(series: Series, recnum: int) -> Record | None:
+    """Return the record with a number."""
+    if series.name == "aia.lev1":
+        for source in _SOURCES:
+            if found := _with_recnum(source, recnum):
+                return _record(series, found.time, found.number)
+        return None
+    slots = slots_of(series)
+    guess = slots.exposed(_near(series, recnum))
+    for record in _records(series, guess - 4, guess + 4, None):
+        if record.recnum == recnum:
+            return record
+    return None
+
+
+def _near(series: Series, recnum: int) -> datetime:
+    """Return about when the record with a number was observed: numbers grow evenly with time."""
+    source = _SOURCES[0] if series.name == "aia.lev1" else series
+    slots = slots_of(source)
+    first = slots.exposed(_FIRST_LIGHT)
+    begin, later = (_first_recnum(source, slots.t_rec(n)) for n in (first, first + 1000))
+    guess = first + round((recnum - begin) / (later - begin) * 1000)
+    return slots.t_rec(max(first, min(guess, slots.exposed(_END))))
+
+
+def _first_recnum(series: Series, slot: datetime) -> int:
+    return Record(series, series.name, slot, slot, numbers(series, slot)[0]).recnum

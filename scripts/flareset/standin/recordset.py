@@ -1,0 +1,405 @@
+"""Recordsets as DRMS reads them: grammar, slots, and the WHERE clause that a database is asked.
+
+Two readers come one after the other. The first finds series, filters and segments; the second reads
+each filter by the series' prime keys. What a reader cannot take ends in an error of its own, and
+some texts end the real program. Source: drms_names.c; formats and limits from recorded answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from flareset.errors import ListingError
+from flareset.standin.drmstime import scan
+from flareset.standin.structure import Slots, Structure
+
+# The most characters of a WHERE clause; what comes behind is cut off.
+LONGEST = 8191
+# A filter longer than its buffer by this much ends the program. Known: 8 do not, 3000 do.
+_OVERRUN = 64
+_SERIES = re.compile(r"\s*([A-Za-z]\w*(?:\.\w+)*)\s*")
+_SEGMENTS = re.compile(r"\{([^{}]*)\}\s*")
+_DURATION = re.compile(r"([+-]?\d+(?:\.\d*)?)([smhdu])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_INTEGER = re.compile(r"\s*([+-]?\d+)")
+_NAMED = re.compile(r"\s*([A-Za-z][\w.]*)\s*=\s*")
+_INDEX = re.compile(
+    r"#(?:(?P<end>[\^$])|(?P<a>\d+)(?:-#(?P<b>\d+)|/(?P<n>\d+))?(?:@(?P<skip>\d+))?) *"
+)
+_TIME_FUNCTION = re.compile(r"\$\(([^()]{1,38})\)")
+
+
+class BadQuery(ListingError):
+    """A recordset that the stand-in does not take."""
+
+
+class NoRecordset(BadQuery):
+    """A text whose brackets or name are no recordset's."""
+
+
+class BadFilter(BadQuery):
+    """A filter that the series' prime keys cannot be read from."""
+
+
+class UnknownSeries(BadQuery):
+    """A recordset of a series that there is not."""
+
+
+class Crash(BadQuery):
+    """A recordset that ends the real program without an answer."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One series' part of a recordset: filters (the text between their brackets), segments."""
+
+    series: str
+    filters: tuple[str, ...]
+    segments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        segments = f"{{{','.join(self.segments)}}}" if self.segments else ""
+        return self.series + "".join(f"[{body}]" for body in self.filters) + segments
+
+
+@dataclass(frozen=True)
+class Hull:
+    """Bounds of what a clause can select: slots, recnums and values of keys; None where free.
+
+    Both ends of a pair belong to it. `extreme` is `first` or `last` where nothing else can be.
+    """
+
+    slots: tuple[int, int] | None = None
+    recnums: tuple[tuple[int, int], ...] | None = None
+    values: tuple[tuple[str, frozenset[int]], ...] = ()
+    extreme: str = ""
+
+    def and_also(self, other: Hull) -> Hull:
+        """Return the bounds of what two clauses select together."""
+        slots = self.slots or other.slots
+        if self.slots and other.slots:
+            slots = max(self.slots[0], other.slots[0]), min(self.slots[1], other.slots[1])
+        return Hull(
+            slots,
+            self.recnums or other.recnums,
+            (*self.values, *other.values),
+            self.extreme or other.extreme,
+        )
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A WHERE clause, the bounds of what it selects, and what goes behind it."""
+
+    text: str
+    hull: Hull
+    behind: str
+
+
+@dataclass(frozen=True)
+class _Range:
+    """What a prime key may be: one value, `start` to `end` inclusive, or `count` from `start`."""
+
+    kind: str
+    start: int = 0
+    end: int = 0
+    skip: int | None = None
+
+    def last(self) -> int:
+        """Return the highest value."""
+        return {"single": self.start, "range": self.end}.get(self.kind, self.start + self.end - 1)
+
+
+# Reads a time filter in another way than DRMS does, as a condition on the slots and their bounds;
+# None leaves the filter to DRMS's own way.
+TimesReader = Callable[[str, str, Slots], "tuple[str, tuple[int, int]] | None"]
+
+
+def parse(text: str) -> list[Subset]:
+    """Return the subsets of a recordset; NoRecordset where the text is none."""
+    if text.startswith("@"):
+        return []  # a list in a file, which no client of the archive can have put there
+    found: list[Subset] = []
+    rest = text
+    while rest.strip() or not found:
+        subset, rest = _subset(rest, text)
+        found.append(subset)
+        if rest[:1] not in ("", ",", ";"):
+            raise NoRecordset(text)
+        rest = rest[1:]
+    return found
+
+
+def _subset(rest: str, text: str) -> tuple[Subset, str]:
+    """Return the subset that a text begins with, and what is left."""
+    match = _SERIES.match(rest)
+    if match is None:
+        raise NoRecordset(text)
+    rest = rest[match.end() :]
+    filters: list[str] = []
+    while rest.startswith("["):
+        mark = rest[1:2] if rest[1:2] in ("?", "!") else ""
+        end = rest.find(f"{mark}]", 1 + len(mark))
+        if end < 0:
+            raise NoRecordset(text)
+        filters.append(rest[1 : end + len(mark)])
+        rest = rest[end + len(mark) + 1 :].lstrip(" ")
+    segments: tuple[str, ...] = ()
+    if braces := _SEGMENTS.match(rest):
+        segments = tuple(filter(None, (part.strip() for part in braces[1].split(","))))
+        rest = rest[braces.end() :]
+    return Subset(match[1], tuple(filters), segments), rest
+
+
+def clause(subset: Subset, structure: Structure, times: TimesReader | None = None) -> Clause:
+    """Return the WHERE clause of a subset; BadFilter or Crash where DRMS makes none.
+
+    `times` reads a filter on time in another way than DRMS.
+    """
+    reader = _Reader(structure, times)
+    text, hull = "", Hull()
+    for body in subset.filters:
+        if not body:
+            reader.place += 1
+            continue
+        part, bounds, extreme = reader.read(body)
+        if len(part) > LONGEST + _OVERRUN and times is None:
+            raise Crash(f"a filter of {len(part)} characters")
+        if extreme and text:
+            # The first or last of what the filters before it select.
+            part = f"{part.removesuffix(') ) )')} WHERE ( {text} ) ) ) )"
+        text = f"{text} AND {part}" if text else part
+        hull = hull.and_also(bounds)
+    if times is None:
+        text = text[:LONGEST]
+    every = any(body.startswith((":", "!")) for body in subset.filters)
+    return Clause(text, hull, "order by" if every else "group by")
+
+
+class _Reader:
+    """Reads the filters of one subset; `place` is the next prime key that has no name."""
+
+    def __init__(self, structure: Structure, times: TimesReader | None) -> None:
+        self._structure = structure
+        self._times = times
+        self.place = 0
+
+    def read(self, body: str) -> tuple[str, Hull, bool]:
+        """Return a filter's clause, its bounds, and whether it asks for the first or last."""
+        if body[0] in "?!":
+            condition = _with_times(body[1:-1].rstrip())
+            return f"( {condition}  )", _bounds(condition), False
+        if body.startswith(":"):
+            ranges = _indices(body[1:])
+            text, hull = _recnum_clause(ranges, self._structure.name)
+            return text, hull, False
+        name, rest = self._key(body)
+        column, slots = self._structure.index_name(name), self._structure.slots(name)
+        if self._times and slots and (own := self._times(rest, column, slots)):
+            return f"( {own[0]} )", Hull(own[1]), False
+        if rest.startswith("#"):
+            ranges, unit = _indices(rest), "((%d*1)+0)"
+        elif slots:
+            ranges, unit = _list(rest, lambda text: _times(text, slots)), "%d"
+        else:
+            ranges, unit = _list(rest, _whole_numbers), "%d"
+        parts = [_text(found, column, self._structure.name, unit) for found in ranges]
+        extreme = ranges[0].kind in ("first", "last")
+        return f"( {' OR '.join(parts)} )", self._hull(name, ranges), extreme
+
+    def _key(self, body: str) -> tuple[str, str]:
+        """Return the prime key of a filter, and the text of its values."""
+        primes = self._structure.primes
+        match = _NAMED.match(body)
+        if match is None:
+            self.place += 1
+            if self.place > len(primes):
+                raise BadFilter(body)
+            return primes[self.place - 1], body
+        for prime in primes:
+            if match[1].lower() == prime.lower():
+                return prime, body[match.end() :]
+        raise BadFilter(body)
+
+    def _hull(self, name: str, ranges: list[_Range]) -> Hull:
+        if ranges[0].kind in ("first", "last"):
+            return Hull(extreme=ranges[0].kind)
+        if self._structure.slots(name):
+            return Hull(
+                (min(found.start for found in ranges), max(found.last() for found in ranges))
+            )
+        if any(found.last() - found.start > 1000 for found in ranges):
+            return Hull()
+        values = {n for found in ranges for n in range(found.start, found.last() + 1)}
+        return Hull(values=((name.upper(), frozenset(values)),))
+
+
+def _list(body: str, read: Callable[[str], tuple[_Range, str]]) -> list[_Range]:
+    """Return the ranges of a list; BadFilter where text is left that no item takes."""
+    found: list[_Range] = []
+    rest = body
+    while True:
+        if rest[:1] in ("^", "$"):
+            found.append(_Range("first" if rest[0] == "^" else "last"))
+            rest = rest[1:]
+        else:
+            item, rest = read(rest)
+            found.append(item)
+        if not rest.startswith(","):
+            break
+        rest = rest[1:]
+    if rest.strip(" "):
+        raise BadFilter(body)
+    return found
+
+
+def _times(rest: str, slots: Slots) -> tuple[_Range, str]:
+    """Return the range that a list of times begins with, in slots, and what is left."""
+    begin, rest = _start(rest.lstrip(" "), slots)
+    first = slots.index(begin)
+    if rest[:1] not in ("-", "/"):
+        return _Range("single", first), rest
+    mark, rest = rest[0], rest[1:].lstrip(" ")
+    if mark == "/":
+        duration, rest = _duration(rest, slots)
+        found = _Range("span", first, slots.count(duration))
+    else:
+        end = scan(rest)
+        if end is None:
+            raise Crash(f"no time at {rest!r}")
+        found, rest = _Range("range", first, slots.index(end[0])), rest[end[1] :]
+    if rest.startswith("@"):
+        cadence, rest = _duration(rest[1:], slots)
+        found = replace(found, skip=slots.skip(cadence))
+    return found, rest
+
+
+def _start(rest: str, slots: Slots) -> tuple[float, str]:
+    """Return the time that a text begins with, as DRMS seconds, and what is left.
+
+    A duration counts from the epoch. DRMS takes for a time as much as it can; where none of `]`,
+    `-` and `/` follows, it reads again what stands before the first `-`: of an ISO time the year.
+    """
+    if offset := _DURATION.match(rest):
+        return slots.epoch + _seconds(offset, slots), rest[offset.end() :]
+    found = scan(rest)
+    left = rest[found[1] :].lstrip(" ") if found else rest
+    if (found is None or left[:1] not in ("", "-", "/")) and "-" in rest:
+        found = scan(rest.partition("-")[0])
+        left = rest[found[1] :] if found else rest
+    if found is None:
+        raise Crash(f"no time at {rest!r}")
+    return found[0], left
+
+
+def _duration(rest: str, slots: Slots) -> tuple[float, str]:
+    match = _DURATION.match(rest)
+    if match is None:
+        raise Crash(f"no duration at {rest!r}")
+    return _seconds(match, slots), rest[match.end() :]
+
+
+def _seconds(match: re.Match[str], slots: Slots) -> float:
+    return float(match[1]) * (slots.step if match[2] == "u" else _SECONDS[match[2]])
+
+
+def _whole_numbers(rest: str) -> tuple[_Range, str]:
+    """Return the range that a list of whole numbers begins with, and what is left."""
+    start, rest = _whole_number(rest)
+    if rest[:1] not in ("-", "/"):
+        return _Range("single", start), rest
+    kind = "range" if rest[0] == "-" else "span"
+    end, rest = _whole_number(rest[1:])
+    found = _Range(kind, start, end)
+    if rest.startswith("@"):
+        skip, rest = _whole_number(rest[1:])
+        found = replace(found, skip=skip)
+    return found, rest
+
+
+def _whole_number(rest: str) -> tuple[int, str]:
+    match = _INTEGER.match(rest)
+    if match is None:
+        raise Crash(f"no number at {rest!r}")
+    return int(match[1]), rest[match.end() :]
+
+
+def _indices(body: str) -> list[_Range]:
+    """Return the ranges of a list of numbers with `#`; BadFilter where it cannot be read."""
+    found = []
+    for part in body.split(","):
+        match = re.fullmatch(
+            r"#(?:(?P<end>[\^$])|(?P<a>\d+)(?:-#(?P<b>\d+)|/(?P<n>\d+))?(?:@(?P<skip>\d+))?) *",
+            part,
+        )
+        if match is None:
+            raise BadFilter(body)
+        if match["end"]:
+            found.append(_Range("first" if match["end"] == "^" else "last"))
+            continue
+        start, skip = int(match["a"]), int(match["skip"]) if match["skip"] else None
+        if match["b"]:
+            found.append(_Range("range", start, int(match["b"]), skip))
+        elif match["n"]:
+            found.append(_Range("span", start, int(match["n"]), skip))
+        else:
+            found.append(_Range("single", start))
+    return found
+
+
+def _text(found: _Range, column: str, series: str, unit: str) -> str:
+    """Return a range's condition on a column; `unit` is how a number is written."""
+    if found.kind in ("first", "last"):
+        extreme = "min" if found.kind == "first" else "max"
+        return f"( {column}=(select {extreme}({column}) from {series}) )"
+    start, end = unit % found.start, unit % found.end
+    if found.kind == "single":
+        return f"( {column}={start} )"
+    if found.kind == "range":
+        text = f"{start}<={column} AND {column}<={end}"
+    else:
+        text = f"{start}<={column} AND {column}<( {start} + {found.end} )"
+    if found.skip is not None:
+        text += f" AND (cast(({column} - {found.start}) as integer) % {found.skip}) = 0"
+    return f"( {text} )"
+
+
+def _recnum_clause(ranges: list[_Range], series: str) -> tuple[str, Hull]:
+    """Return the clause of a filter on record numbers."""
+    singles = [found.start for found in ranges if found.kind == "single"]
+    parts = [f"recnum in ({', '.join(map(str, singles))})"] if singles else []
+    parts += [_text(found, "recnum", series, "%d") for found in ranges if found.kind != "single"]
+    if ranges[0].kind in ("first", "last"):
+        return f"( {' OR '.join(parts)} )", Hull(extreme=ranges[0].kind)
+    bounds = tuple((found.start, found.last()) for found in ranges)
+    return f"( {' OR '.join(parts)} )", Hull(recnums=bounds)
+
+
+def _with_times(condition: str) -> str:
+    """Return a condition with the DRMS seconds of the times that stand in `$(...)`."""
+
+    def seconds(match: re.Match[str]) -> str:
+        found = scan(match[1])
+        if found is None:
+            raise BadFilter(condition)
+        return f"{found[0]:16.6f}"
+
+    return _TIME_FUNCTION.sub(seconds, condition)
+
+
+def _bounds(condition: str) -> Hull:
+    """Return what a condition that is nothing but one comparison bounds."""
+    match = re.fullmatch(
+        r"\s*(\w+)\s*(?:=\s*'?(\d+)'?|in\s*\(([\d,\s]+)\))\s*", condition, re.IGNORECASE
+    )
+    if match is None:
+        return Hull()
+    numbers = frozenset(int(part) for part in (match[2] or match[3]).split(","))
+    key = match[1].upper()
+    if key == "RECNUM":
+        return Hull(recnums=tuple((number, number) for number in sorted(numbers)))
+    if key == "T_REC_INDEX":
+        return Hull((min(numbers), max(numbers)))
+    return Hull(values=((key, numbers),))

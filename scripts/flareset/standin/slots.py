@@ -1,0 +1,68 @@
+"""The slots of T_REC: which of them a time, a span or a cadence selects.
+
+Source: drms_keyword_priv.h (CalcSlot) and recorded answers. DRMS compares no time with a T_REC: it
+turns times into numbers of slots, each the nearest to its time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from flareset.sdo.series import Series
+from flareset.standin.drmstime import moment, scan, seconds_of
+
+# AIA's slots are centred on :04 past a minute of TAI, and their T_REC is 4 s earlier.
+AIA_EPOCH, AIA_LEAD = "1993.01.01_00:00:04_TAI", 4.0
+HMI_EPOCH, LEV1_EPOCH = "1993.01.01_00:00:00_TAI", "1977.01.01_00:00:00_TAI"
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The slots of a time keyword: slot n is centred on `epoch` + n x `step` (DRMS seconds).
+
+    `lead` is how much earlier than that the T_REC of a record is (seconds).
+    """
+
+    epoch: float
+    step: float
+    lead: float = 0.0
+
+    def index(self, seconds: float) -> int:
+        """Return the number of the slot that a time lies in, which is the nearest."""
+        return math.floor((seconds - self.epoch) / self.step + 0.5)
+
+    def count(self, duration: float) -> int:
+        """Return the number of slots that a span selects: whole ones, and at least one."""
+        return max(1, math.floor(duration / self.step))
+
+    def skip(self, cadence: float) -> int:
+        """Return a cadence in slots, rounded half up."""
+        return math.floor(cadence / self.step + 0.5)
+
+    def centre(self, index: int) -> datetime:
+        """Return the UTC time of a slot's middle."""
+        return moment(self.epoch + index * self.step)
+
+    def t_rec(self, index: int) -> datetime:
+        """Return the T_REC (UTC) of a slot's records."""
+        return moment(self.epoch + index * self.step - self.lead)
+
+    def exposed(self, when: datetime) -> int:
+        """Return the slot whose T_REC is the last before an exposure, or at it."""
+        return math.floor((seconds_of(when) - self.epoch + self.lead) / self.step)
+
+
+def epoch_of(series: Series) -> str:
+    """Return the epoch of a series' slots as its T_REC_epoch has it."""
+    if series.step:
+        return LEV1_EPOCH
+    return AIA_EPOCH if series.instrument == "aia" else HMI_EPOCH
+
+
+def slots_of(series: Series) -> Slots:
+    """Return the slots of a series' T_REC."""
+    epoch, _ = scan(epoch_of(series)) or (0.0, 0)
+    lead = AIA_LEAD if series.instrument == "aia" and not series.step else 0.0
+    return Slots(epoch, float(series.step or series.cadence), lead)
