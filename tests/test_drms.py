@@ -113,7 +113,8 @@ def test_processing(client: "drms.Client", tmp_path: Path) -> None:
         DS, email=EMAIL, method="url", protocol="fits", process={"im_patch": box}
     )
     assert request.wait(sleep=0.05, timeout=20)
-    assert request.data.record[0] == "aia.lev1_euv_12s_mod[2014-01-07T18:00:10Z][1]"
+    wanted = f"aia.lev1_euv_12s_mod[2014-01-07T18:00:01Z][131][{request.id}]"
+    assert request.data.record[0] == wanted
     path = request.download(tmp_path, index=0)["download"][0]
     assert Path(path).stat().st_size < len(frame_bytes(DS))
 

@@ -338,17 +338,18 @@ def _record(series: Series, time: datetime, number: int) -> Record | None:
 
 def _numbered(series: Series, ranges: Sequence[tuple[int, int]]) -> list[Record]:
     """Return the records whose numbers lie in ranges, in the order of time and number."""
-    found: set[Record] = set()
+    found: dict[int, Record] = {}
     for low, high in ranges:
         if low == high:
-            found.update(filter(None, [_with_recnum(series, low)]))
+            if record := _with_recnum(series, low):
+                found[low] = record
             continue
         slots = slots_of(series)
         first, last = (slots.exposed(_near(series, number)) for number in (low, high))
         few = 4 * _slots_per_image(series)
         near = _records(series, first - few, last + few, None)
-        found.update(record for record in near if low <= record.recnum <= high)
-    return sorted(found, key=lambda record: (record.t_rec, record.number))
+        found.update((r.recnum, r) for r in near if low <= r.recnum <= high)
+    return sorted(found.values(), key=lambda record: (record.t_rec, record.number))
 
 
 def _with_recnum(series: Series, recnum: int) -> Record | None:

@@ -363,12 +363,18 @@ class Made:
         """Return the record as JSOC prints it: what was processed has the RequestID as a key."""
         if not self.steps:
             return self.source.query()
+        series = self.source.series
         own = re.findall(r"\[([^\]]*)\]", self.source.query())
-        keys = self.source.series.keys
-        values = dict(zip(keys, own, strict=True)) | {"T_REC": self.shown(self.t_rec)}
-        if self.series == "aia.lev1p5":
-            return f"{self.series}[{values['T_REC']}][{self.source.wavelength}]"
-        return self.series + "".join(f"[{values[key]}]" for key in keys) + f"[{self.requestid}]"
+        values = {
+            **dict(zip(series.keys, own, strict=True)),
+            "T_REC": self.shown(self.t_rec),
+            "WAVELNTH": str(self.source.wavelength),
+            "RequestID": self.requestid,
+        }
+        keys = [*(("T_REC", "WAVELNTH") if "lev1p5" in self.series else series.keys)]
+        if self.series.endswith("_mod"):
+            keys.append("RequestID")
+        return self.series + "".join(f"[{values[key]}]" for key in keys)
 
     def shown(self, when: datetime) -> str:
         """Return a time in the zone of the record's T_REC."""
