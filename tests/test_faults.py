@@ -148,8 +148,8 @@ class World:
         """The link of a tar of so many images."""
         when = self.images["t_rec"].iloc[begin].strftime("%Y-%m-%dT%H:%M:%SZ")
         ds = f"aia.lev1_euv_12s[{when}/{12 * count}s][131]{{image}}"
-        answer = json.loads(self.server.exports.request({**ASKED, "ds": ds}, "127.0.0.1"))
-        done = json.loads(self.server.exports.status(answer["requestid"]))
+        answer = json.loads(self.server.exports.request({**ASKED, "ds": ds}, "127.0.0.1").text)
+        done = json.loads(self.server.exports.status(answer["requestid"]).text)
         _, product = self.server.exports.find(done["dir"])
         tar = product.tar()
         self.tars[product.tar_name] = os.pread(tar.fileno(), os.fstat(tar.fileno()).st_size, 0)
