@@ -186,8 +186,22 @@ class Frames:
         return {key: value for key, value, _ in self._keywords(frame, steps)}
 
     def cards(self, frame: Frame) -> list[Card]:
-        """Return a record's header cards as `file` writes them, without what the pixels tell."""
-        return self._keywords(frame, ())
+        """Return a record's header cards as `file` writes them; what the pixels tell is 0."""
+        from flareset.standin.fitsfile import STATISTICS
+
+        cards = self._keywords(frame, ())
+        after = "PERCENTD" if frame.wavelength in _CHANNELS else "RECNUM"
+        return _with_statistics(cards, STATISTICS, after)
+
+    def statistics(self, frame: Frame) -> dict[str, int | float]:
+        """Return what the pixels of a frame tell, by keyword."""
+        from flareset.standin.fitsfile import compress
+
+        state, actions = self._plan(frame, ())
+        made = self._compressed.get(
+            (state, actions), lambda: compress(self._pixels(state, actions))
+        )
+        return made.statistics
 
     def shape(self, frame: Frame) -> tuple[int, int]:
         """Return the columns and rows of a frame's image."""
@@ -305,7 +319,9 @@ class Frames:
             return headers.hmi(record, frame.segment, camera, frame.harpnum, number)
         exposure, aectype = self._exposure(frame)
         measured = exposure + (frame.chance("exposure") - 0.5) * 1e-4
-        spikes = 15_000 + int(frame.chance("spikes") * 5000)
+        # As many for the pixels as in a full frame.
+        part = (self.size / 4096) ** 2
+        spikes = int((15_000 + frame.chance("spikes") * 5000) * part)
         return headers.aia(record, frame.fsn, spikes, measured, aectype)
 
 

@@ -6,7 +6,7 @@ Some slots have no record, and some records no image, as in the archive.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -105,14 +105,11 @@ class Record:
 
     def keywords(self, frames: Frames) -> Mapping[str, Any]:
         """Return the keywords by their DRMS names; QUALITY tells of a record without image."""
-        first = next(iter(self.series.segments))
-        found = {
-            key.replace("-", "__"): value
-            for key, value in frames.keywords(self.frame(first)).items()
-        }
+        frame = self.frame(next(iter(self.series.segments)))
+        found = {key.replace("-", "__"): value for key, value in frames.keywords(frame).items()}
         if not self.has_image:
             found["QUALITY"] = NO_IMAGE
-        return found
+        return _Told(found, lambda: frames.statistics(frame) if self.has_image else {})
 
     def quick(self) -> Mapping[str, Any]:
         """Return the keywords that cost nothing, for the conditions of long recordsets."""
@@ -170,6 +167,28 @@ class Record:
     def there(self, segment: str) -> bool:
         """Return whether the segment has a file."""
         return self.has_image or segment == "spikes"
+
+
+class _Told(Mapping[str, Any]):
+    """Keywords of a record; what the pixels tell is found out when it is asked for."""
+
+    def __init__(self, known: dict[str, Any], statistics: Callable[[], Mapping[str, Any]]) -> None:
+        self._known = known
+        self._statistics = statistics
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a keyword's value. Raises KeyError where the record has none."""
+        if name.startswith(("DATA", "NSATPIX")) and name not in self._known:
+            return self._statistics()[name]
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the keywords that cost nothing."""
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        """Return the number of keywords that cost nothing."""
+        return len(self._known)
 
 
 class MadeUp:
