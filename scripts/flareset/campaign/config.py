@@ -365,11 +365,12 @@ class Config(Section):
     )
     archive: Archive = Archive()
     source: Literal[SOURCES] = Field(
-        "page",
-        description="how files are had. `page`: those of saved export pages. `request_id`: those of"
-        " exports made on JSOC's page, by the id in the row. `export`: the workflow asks for"
-        " exports of the images that it wants. `direct`: the stored files, without an export or an"
-        " address. A row may have its own",
+        "direct",
+        description="how files are had. `direct`: the stored files of the wanted images, without an"
+        " export or an address. `export`: the workflow asks for exports of the wanted images:"
+        " cut-outs and the rest of JSOC's processing. `request_id`: the files of exports made on"
+        " JSOC's page, by the id in the row. `page`: those of saved export pages. A row may have"
+        " its own",
     )
     export_pages: Path = Field(
         "export_pages",
