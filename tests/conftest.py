@@ -40,6 +40,7 @@ ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 SMALL: dict[str, Any] = {
     "archive": {"frame_size": 128, "patience": "3s"},
     "window": {"pre": "4m", "post": "4m"},
+    "source": "page",
     "fetch": "sampled",
     "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5},
 }
