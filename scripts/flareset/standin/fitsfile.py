@@ -68,18 +68,17 @@ def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
     rms = float(np.sqrt((deviations**2).sum() / max(1, there.size - 1)))
     powers = deviations / rms if rms else deviations
 
-    def at(part: float) -> int:
-        return int(there[max(0, int(np.ceil(part * there.size)) - 1)])
-
+    # do_flat.c: a percentile is one more than the value of the pixel with that rank.
+    ranks = {n: there.size * n // 100 for n in (1, 10, 25, 75, 90, 95, 98, 99)}
     return {
         "DATAMIN": int(there[0]),
         "DATAMAX": int(there[-1]),
-        "DATAMEDN": at(0.5),
+        "DATAMEDN": int(there[(there.size - 1) // 2]),
         "DATAMEAN": round(float(there.mean(dtype="f8")), 6),
         "DATARMS": round(rms, 6),
         "DATASKEW": round(float((powers**3).mean()), 6),
         "DATAKURT": round(float((powers**4).mean()) - 3, 6),
-        **{f"DATAP{n:02}": float(at(n / 100)) for n in (1, 10, 25, 75, 90, 95, 98, 99)},
+        **{f"DATAP{n:02}": float(there[rank]) + 1 for n, rank in ranks.items()},
         "NSATPIX": int((there >= SATURATION).sum()) if pixels.dtype.itemsize == 2 else 0,
     }
 
