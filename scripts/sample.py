@@ -18,6 +18,7 @@ from flareset.system.files import write_text
 from flareset.system.logs import job_log
 from flareset.tables.csv import write_table
 from flareset.tables.manifest import read_manifest
+from flareset.tables.status import Status
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
         most = quota_by_phase(vars(args))
         job = Job.read(args.job, SERIES[args.series], args.segment)
         manifest = read_manifest(args.manifest)
-        verified = manifest[manifest["status"] == "verified"]
+        verified = manifest[manifest["status"] == Status.VERIFIED]
         files = dict(zip(verified["record"], verified["filename"], strict=True))
 
         unusable = set(job.candidates["record"]) - set(files)

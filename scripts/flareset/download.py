@@ -57,7 +57,7 @@ class Outcome:
     record: str
     filename: str
     path: str
-    status: str
+    status: Status
     reason: str
     tries: int
     facts: dict[str, Any] = field(default_factory=dict)
@@ -256,7 +256,9 @@ class Downloader:
         self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
     ) -> Outcome:
         """What became of an image that is in the store."""
-        status, reason = ("verified", "") if row.segment in (PICTURE, MOVIE) else self._judge(facts)
+        status, reason = Status.VERIFIED, ""
+        if row.segment not in (PICTURE, MOVIE):
+            status, reason = self._judge(facts)
         return Outcome(
             row.record, row.filename, path, status, reason, facts["tries"], facts, fetched
         )
@@ -322,22 +324,25 @@ class Downloader:
             each.name: each.value_of(text) for each in KEYWORDS if (text := found.get(each.name))
         }
 
-    def _judge(self, facts: dict[str, Any]) -> tuple[str, str]:
+    def _judge(self, facts: dict[str, Any]) -> tuple[Status, str]:
         """Return the status of a proven image by its keywords, and the reason."""
         keywords = facts["keywords"]
         if why := judge(keywords, self.rules):
-            return "rejected", why
+            return Status.REJECTED, why
         if not isinstance(keywords.get("QUALITY"), int):
-            return "verified", f"the header has no QUALITY ({keywords.get('QUALITY')})"
+            return Status.VERIFIED, f"the header has no QUALITY ({keywords.get('QUALITY')})"
         alone = facts.get("proof") == "header" and (self.delivered.as_stored or self.direct)
         if alone and self.rules.unproven == "reject":
-            return "rejected", "JSOC states no statistics of its pixels, and nothing else proves it"
-        return "verified", ""
+            why = "JSOC states no statistics of its pixels, and nothing else proves it"
+            return Status.REJECTED, why
+        return Status.VERIFIED, ""
 
 
 def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome:
     """Return the outcome of a file that could not be had."""
-    return Outcome(row.record, row.filename, path, "failed", reason, problem.tries, problem=problem)
+    return Outcome(
+        row.record, row.filename, path, Status.FAILED, reason, problem.tries, problem=problem
+    )
 
 
 class Acquisition:
@@ -389,7 +394,7 @@ class Acquisition:
                 return
             outcomes = self.bring(wanted)
             tried |= set(wanted["record"])
-            verified = {o.record for o in outcomes if o.status == "verified"}
+            verified = {o.record for o in outcomes if o.status == Status.VERIFIED}
             unusable |= set(wanted["record"]) - verified
 
     def _unanswered(self, wanted: pd.DataFrame, found: list[Outcome]) -> list[Outcome]:
@@ -413,7 +418,7 @@ class Acquisition:
         again = wanted[wanted["record"].isin({o.record for o in gone})]
         # A movie is of all records.
         found = self._of(self._source.renew(again if len(again) else wanted))
-        lost = {o.record: o.reason for o in found if o.status == "failed" and not o.filename}
+        lost = {o.record: o.reason for o in found if o.status == Status.FAILED and not o.filename}
         told = {o.record for o in found} - set(lost)
         files = {o.filename for o in found if o.filename}
         # A file that stays lost keeps its name and its tries.
@@ -441,8 +446,8 @@ class Acquisition:
                 self.problem = problem
 
     def _tell(self, outcome: Outcome) -> None:
-        self._progress.add(fetched=outcome.fetched, failed=outcome.status == "failed")
-        if outcome.status == "failed" and outcome.reason != self._said:
+        self._progress.add(fetched=outcome.fetched, failed=outcome.status == Status.FAILED)
+        if outcome.status == Status.FAILED and outcome.reason != self._said:
             self._said = outcome.reason
             log.info("%s: %s", outcome.filename or outcome.record, outcome.reason)
 
@@ -505,8 +510,8 @@ def check_complete(
     `records` are those of the window: one that is `failed` counts too. A `problem` of the whole
     archive raises whatever is allowed.
     """
-    failed = manifest[manifest["status"] == "failed"]
-    lacking = records[records["status"] == "failed"]
+    failed = manifest[manifest["status"] == Status.FAILED]
+    lacking = records[records["status"] == Status.FAILED]
     missing = len(failed) + len(lacking)
     if missing <= allow_missing and problem is None:
         return

@@ -13,6 +13,7 @@ from flareset.partition import phases_of
 from flareset.sdo.recordset import Recordset, jsoc_time
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
+from flareset.tables.status import Status
 
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"]
 
@@ -48,7 +49,7 @@ def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
         table = table[table["verdict"] != ACCEPTED]
     untried = table["status"].isna()
     table["status"] = table["status"].where(
-        ~untried, table["verdict"].replace(ACCEPTED, "not_needed")
+        ~untried, table["verdict"].replace(ACCEPTED, Status.NOT_NEEDED)
     )
     said = table["reason_verdict"].where(table["verdict"] != ACCEPTED, "not drawn")
     masked = table["other_flare"] != ""
@@ -62,7 +63,7 @@ def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
     table["reason"] = (noted + reason).where(~untried, said)
     names = table["filename"].fillna("")
     known = table["record"].map(listed).fillna("") if len(listed) else ""
-    bare = table["status"].isin(["no_image"])
+    bare = table["status"].isin([Status.NO_IMAGE])
     table["filename"] = names.where((names != "") | bare, known)
     return table
 
@@ -99,7 +100,7 @@ def _without_record(job: Job) -> pd.DataFrame:
             "record": [_slot_record(job, time) for time in times],
             "filename": "",
             "phase": phases_of(times, event) if len(times) else [],
-            "status": ["not_needed" if text else "no_record" for text in asked],
+            "status": [Status.NOT_NEEDED if text else Status.NO_RECORD for text in asked],
             "reason": reason,
         }
     )
@@ -134,7 +135,7 @@ def _short(shortages: pd.DataFrame) -> pd.DataFrame:
             "record": "",
             "filename": "",
             "phase": shortages["phase"],
-            "status": "short",
+            "status": Status.SHORT,
             "reason": [
                 f"the draw: {row.drawn} of {row.wanted} wanted could be drawn from this bin"
                 for row in shortages.itertuples()

@@ -127,7 +127,7 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     for n in [] if movies else records.index[lacking]:
         missing = links.missing.get(records.at[n, "record"])
         records.loc[n, ["status", "reason"]] = (
-            [missing.status, missing.reason] if missing else ["failed", why]
+            [missing.status, missing.reason] if missing else [Status.FAILED, why]
         )
     facts = _facts_of(answers, len(links.rows), process)
     return Found(

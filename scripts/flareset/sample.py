@@ -11,6 +11,7 @@ from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED
 from flareset.partition import bins_of
 from flareset.sdo.times import iso_column
+from flareset.tables.status import Status
 
 
 def shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
@@ -32,7 +33,7 @@ def sample_table(
     chosen: pd.DataFrame, manifest: pd.DataFrame, event_id: str, wavelength: int
 ) -> pd.DataFrame:
     """Return the sample of an event and channel: the drawn images with what the manifest knows."""
-    known = manifest[manifest["status"] == "verified"]
+    known = manifest[manifest["status"] == Status.VERIFIED]
     known = known.drop(columns=["status", "reason", "tries", "requestid"])
     table = chosen[["phase", "record", "slot", "time"]].merge(
         known, on="record", how="left", validate="one_to_one"

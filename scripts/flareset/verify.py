@@ -15,8 +15,9 @@ from flareset.partition import links_of
 from flareset.store.hardlinks import is_copy, link_files
 from flareset.store.store import sha256_of
 from flareset.tables.manifest import read_manifest
+from flareset.tables.status import Status
 
-IN_STORE = ("verified", "rejected")
+IN_STORE = (Status.VERIFIED, Status.REJECTED)
 
 
 @dataclass(frozen=True)

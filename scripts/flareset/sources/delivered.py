@@ -23,6 +23,7 @@ from flareset.sources.query import Query
 from flareset.sources.records import dropped_by_scaling, matched, observed_second
 from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.listing import MOVIE
+from flareset.tables.status import Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
 # JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
@@ -153,10 +154,10 @@ def _answer_rows(answer: Answer) -> tuple[list[Row], list[tuple[str, Missing]]]:
         if name == "NoDataFile":
             # Spikes are written only where there are any.
             if "spikes" not in record:
-                missing = Missing("no_image", f"NoDataFile{where}")
+                missing = Missing(Status.NO_IMAGE, f"NoDataFile{where}")
                 bare.append((record.partition("{")[0], missing))
         elif not name.strip():
-            missing = Missing("failed", f"listed without a file name{where}")
+            missing = Missing(Status.FAILED, f"listed without a file name{where}")
             bare.append((record.partition("{")[0], missing))
         else:
             rows.append((record, *_link_of(answer, name)))
@@ -180,7 +181,7 @@ def _left_out(delivery: Delivery, there: pd.Series) -> dict[str, Missing]:
     if any(step.name.startswith("aia_scale") for step in steps):
         for lost, kept in dropped_by_scaling(records, delivery.query.series).items():
             why = f"JSOC's aia_scale puts it into the slot of {kept}, and keeps that one alone"
-            found[lost] = Missing("no_image", why)
+            found[lost] = Missing(Status.NO_IMAGE, why)
     boxes = [step.args for step in steps if step.name == "im_patch"]
     if boxes:
         found |= _spared(records, there, boxes[0], delivery.query.series.cadence)
@@ -203,10 +204,10 @@ def _spared(
     for record, time in zip(records["record"], records["t_rec"], strict=True):
         if not first <= time <= last:
             why = "not asked for: beyond im_patch's t_start and t_stop"
-            spared[record] = Missing("not_needed", why)
+            spared[record] = Missing(Status.NOT_NEEDED, why)
         elif slack > pd.Timedelta(0) and (abs(delivered - time) < slack).any():
             why = f"not asked for: im_patch's cadence is {args['cadence']}"
-            spared[record] = Missing("not_needed", why)
+            spared[record] = Missing(Status.NOT_NEEDED, why)
     return spared
 
 

@@ -24,6 +24,7 @@ from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
+from flareset.tables.status import Status
 
 # JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
 _LINK_BASE = "http://jsoc.stanford.edu"
@@ -53,7 +54,7 @@ class Direct:
         for row, number in zip(wanted.itertuples(), numbers, strict=True):
             record = told[number]
             if not record.path:
-                missing[row.record] = Missing("failed", _OFFLINE)
+                missing[row.record] = Missing(Status.FAILED, _OFFLINE)
                 continue
             self.known[row.record] = record
             name = default_name(series, structure, record, segment)

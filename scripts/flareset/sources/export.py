@@ -15,6 +15,7 @@ from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sdo.recordset import Recordset, recnum_recordsets, split
 from flareset.sources.delivered import Delivery, read_answers
 from flareset.sources.links import Links, failed
+from flareset.tables.status import Status
 
 log = logging.getLogger(__name__)
 _OFFLINE = "JSOC has it offline"
@@ -81,7 +82,7 @@ class Export:
         if len(links.rows) and (links.rows["segment"] == "movie").all():
             return wanted.iloc[:0]
         known = {*links.rows["record"], *offline}
-        said = {r for r, m in links.missing.items() if m.status != "failed"}
+        said = {r for r, m in links.missing.items() if m.status != Status.FAILED}
         return wanted[~wanted["record"].isin(known | said)]
 
     def _answers(

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import pandas as pd
 
+from flareset.tables.status import Status
+
 COLUMNS = [
     "record",
     "t_rec",
@@ -25,7 +27,7 @@ COLUMNS = [
 class Missing:
     """Why a wanted record has no link: its ledger status and the reason."""
 
-    status: str
+    status: Status
     reason: str
 
 
@@ -68,4 +70,4 @@ class Listed:
 
 def failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
     """Return one reason for each of several records that could not be had."""
-    return {record: Missing("failed", reason) for record in records}
+    return {record: Missing(Status.FAILED, reason) for record in records}
