@@ -172,7 +172,7 @@ class Downloader:
             if not (of_tar := rows[rows.index.isin(missing)]).empty:
                 yield from self._in_tar(str(link), of_tar)
             else:
-                self._tars.leave(str(link))
+                self._tars.dismiss(str(link))
 
     def _pool(self, images: pd.DataFrame, source: Fetch) -> Iterator[Outcome]:
         if images.empty:
@@ -217,7 +217,7 @@ class Downloader:
             missing = missing[missing["filename"].isin(bad)]
             if bad:
                 log.info("%s: %d members are bad; fetching it once more", link, len(bad))
-                self._tars.spoil(link)
+                self._tars.discard(link)
 
     def _from_archive(self, row: Any, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
         return self.archive.fetch(row.url, part, check)
@@ -345,6 +345,20 @@ def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome
     )
 
 
+def _still_lost(gone: list[Outcome], found: list[Outcome]) -> list[Outcome]:
+    """Return the lost files that a renewal did not bring, with the renewal's reason too.
+
+    A file that stays lost keeps its name and its tries.
+    """
+    files = {outcome.filename for outcome in found if outcome.filename}
+    why = {o.record: o.reason for o in found if o.status == Status.FAILED and not o.filename}
+    told = {outcome.record for outcome in found} - set(why)
+    left = [o for o in gone if o.record not in told and o.filename not in files]
+    return [
+        replace(o, reason=f"{o.reason}; {why[o.record]}") if o.record in why else o for o in left
+    ]
+
+
 class Acquisition:
     """Brings wanted records into the store: asks a source for links, and fetches them.
 
@@ -369,10 +383,7 @@ class Acquisition:
         if wanted.empty:
             return []
         self._progress.total += len(wanted)
-        found = self.downloader.kept(wanted) if self._ask_least else []
-        missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
-        if len(missing):
-            found += self._of(self._source.find(missing))
+        found = self._find(wanted)
         if gone := [o for o in found if o.problem is not None and o.problem.gone]:
             left = [o for o in found if o not in gone]
             found = left + self._renewed(wanted, gone)
@@ -382,6 +393,12 @@ class Acquisition:
         self.outcomes += found
         self._look_for_a_stop(found)
         return found
+
+    def _find(self, wanted: pd.DataFrame) -> list[Outcome]:
+        """Return what became of wanted records, by the links that the source has now."""
+        found = self.downloader.kept(wanted) if self._ask_least else []
+        missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
+        return found + self._of(self._source.find(missing)) if len(missing) else found
 
     def draw(self, job: Job, most: Mapping[str, int]) -> None:
         """Bring what the draw needs, and the next in it where an image cannot be had."""
@@ -418,15 +435,7 @@ class Acquisition:
         again = wanted[wanted["record"].isin({o.record for o in gone})]
         # A movie is of all records.
         found = self._of(self._source.renew(again if len(again) else wanted))
-        lost = {o.record: o.reason for o in found if o.status == Status.FAILED and not o.filename}
-        told = {o.record for o in found} - set(lost)
-        files = {o.filename for o in found if o.filename}
-        # A file that stays lost keeps its name and its tries.
-        left = [
-            replace(o, reason=f"{o.reason}; {lost[o.record]}" if o.record in lost else o.reason)
-            for o in gone
-            if o.record not in told and o.filename not in files
-        ]
+        left = _still_lost(gone, found)
         kept = {o.record for o in left}
         return [o for o in found if o.filename or o.record not in kept] + left
 

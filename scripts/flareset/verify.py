@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flareset.download import Acquisition
+from flareset.download import Acquisition, Outcome
 from flareset.job import Job
 from flareset.label import image_links, read_samples
 from flareset.partition import links_of
@@ -141,13 +141,20 @@ def repair_files(
     wanted = with_image[with_image["record"].isin(bad["record"])]
     # A movie is of all records.
     outcomes = acquisition.bring(wanted if len(wanted) or bad.empty else with_image)
+    return _compared(bad, outcomes, store.root)
+
+
+def _compared(
+    bad: pd.DataFrame, outcomes: list[Outcome], root: Path
+) -> tuple[list[Damage], list[str]]:
+    """Return which damaged files (rows of a manifest) were not had, and which have other bytes."""
     had = {outcome.path: outcome for outcome in outcomes if outcome.facts}
     why = {outcome.record: outcome.reason for outcome in outcomes if not outcome.facts}
     failed, changed = [], []
     for row in bad.itertuples():
         if row.path not in had:
             reason = why.get(row.record, "the archive lists it no more")
-            failed.append(Damage(str(store.root / row.path), reason))
+            failed.append(Damage(str(root / row.path), reason))
         elif had[row.path].facts["sha256"] != row.sha256:
             changed.append(row.path)
     return failed, changed

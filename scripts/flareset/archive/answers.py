@@ -1,6 +1,6 @@
-"""Keep JSOC's raw answers under the sha256 of the question: nothing is asked twice.
+"""Keep JSOC's raw answers, each under the sha256 of its question: nothing is asked twice.
 
-A change in code parses a kept answer anew. A campaign outlives JSOC's week so.
+After a change in code, kept answers are parsed anew. A campaign outlives JSOC's week.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Answers:
         self.folder = folder
 
     def read(self, question: Mapping[str, str]) -> str | None:
-        """Return the kept answer to a question; None where there is none that can be read."""
+        """Return the kept answer to a question, None where no readable one is kept."""
         try:
             kept = json.loads(self._path(question).read_text(encoding="utf-8"))
             return str(kept["answer"]) if kept["question"] == dict(question) else None

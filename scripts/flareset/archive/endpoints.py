@@ -1,4 +1,4 @@
-"""Where a campaign's archive is: the servers of its settings, or a stand-in for a rehearsal."""
+"""Reach the archive of a campaign: the servers of its settings, or a stand-in for a rehearsal."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ from flareset.sdo.series import Series
 from flareset.store.store import LOCKS
 from flareset.system.loopback import is_loopback
 
-# A server on this machine needs no manners: it is asked more often how an export is getting on.
+# First pause between two polls of an export (seconds): of a server on this machine, and others.
 _LOCAL_POLL, _POLL = 0.2, 5.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """The two servers of an archive, and how a campaign with a `store` treats them."""
+    """The two servers of an archive: of files (`data_url`) and of JSOC's CGI (`cgi_url`)."""
 
     access: Access
     data_url: str
     cgi_url: str
     store: Path
-    # What is left open is closed with it.
+    # Closes the connections when the site is left.
     opened: ExitStack
 
     def archive(self, arrived: Callable[[int], object]) -> Transfer:
-        """The server of files; `arrived` is told of bytes as they come."""
+        """Return the client of the server of files.
+
+        `arrived` is called with the number of bytes as they arrive.
+        """
         return Transfer(
             self.data_url,
             self.access.archive.hosts,
@@ -56,7 +59,7 @@ class Site:
         return connections
 
     def _meeting_place(self, url: str) -> Path:
-        # Each job of a rehearsal has a stand-in of its own; together they keep to the cap as well.
+        # Each job of a rehearsal has its own stand-in. The cap holds for all of them together.
         return self.store / LOCKS / "rehearsal" if self._rehearses else meeting_place(url)
 
     @property
@@ -65,13 +68,13 @@ class Site:
 
     @property
     def _server(self) -> str:
-        # The server of a rehearsal has one name, whatever its port.
+        # The stand-in has another port in each job, and one name.
         return "rehearsal" if self._rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
 
     def jsoc(self, name: str) -> Jsoc:
-        """Return the server that knows records and makes exports, for a registered address.
+        """Return the client of JSOC's CGI.
 
-        Its answers are kept in the store, under the archive's `name`.
+        JSOC's answers are kept in the store, in the folder of the archive's `name`.
         """
         return Jsoc(
             self.cgi_url,
@@ -82,12 +85,14 @@ class Site:
         )
 
     def exporter(self, jsoc: Jsoc, name: str, series: Series) -> Exporter:
-        """What asks `jsoc` for exports, and remembers them in the store, under the archive's
-        `name`."""
+        """Return what brings exports from `jsoc`.
+
+        They are noted in the store, in the folder of the archive's `name`.
+        """
         local = is_loopback(self.cgi_url)
         return Exporter(
             jsoc,
-            # A RequestID means something to the server that gave it, and to no other.
+            # A RequestID is known to the server that gave it, and to no other.
             self.store / name / "requests" / self._server,
             self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
@@ -100,10 +105,10 @@ class Site:
 
 @contextmanager
 def reached(access: Access, sky: list[Flare], store: str | Path) -> Iterator[Site]:
-    """The site of a campaign's archive.
+    """Yield the site of a campaign's archive.
 
-    A rehearsal's stand-in, with `sky`'s flares, is started in this process and stopped afterwards;
-    what it was asked for lies in the store, for the next one to find.
+    A rehearsal has a stand-in, with the flares of `sky`, in this process while the block runs. Its
+    requests are kept in the store, for the next stand-in to know.
     """
     archive = access.archive
     if not archive.rehearses:

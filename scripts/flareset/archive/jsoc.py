@@ -1,7 +1,7 @@
-"""JSOC's CGI: what it knows of records, and requests for exports.
+"""The client of JSOC's CGI: what JSOC knows of records, and requests for exports.
 
-Source: jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
-Everything is tried again with back-off where that can help; the address is in no message.
+Requests are tried again with back-off where that can help. No message has the address. Source:
+jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ from flareset.sdo.drms import (
 from flareset.system.retry import retry_after
 
 log = logging.getLogger(__name__)
-# The keywords of some thousand records take JSOC a while.
+# Time-outs of a connection and of an answer (seconds): some thousand records take JSOC a while.
 _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
+# A longer recordset (characters) is sent by POST.
 _LONGEST_GET = 1000
+# A question that JSOC answers whenever its CGI works.
 _KNOWN_TO_BE_RIGHT = {"op": "series_struct", "ds": "aia.lev1_euv_12s"}
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 
 
 class _Crash(TransferError):
-    """HTTP 500: JSOC's program crashed at a request, or its server is in trouble."""
+    """HTTP 500: a request has crashed JSOC's program, or its server is in trouble."""
 
 
 class Jsoc:
@@ -64,7 +66,7 @@ class Jsoc:
         self._base = cgi_url.rstrip("/") + "/"
 
     def masked(self, text: str) -> str:
-        """A text without the address, in whatever spelling."""
+        """Return a text with the address, in every spelling, replaced."""
         if self.email:
             once = quote(self.email, safe="")
             for spelling in (self.email, once, quote_plus(once), quote(self.email)):
@@ -72,7 +74,7 @@ class Jsoc:
         return text
 
     def check_address(self) -> None:
-        """ExportError, with what to do, where the address is not registered with JSOC."""
+        """Raise ExportError, with what to do, where the address is not registered with JSOC."""
         if not self.email:
             raise ExportError(
                 "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
@@ -83,7 +85,7 @@ class Jsoc:
                 "JSOC's export reads the plus sign of the address in JSOC_EMAIL as a blank and"
                 " refuses it: register an address without one"
             )
-        # This endpoint decodes once more than others, so that a plus sign needs it twice.
+        # This endpoint decodes twice, so that the address is encoded twice.
         form = {"address": quote_plus(self.email), "checkonly": "1"}
         found = self._json("checkAddress.sh", form)
         status, message = whole(found.get("status")), self.masked(str(found.get("msg", "")))
@@ -105,22 +107,21 @@ class Jsoc:
         )
 
     def records(self, recordset: str, keys: list[str], segment: str = "") -> list[dict[str, str]]:
-        """The keywords of every record of a recordset, as text; with `segment`, also its path."""
+        """Return the keywords of every record of a recordset, as text.
+
+        With `segment`, `segment:<name>` is the path of its file. Raises ExportError.
+        """
         form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
         if segment:
             form["seg"] = segment
         found = self._known(form)
-        columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
-        for entry in found.get("segments") or []:
-            columns[f"segment:{entry['name']}"] = entry["values"]
-        count = whole(found.get("count"))
-        short = [name for name, values in columns.items() if len(values) != count]
-        if short or (count and not columns):
+        count, columns = whole(found.get("count")), _columns_of(found)
+        if any(len(values) != count for values in columns.values()) or (count and not columns):
             raise ExportError(f"jsoc_info says {count} records of {recordset}, but lists others")
         return [{name: str(columns[name][n]) for name in columns} for n in range(count)]
 
     def series_keywords(self, series: str) -> set[str]:
-        """The names of a series' keywords, in upper case."""
+        """Return the names of a series' keywords, in upper case."""
         found = self._known({"op": "series_struct", "ds": series})
         return {str(entry["name"]).upper() for entry in found.get("keywords") or []}
 
@@ -149,21 +150,21 @@ class Jsoc:
             self._answers.forget(form)
 
     def submit(self, form: dict[str, str]) -> Answer:
-        """Ask for an export; the answer may be a refusal (its status says so)."""
+        """Ask for an export. Return the answer, whose status may be a refusal."""
         notify = {"notify": self.email, "requestor": self.requestor or "flareset"}
         return self._fetch({"op": "exp_request", "format": "json", **form, **notify})
 
     def status(self, requestid: str) -> Answer:
-        """How a request is getting on; with the list of its files when it is done."""
+        """Return the state of a request, and the list of its files when it is done."""
         return self._fetch({"op": "exp_status", "requestid": requestid, "format": "json"})
 
     def cancel(self) -> str:
-        """Free the slot that a finished request still holds; what JSOC says to it."""
+        """Cancel the pending request of the address. Return what JSOC says to it."""
         form = {"address": self.email, "operation": "cancel"}
         return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
 
     def _known(self, form: dict[str, str]) -> dict[str, Any]:
-        """Return what `jsoc_info` answers to a question; an answer of before is read again.
+        """Return what `jsoc_info` answers to a question, or has answered before.
 
         Raises ExportError where JSOC refuses.
         """
@@ -192,11 +193,11 @@ class Jsoc:
     def _call(
         self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
     ) -> Any:
-        """Return what an endpoint answers, after as many tries as patience allows.
+        """Return what an endpoint answers, after as many tries as archive.patience allows.
 
         A request that crashes JSOC's program looks like an outage (HTTP 500), and crashes it again.
-        So after the second such answer a request is made that is known to be right: where it is
-        answered, ExportError is raised at once.
+        After the second such answer, a question is asked that is known to be right. ExportError is
+        raised at once where JSOC answers that.
         """
         crashes = 0
         while True:
@@ -232,7 +233,7 @@ class Jsoc:
         form: dict[str, str],
         read: Callable[[str], Any],
     ) -> Any:
-        """What an endpoint answers; TransferError where another try may help."""
+        """Return what an endpoint answers. Raises TransferError where another try may help."""
         try:
             response = self._send(session, method, urljoin(self._base, endpoint), form)
             # JSOC's texts are not always UTF-8.
@@ -256,7 +257,7 @@ class Jsoc:
     def _send(
         self, session: requests.Session, method: str, url: str, form: dict[str, str]
     ) -> requests.Response:
-        """The answer to a form, sent again to where the same host redirects it."""
+        """Return the response to a form, which is sent again to where the same host redirects."""
         place = "data" if method == "POST" else "params"
         for _ in range(_MOST_REDIRECTS + 1):
             response = session.request(
@@ -272,6 +273,14 @@ class Jsoc:
                 )
             url = target.partition("?")[0]
         raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
+
+
+def _columns_of(found: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the values of each keyword and segment in an answer to `rs_list`."""
+    columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
+    for entry in found.get("segments") or []:
+        columns[f"segment:{entry['name']}"] = entry["values"]
+    return columns
 
 
 def _info_text(text: str) -> str:

@@ -52,7 +52,7 @@ class Tars:
         self._store = store
         self._keep = keep
         self._held: dict[str, Path] = {}
-        self._left: set[str] = set()
+        self._dismissed: set[str] = set()
         self._claims = ExitStack()
 
     def open(self, link: str, files: int) -> Tarball:
@@ -66,15 +66,15 @@ class Tars:
                 sync(part.parent)
         return Tarball(part, largest)
 
-    def spoil(self, link: str) -> None:
-        """Have a tar fetched anew the next time: it has bad members."""
+    def discard(self, link: str) -> None:
+        """Throw a tar away, so that the next `open` fetches it anew: it has bad members."""
         _empty(self._hold(link))
 
-    def leave(self, link: str) -> None:
+    def dismiss(self, link: str) -> None:
         """Have what an earlier run left of a tar removed at the end: no member is needed."""
         if not self._keep and (self._store.root / self._path(link)).parent.exists():
             self._hold(link)
-            self._left.add(link)
+            self._dismissed.add(link)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +93,7 @@ class Tars:
 
     def _remove_served(self) -> None:
         for link, part in self._held.items():
-            if link in self._left or _is_whole(part, link):
+            if link in self._dismissed or _is_whole(part, link):
                 _empty(part)
 
     def _path(self, link: str) -> str:

@@ -10,6 +10,7 @@ import io
 import json
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -151,7 +152,38 @@ def read_events(
 
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows with the number of the line each begins on."""
+    """Return the rows of a CSV, each with the number of the line that it begins on."""
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    header: list[str] = []
+    rows: list[tuple[int, dict[str, str]]] = []
+    problems: list[str] = []
+    try:
+        for line, cells in _filled_lines(reader):
+            # Spreadsheets write empty columns behind the last one.
+            while len(cells) > len(header) and not cells[-1]:
+                cells.pop()
+            if not header:
+                _check_header(path, line, cells)
+                header = cells
+            elif len(cells) != len(header):
+                problems.append(
+                    f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}"
+                )
+            else:
+                rows.append((line, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        problems.append(f"{path}, line {reader.line_num}: not CSV: {error}")
+    if problems:
+        raise EventsError("\n".join(problems))
+    if not header:
+        raise EventsError(f"{path}: the file is empty; it needs the columns {', '.join(REQUIRED)}")
+    if not rows:
+        raise EventsError(f"{path}: there is a header but no flare below it")
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a file (UTF-8, with or without BOM). Raises EventsError."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -159,48 +191,23 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise EventsError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise EventsError(
             f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8;"
             " save the table as UTF-8 CSV"
         ) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    rows: list[tuple[int, dict[str, str]]] = []
-    problems: list[str] = []
+
+
+def _filled_lines(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the stripped cells of each row of a csv.reader that has any, and where it begins."""
     begin = 1
-    try:
-        for cells in reader:
-            line, begin = begin, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                while not header[-1]:
-                    header.pop()
-                _check_header(path, line, header)
-                continue
-            # Spreadsheets write empty columns behind the last one.
-            while len(cells) > len(header) and not cells[-1].strip():
-                cells.pop()
-            if len(cells) != len(header):
-                problems.append(
-                    f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}"
-                )
-            else:
-                values = (cell.strip() for cell in cells)
-                rows.append((line, dict(zip(header, values, strict=True))))
-    except csv.Error as error:
-        problems.append(f"{path}, line {reader.line_num}: not CSV: {error}")
-    if problems:
-        raise EventsError("\n".join(problems))
-    if header is None:
-        raise EventsError(f"{path}: the file is empty; it needs the columns {', '.join(REQUIRED)}")
-    if not rows:
-        raise EventsError(f"{path}: there is a header but no flare below it")
-    return rows
+    for row in reader:
+        line, begin = begin, reader.line_num + 1
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield line, cells
 
 
 def _check_header(path: Path, line: int, header: list[str]) -> None:
@@ -234,8 +241,7 @@ class _Row:
         start = self._time("event_starttime", required=True)
         end = self._time("event_endtime", required=True)
         peak = self._time("event_peaktime")
-        window_start = self._time("jsoc_start_time")
-        window_end = self._time("jsoc_end_time")
+        asked = self._time("jsoc_start_time"), self._time("jsoc_end_time")
         own = self._wavelengths(series) or tuple(wavelengths)
         hpc_x, hpc_y = self._number("hpc_x"), self._number("hpc_y")
         source = self._source(source)
@@ -252,34 +258,43 @@ class _Row:
         if end <= start:
             self._bad("event_endtime", f"is not after event_starttime {iso(start)}")
             return None
-        try:
-            earliest, latest = floor_minute(start - pre), floor_minute(end + post)
-        except OverflowError:
-            self._bad("event_starttime", "is too near the end of the calendar for its window")
-            return None
-        if window_start is None:
-            window_start = earliest
-        elif window_start > start:
-            self._bad("jsoc_start_time", f"is after the flare's start {iso(start)}")
-        if window_end is None:
-            window_end = max(latest, end)
-        elif window_end < end:
-            self._bad("jsoc_end_time", f"is before the flare's end {iso(end)}")
-        if len(self.problems) > before:
+        window = self._window(start, end, asked, pre, post)
+        if window is None or len(self.problems) > before:
             return None
         return Event(
             event_id=event_id or start.strftime("%Y-%m-%dT%H%M%S"),
             flare_start=start,
             flare_end=end,
             flare_peak=peak,
-            window_start=window_start,
-            window_end=window_end,
+            window_start=window[0],
+            window_end=window[1],
             wavelengths=own,
             hpc_x=hpc_x,
             hpc_y=hpc_y,
             row=self.row,
             source=source,
         )
+
+    def _window(
+        self,
+        start: datetime,
+        end: datetime,
+        asked: tuple[datetime | None, datetime | None],
+        pre: timedelta,
+        post: timedelta,
+    ) -> tuple[datetime, datetime] | None:
+        """Return the window of a flare: as the row asks, else from `pre` before to `post` after."""
+        window_start, window_end = asked
+        try:
+            earliest, latest = floor_minute(start - pre), floor_minute(end + post)
+        except OverflowError:
+            self._bad("event_starttime", "is too near the end of the calendar for its window")
+            return None
+        if window_start is not None and window_start > start:
+            self._bad("jsoc_start_time", f"is after the flare's start {iso(start)}")
+        if window_end is not None and window_end < end:
+            self._bad("jsoc_end_time", f"is before the flare's end {iso(end)}")
+        return window_start or earliest, window_end or max(latest, end)
 
     def _source(self, default: str) -> str:
         """Where the row's listing comes from: its `source`, else the campaign's."""

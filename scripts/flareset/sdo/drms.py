@@ -143,15 +143,7 @@ def parse_records(answer: dict[str, Any]) -> list[Record]:
     if str(answer.get("status", "0")) != "0":
         raise ListingError(f"jsoc_info refuses: {answer.get('error') or 'no reason given'}")
     count = int(answer["count"])
-    columns = {one["name"]: one["values"] for one in answer.get("keywords", [])}
-    segments = answer.get("segments", [])
-    paths = segments[0]["values"] if segments else [""] * count
-    uneven = [name for name, values in columns.items() if len(values) != count]
-    if uneven or len(paths) != count or (count and _RECNUM not in columns):
-        raise ListingError(
-            f"jsoc_info tells of {count} records, but not that often of"
-            f" {', '.join(uneven) or 'their numbers or files'}"
-        )
+    columns, paths = _columns(answer, count)
     recnums = columns.pop(_RECNUM, [])
     return [
         Record(
@@ -161,6 +153,23 @@ def parse_records(answer: dict[str, Any]) -> list[Record]:
         )
         for row in range(count)
     ]
+
+
+def _columns(answer: dict[str, Any], count: int) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the values of each keyword and the path of each record.
+
+    Raises ListingError where they are not as many as the records.
+    """
+    columns = {one["name"]: one["values"] for one in answer.get("keywords", [])}
+    segments = answer.get("segments", [])
+    paths = segments[0]["values"] if segments else [""] * count
+    uneven = [name for name, values in columns.items() if len(values) != count]
+    if uneven or len(paths) != count or (count and _RECNUM not in columns):
+        raise ListingError(
+            f"jsoc_info tells of {count} records, but not that often of"
+            f" {', '.join(uneven) or 'their numbers or files'}"
+        )
+    return columns, paths
 
 
 def value_of(keyword: Keyword, text: str) -> Value:

@@ -219,20 +219,12 @@ def encode_checksum(total: int) -> str:
 
 def _card_of(keyword: Keyword, text: str, per_segment: bool) -> Card | None:
     """Return the card of a keyword; None for what the exporter leaves out."""
-    cast_name, cast_type, comment = _split_note(keyword.note)
-    name = _fits_name(keyword.name, cast_name, per_segment)
-    other = keyword.name if name.lower() != keyword.name.lower() else ""
-    if comment and other:
-        comment = f"{comment} {{{other}}}"
-    card = Card(
-        name, value_of(keyword, text), _shorten(comment or keyword.note, other), keyword.unit
-    )
+    card, cast_type = _plain_card(keyword, text, per_segment)
     stem = keyword.name.upper()
     if match := re.fullmatch(r"([A-Z]+)\d+", stem):
         stem = match[1]
     if stem in _TEXTS:
-        shown = "".join(c for c in str(card.value or "") if " " <= c <= "~" or "\xa0" <= c <= "ÿ")
-        return Card(stem, shown) if keyword.type == "string" else None
+        return Card(stem, _printable(card.value)) if keyword.type == "string" else None
     if stem in _DATES:
         return _date_card(card, keyword)
     if stem in _COORDINATES and card.value is None:
@@ -240,6 +232,22 @@ def _card_of(keyword: Keyword, text: str, per_segment: bool) -> Card | None:
             return None
         card = replace(card, value=_COORDINATES[stem])
     return _typed(card, keyword.type, cast_type, text)
+
+
+def _plain_card(keyword: Keyword, text: str, per_segment: bool) -> tuple[Card, str]:
+    """Return the card of a keyword as its series has it, and the FITS type that its note wants."""
+    cast_name, cast_type, comment = _split_note(keyword.note)
+    name = _fits_name(keyword.name, cast_name, per_segment)
+    other = keyword.name if name.lower() != keyword.name.lower() else ""
+    if comment and other:
+        comment = f"{comment} {{{other}}}"
+    comment = _shorten(comment or keyword.note, other)
+    return Card(name, value_of(keyword, text), comment, keyword.unit), cast_type
+
+
+def _printable(value: Value) -> str:
+    """Return the printable characters (Latin-1) of a text."""
+    return "".join(c for c in str(value or "") if " " <= c <= "~" or "\xa0" <= c <= "ÿ")
 
 
 def _date_card(card: Card, keyword: Keyword) -> Card | None:
