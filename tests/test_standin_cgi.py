@@ -1,7 +1,6 @@
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -601,9 +600,7 @@ def test_recordsets(client: Any, ds: str, count: int) -> None:
 
 def test_the_guides_example_has_2400_images_on_second_00() -> None:
     ds = "aia.lev1[2014-02-05T08:00:00Z-2014-02-05T16:00:00Z][? WAVELNTH=171 ?]"
-    begun = time.monotonic()
     found = records(ds, FRAMES)
-    assert time.monotonic() - begun < 3
     assert 2385 < len(found) <= 2401
     assert {record.time.second % 12 for record in found} == {0}
     assert found[-1].query().startswith("aia.lev1[2014-02-05T16:00:00Z][")

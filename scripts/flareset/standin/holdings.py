@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -49,6 +49,8 @@ class Holdings:
         self.forgiving = times is not None
         self._times = times
         self._found = lru_cache(maxsize=64)(self._find)
+        # An answer has a column after the other: each record is asked for some hundred times.
+        self._keywords = lru_cache(maxsize=4096)(self._keywords_of)
 
     def subsets(self, text: str) -> list[tuple[Subset, Structure]]:
         """Return the subsets of a recordset with their series; BadQuery where there are none."""
@@ -82,6 +84,9 @@ class Holdings:
             found += [replace(record, written=subset.series) for record in chosen]
         return tuple(found)
 
+    def _keywords_of(self, record: Record) -> Mapping[str, Any]:
+        return record.keywords(self.frames)
+
     def shown(self, record: Record, name: str, *, precise: bool = False) -> str | int:
         """Return a keyword of a record as jsoc_info prints it."""
         if name == "*recnum*":
@@ -99,7 +104,7 @@ class Holdings:
             return keyword.default
         if keyword.scope == "index":
             return str(_Columns(structure, self.frames).value(record, keyword.name.lower()))
-        return _printed(record.keywords(self.frames).get(keyword.name), keyword, precise=precise)
+        return _printed(self._keywords(record).get(keyword.name), keyword, precise=precise)
 
 
 class _Columns:
