@@ -19,6 +19,9 @@ from flareset.standin.structure import Keyword, Structure
 
 IMAGE_EXISTS = "? drms.image_exists(quality) ?"
 
+# Records whose keywords are remembered.
+_MOST_TOLD = 4096
+
 
 class Catalogue(Protocol):
     """Where the records of a stand-in come from; `names` are those of its series."""
@@ -50,7 +53,7 @@ class Holdings:
         self._times = times
         self._found = lru_cache(maxsize=64)(self._find)
         # An answer has a column after the other: each record is asked for some hundred times.
-        self._keywords = lru_cache(maxsize=4096)(self._keywords_of)
+        self._told: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def subsets(self, text: str) -> list[tuple[Subset, Structure]]:
         """Return the subsets of a recordset with their series; BadQuery where there are none."""
@@ -84,8 +87,14 @@ class Holdings:
             found += [replace(record, written=subset.series) for record in chosen]
         return tuple(found)
 
-    def _keywords_of(self, record: Record) -> Mapping[str, Any]:
-        return record.keywords(self.frames)
+    def _keywords(self, record: Record) -> Mapping[str, Any]:
+        """Return a record's keywords, made once while they are asked for."""
+        name = (record.series.name, record.recnum)
+        if name not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told[name] = record.keywords(self.frames)
+        return self._told[name]
 
     def shown(self, record: Record, name: str, *, precise: bool = False) -> str | int:
         """Return a keyword of a record as jsoc_info prints it."""
