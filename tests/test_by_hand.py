@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Project
+from support.project import ROOT, Project
 
 from flareset.campaign import environment
 from flareset.campaign.code import SCRIPTS

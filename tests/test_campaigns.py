@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
-from conftest import ROOT, Project
+from support.project import ROOT, Project
 
 from flareset.standin.server import StandIn
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ONE_FLARE, ROOT, Project, connected, in_process
-from test_download import Bench
+from support.bench import Bench, connected
+from support.project import ONE_FLARE, ROOT, Project
+from support.stages import in_process
 from test_lease import elsewhere, holding
 
 from flareset.archive.connections import Connections, meeting_place

@@ -2,119 +2,23 @@
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import EUV, connected
-from support.factories import HOSTS, a_job
-from test_listing import SHORT
+from support.bench import Bench, listed
 
-from flareset.archive.transfer import Transfer
-from flareset.candidates import Rules
-from flareset.download import Acquisition, Delivered, Downloader, check_complete, manifest_of
+from flareset.download import check_complete, manifest_of
 from flareset.errors import IncompleteError, StoreError
-from flareset.job import Job
 from flareset.sdo.checksum import BLOCK
-from flareset.sdo.recordset import window_recordset
-from flareset.sources.links import Listed
-from flareset.standin import catalogue
 from flareset.standin.server import Fault, StandIn
 from flareset.store.store import Store
 from flareset.system.files import boot_id
-from flareset.system.progress import Progress
 from flareset.tables.records import COLUMNS as RECORDS
 
 NOTHING = pd.DataFrame(columns=RECORDS)
-
-
-@cache
-def listed(frame_size: int) -> Job:
-    """A short flare whose page is saved, listed and drawn."""
-    recordset = window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
-    return a_job(catalogue.listing_page(catalogue.export(str(recordset), frame_size)), SHORT)
-
-
-def inside(job: Job) -> pd.DataFrame:
-    """The links of a job's images that lie in its window."""
-    candidates = job.candidates
-    within = candidates.loc[candidates["verdict"] != "outside", "record"]
-    images = job.listing[job.listing["segment"] == "image"]
-    return images[images["record"].isin(within)]
-
-
-class Bench:
-    """A downloader, its store and images, against one stand-in."""
-
-    def __init__(
-        self,
-        server: StandIn,
-        folder: Path,
-        *,
-        patience: float = 600.0,
-        shared: bool = False,
-        outage: float = math.inf,
-        **limits: object,
-    ) -> None:
-        self.server = server
-        self.outage = outage
-        self.images = inside(listed(server.frame_size))
-        self.store = Store(folder, "test", EUV.name)
-        self.waited: list[float] = []
-        self.arrived: list[int] = []
-        self.connections = connected(
-            server.url,
-            folder.parent / "meet",
-            patience=patience,
-            clock=lambda: 1e9 + sum(self.waited),
-            sleep=self.sleep,
-        )
-        self.archive = Transfer(
-            server.url,
-            HOSTS,
-            connections=self.connections,
-            sleep=self.sleep,
-            arrived=self.arrived.append,
-            **{"max_file_size": 10**7, **limits},
-        )
-        self.downloader = Downloader(
-            self.archive,
-            self.store,
-            delivered=Delivered(EUV, "image", shared=shared),
-            rules=Rules(()),
-        )
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep in a time that only sleeps move; after an `outage` the server is well again."""
-        self.waited.append(seconds)
-        if sum(self.waited) >= self.outage:
-            self.server.faults.clear()
-
-    def fetch(self, count: int = 4) -> pd.DataFrame:
-        return manifest_of(self.downloader.fetch(self.images.head(count)))
-
-    def draw(self, job: Job, most: dict[str, int]) -> Acquisition:
-        """Bring what a draw needs of the files that the job's page lists."""
-        source = Listed(job.listing, "the page")
-        acquisition = Acquisition(self.downloader, source, Progress("test", []), ask_least=False)
-        acquisition.draw(job, most)
-        return acquisition
-
-    def stored(self) -> list[Path]:
-        return sorted(self.store.root.rglob("*.fits"))
-
-    def ranges(self) -> list[str]:
-        return [text for text in self.server.ranges if text]
-
-    def requests(self, name: str) -> int:
-        return sum(n for path, n in self.server.log.items() if path.endswith(name))
-
-    def leftovers(self) -> list[Path]:
-        return [p for p in self.store.root.rglob("*.part*") if p.is_file()]
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import at, events
-from support.factories import records_at, some_candidates
+from support.factories import an_event, at, records_at, some_candidates
+from support.strategies import events
 
 from flareset.campaign.events import Event
 from flareset.candidates import (
@@ -29,7 +29,7 @@ SLOTS = st.lists(st.integers(-10, 350), max_size=80, unique=True)
 
 
 @given(events(), SLOTS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_draw_is_the_formula(event: Event, slots: list[int], data: st.DataObject) -> None:
     dark = data.draw(st.sets(st.sampled_from(slots))) if slots else set()
     found = some_candidates(
@@ -66,7 +66,7 @@ def test_the_draw_is_the_formula(event: Event, slots: list[int], data: st.DataOb
 
 
 @given(events(), SLOTS, SLOTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_channels_together_draw_the_same_slots(
     event: Event, first: list[int], second: list[int]
 ) -> None:
@@ -88,7 +88,7 @@ def test_channels_together_draw_the_same_slots(
 
 
 def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alone() -> None:
-    event = Event("e", at(600), at(700), None, at(0), at(1200), (131, 171))
+    event = an_event((600, 700), (0, 1200), wavelengths=(131, 171))
     both = pd.concat(
         [
             candidates_of(records_at(range(0, 1200, 12), wave, late=9), event, RULES)
@@ -107,7 +107,7 @@ def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alon
 
 
 def test_no_order_of_rows_plays_a_part() -> None:
-    event = Event("e", at(600), at(700), None, at(0), at(1200), (131,))
+    event = an_event((600, 700), (0, 1200))
     table = records_at(range(0, 1200, 12), late=9)
     turned = table.sample(frac=1, random_state=3)
     first, second = (
@@ -118,7 +118,7 @@ def test_no_order_of_rows_plays_a_part() -> None:
 
 def test_other_flares_may_be_allowed() -> None:
     other = Flare("other", at(100), at(200))
-    event = Event("e", at(300), at(400), None, at(0), at(500), (131,), other_flares=(other,))
+    event = an_event((300, 400), (0, 500), other_flares=(other,))
     most = dict.fromkeys(MOST, 9)
     names = {}
     for mode in ("exclude", "allow"):
@@ -132,7 +132,7 @@ def test_other_flares_may_be_allowed() -> None:
 
 
 def test_losing_one_image_changes_its_bin_only() -> None:
-    event = Event("e", at(600), at(1200), None, at(0), at(1800), (131,))
+    event = an_event((600, 1200), (0, 1800))
     most = {"pre": 20, "flare": 1, "post": 20}
     candidates = some_candidates(event, range(0, 1800, 12), seed=3)
     before = choose(candidates, set(), most)
@@ -147,7 +147,7 @@ def test_losing_one_image_changes_its_bin_only() -> None:
 
 
 def test_a_record_without_an_image_and_one_outside_are_never_drawn() -> None:
-    event = Event("e", at(300), at(400), None, at(100), at(500), (131,))
+    event = an_event((300, 400), (100, 500))
     table = records_at([0, 150, 160, 350, 501])
     table.loc[1, ["status", "reason"]] = ["no_image", "QUALITY 0x80000000"]
     found = rank(candidates_of(table, event, RULES), "e", 1)
@@ -162,7 +162,7 @@ def test_a_record_without_an_image_and_one_outside_are_never_drawn() -> None:
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    event = Event("e", at(300), at(400), None, at(0), at(500), (131,))
+    event = an_event((300, 400), (0, 500))
     both = pd.concat(
         [some_candidates(event, [50, 150, 350], wavelength=wave) for wave in (131, 171)],
         ignore_index=True,

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 import requests
-from conftest import connected
+from support.bench import connected
 
 from flareset.archive.answers import Answers
 from flareset.archive.exports import Exporter, Order

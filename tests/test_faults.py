@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from conftest import ROOT
-from test_download import Bench
+from support.bench import Bench
+from support.project import ROOT
 
 from flareset.standin.faults import CHANGED, FILE_FAULTS
 from flareset.standin.frames import Frame, Frames

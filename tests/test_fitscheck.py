@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.images import check_image
 
 from flareset.errors import StoreError, VerificationError
 from flareset.proof.fits import Asked, ImageCheck, keywords_in, pack, packed_header
@@ -234,7 +234,7 @@ fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((64, 64), "i2"))]).wr
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_a_header_says_is_an_answer(data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from([made(), PLAIN.getvalue()])))
     place = data.draw(st.integers(0, min(len(content), 7 * 2880) - 1))

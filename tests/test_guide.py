@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from conftest import Project, in_process
+from support.project import Project
+from support.stages import in_process
 
 from flareset.sdo.geometry import carrington
 from flareset.sdo.times import parse_utc

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from conftest import ONE_FLARE, Project
+from support.project import ONE_FLARE, Project
 
 from flareset.standin.server import Fault, StandIn
 

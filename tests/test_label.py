@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from support.factories import an_event
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
@@ -8,9 +9,13 @@ from flareset.sdo.times import parse_utc
 
 
 def event(name: str, **row: str) -> Event:
-    times = [parse_utc(f"2014-01-07 18:{minute}:00") for minute in ("10", "20", "00", "30")]
-    peak = parse_utc("2014-01-07 18:15:00") if name == "a" else None
-    return Event(name, times[0], times[1], peak, times[2], times[3], (131,), row=row)
+    return an_event(
+        flare=("2014-01-07 18:10:00", "2014-01-07 18:20:00"),
+        window=("2014-01-07 18:00:00", "2014-01-07 18:30:00"),
+        event_id=name,
+        flare_peak=parse_utc("2014-01-07 18:15:00") if name == "a" else None,
+        row=row,
+    )
 
 
 def sample(*rows: tuple[str, str, str, str]) -> pd.DataFrame:

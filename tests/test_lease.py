@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from support.project import ROOT
 
 from flareset.campaign.run import alone
 from flareset.errors import StoreError

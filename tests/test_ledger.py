@@ -4,9 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
-from conftest import ROOT
-from support.factories import EUV, a_job
-from test_listing import SHORT
+from support.factories import EUV, SHORT, a_job
+from support.project import ROOT
 
 from flareset.account import account
 from flareset.draw import choose

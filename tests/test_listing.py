@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.factories import EUV, HOSTS, a_query
+from support.factories import EUV, HOSTS, SHORT, a_query, an_event
 
 from flareset.campaign.events import Event
 from flareset.campaign.pages import page_text
@@ -17,15 +18,6 @@ from flareset.standin import catalogue
 from flareset.tables.listing import read_facts, read_listing, write_facts, write_listing
 from flareset.tables.records import COLUMNS, read_records, write_records
 
-
-def event_of(start: str, end: str, begin: str, close: str) -> Event:
-    times = [parse_utc(text) for text in (start, end, begin, close)]
-    return Event("test", times[0], times[1], None, times[2], times[3], (131,))
-
-
-SHORT = event_of(
-    "2014-01-07 18:05:34", "2014-01-07 18:09:58", "2014-01-07 18:01:00", "2014-01-07 18:13:00"
-)
 REAL_EVENTS = {
     "2014-01-07": ("2014-01-07 15:07:00", "2014-01-07 22:46:00", 4590, 4590),
     "2014-02-20": ("2014-02-20 04:25:00", "2014-02-20 12:07:00", 4620, 14),
@@ -38,7 +30,7 @@ REAL_EVENTS = {
 def whole_event(begin: str, close: str) -> Event:
     """An event whose flare fills its window but for an hour on either side."""
     start, end = parse_utc(begin) + timedelta(hours=1), parse_utc(close) - timedelta(hours=1)
-    return event_of(iso(start), iso(end), begin, close)
+    return an_event((start, end), (begin, close), event_id="test")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +73,10 @@ def test_real_pages(real: Path, date: str) -> None:
 
 def test_index_samples(real: Path) -> None:
     folder = real / "jsoc/index_samples"
-    event = event_of(
-        "2014-02-20 08:18:02", "2014-02-20 08:18:20", "2014-02-20 08:18:00", "2014-02-20 08:18:24"
+    event = an_event(
+        flare=("2014-02-20 08:18:02", "2014-02-20 08:18:20"),
+        window=("2014-02-20 08:18:00", "2014-02-20 08:18:24"),
+        event_id="test",
     )
     listing, _ = read(page_text(folder / "s1/index.html"), event)
     assert listing["segment"].tolist() == ["image", "spikes", "image"]
@@ -195,34 +189,28 @@ def test_duplicates(page: str) -> None:
 
 
 def test_a_window_that_does_not_belong_to_the_event(page: str) -> None:
-    shift = timedelta(days=1)
-    times = [t + shift for t in (SHORT.flare_start, SHORT.flare_end)]
-    window = [t + shift for t in (SHORT.window_start, SHORT.window_end)]
-    other = Event("test", *times, None, *window, (131,))
+    day = timedelta(days=1)
+    other = replace(
+        SHORT,
+        flare_start=SHORT.flare_start + day,
+        flare_end=SHORT.flare_end + day,
+        window_start=SHORT.window_start + day,
+        window_end=SHORT.window_end + day,
+    )
     assert "belongs to another event" in refused(page, other)
     assert "belongs to another event" in refused(page, other, accept=True)
     begin = SHORT.window_start - timedelta(minutes=30)
-    wider = Event("test", SHORT.flare_start, SHORT.flare_end, None, begin, SHORT.window_end, (131,))
+    wider = replace(SHORT, window_start=begin)
     # A gap of the archive at the window's edge, or an export that was narrower: both are told.
     assert read(page)[1].edges == ""
     assert "span 2014-01-07T18:00:49Z to 2014-01-07T18:12:49Z only" in read(page, wider)[1].edges
-    shifted = Event(
-        "test",
-        SHORT.flare_start,
-        SHORT.flare_end,
-        None,
-        begin,
-        SHORT.window_end - timedelta(minutes=3),
-        (131,),
-    )
+    shifted = replace(wider, window_end=SHORT.window_end - timedelta(minutes=3))
     assert "belongs to another event" in refused(page, shifted)
 
 
 def test_a_wider_page_is_taken_and_its_edges_lie_outside(page: str) -> None:
     begin = SHORT.window_start + timedelta(minutes=2)
-    narrow = Event(
-        "test", SHORT.flare_start, SHORT.flare_end, None, begin, SHORT.window_end, (131,)
-    )
+    narrow = replace(SHORT, window_start=begin)
     assert len(read(page, narrow)[0]) == len(read(page)[0])
 
 
@@ -252,7 +240,7 @@ def test_empty_slots() -> None:
 
 def test_a_leap_second_empties_no_slot() -> None:
     begin, close = parse_utc("2015-06-30 23:30:00"), parse_utc("2015-07-01 00:30:00")
-    event = event_of("2015-06-30 23:50:00", "2015-07-01 00:10:00", iso(begin), iso(close))
+    event = an_event(("2015-06-30 23:50:00", "2015-07-01 00:10:00"), (begin, close))
     made = catalogue.export(str(window_recordset(EUV, begin, close, [131])), 128)
     listing, _ = read(catalogue.listing_page(made), event)
     listing = listing[(listing["t_rec"] >= begin) & (listing["t_rec"] < close)]

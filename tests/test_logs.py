@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ONE_FLARE, ROOT, Project
+from support.project import ONE_FLARE, ROOT, Project
 
 from flareset.system.logs import job_log
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from strategies import BASE, SECONDS, at, events, table
+from support.factories import BASE, an_event, at
+from support.strategies import SECONDS, events, table
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
@@ -36,7 +37,7 @@ def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds:
 
 
 def test_a_flare_image_has_its_minute_and_the_date() -> None:
-    event = Event("e", at(570), at(720), None, at(0), at(1800), (131,))
+    event = an_event((570, 720), (0, 1800))
     images = partition(table([0, 570, 599, 600, 720, 721]), event)
     assert images["phase"].tolist() == ["pre", "flare", "flare", "flare", "flare", "post"]
     assert images["bin"].tolist() == [
@@ -50,7 +51,7 @@ def test_a_flare_image_has_its_minute_and_the_date() -> None:
 
 
 def test_half_seconds_at_the_edges() -> None:
-    event = Event("e", at(600.5), at(720.5), None, at(0), at(1800), (131,))
+    event = an_event((600.5, 720.5), (0, 1800))
     found = partition(table([600, 601, 720, 721]), event)["phase"].tolist()
     assert found == ["pre", "flare", "flare", "post"]
     assert event.flare_start == BASE + timedelta(seconds=600.5)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from conftest import ONE_FLARE, Project, in_process
+from support.project import ONE_FLARE, Project
+from support.stages import in_process
 
 from flareset.partition import PHASES
 

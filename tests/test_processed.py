@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from conftest import check_image
+from support.images import check_image
 
 from flareset.proof.fits import Asked
 from flareset.proof.processed import check_processed

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from conftest import check_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.factories import an_event
+from support.images import check_image
 
 from flareset.campaign.checks import check_config
 from flareset.campaign.config import ProcessingStep
-from flareset.campaign.events import Event
 from flareset.errors import ConfigError, ExportError, VerificationError
 from flareset.proof.fits import Asked
 from flareset.proof.processed import check_processed
@@ -55,18 +55,8 @@ def around(
 ) -> Surroundings:
     """What an event of 2014-02-05 gives, its window from 8 to 16 h."""
     end = START + timedelta(hours=8)
-    flare = {"flare_start": PEAK - timedelta(minutes=7), "flare_end": PEAK + timedelta(minutes=9)}
-    made = Event(
-        **{
-            "event_id": "e",
-            **flare,
-            "flare_peak": PEAK,
-            "window_start": START,
-            "window_end": end,
-            "wavelengths": (131,),
-            **event,
-        }
-    )
+    flare = PEAK - timedelta(minutes=7), PEAK + timedelta(minutes=9)
+    made = an_event(flare, (START, end), **{"flare_peak": PEAK, **event})
     return Surroundings(made, SERIES[series], START, end, lambda _number, _when: region)
 
 
@@ -206,7 +196,7 @@ def test_the_order_and_spelling_of_jsocs_form() -> None:
     assert query is not None
     begin, end = query[1].begin, query[1].end
     made = around()
-    event = Event("e", begin, end, None, begin, end, (171,))
+    event = an_event((begin, end), (begin, end), wavelengths=(171,))
     given_ = Surroundings(event, made.series, begin, end, made.region)
     steps, remarks = wire_steps(filled({"im_patch": {**wanted, "t_ref": "start"}}), given_)
     assert process_text(steps) == REAL.replace(".000", "Z")

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from support import loaded
+from support.project import ROOT
 
 from flareset.campaign.code import SCRIPTS, imported
 

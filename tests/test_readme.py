@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from conftest import ROOT, Project
+from support.project import ROOT, Project
 
 README = (ROOT / "README.md").read_text()
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import recorded
 import requests
-from conftest import REAL
+from support.needs import REAL
 
 from flareset.standin.server import Departures, Limits, StandIn, running
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import connected
+from support.bench import connected
 
 from flareset.archive.transfer import Transfer
 from flareset.errors import TransferError

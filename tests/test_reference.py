@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from jsonschema import Draft202012Validator
+from support.project import ROOT
 
 from flareset.campaign.checks import check_config
 from flareset.campaign.reference import schema_text, with_tables

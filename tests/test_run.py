@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ONE_FLARE, Project
+from support.project import ONE_FLARE, Project
 
 from flareset.campaign.run import tried_once
 from flareset.errors import ConfigError, FlaresetError, StoreError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import SECONDS, at, events
-from support.factories import some_candidates
+from support.factories import an_event, some_candidates
+from support.strategies import SECONDS, events
 
 from flareset.campaign.events import Event
 from flareset.draw import choose
@@ -21,7 +21,7 @@ def named(candidates: pd.DataFrame) -> dict[str, str]:
 
 
 @given(events(), SECONDS, st.integers(0, 3), st.integers(0, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fewer_than_wanted_is_said_bin_by_bin(
     event: Event, seconds: list[int], each: int, around: int
 ) -> None:
@@ -38,7 +38,7 @@ def test_fewer_than_wanted_is_said_bin_by_bin(
 
 
 def test_sampling_log_counts_listed_images() -> None:
-    event = Event("e", at(570), at(720), None, at(0), at(1800), (131,))  # 23:59:30 to 00:02:00
+    event = an_event((570, 720), (0, 1800))  # 23:59:30 to 00:02:00
     seconds = [0, 575, 590, 601, 613, 625, 700, 720, 900]
     # A dark image is listed, though it is not drawn; one whose file is lost is as well.
     candidates = some_candidates(event, seconds, seed=3, dark=[700])
@@ -55,7 +55,7 @@ def test_sampling_log_counts_listed_images() -> None:
 
 
 def test_what_has_no_image_or_lies_outside_is_not_listed() -> None:
-    event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
+    event = an_event((600, 719), (0, 1800))
     candidates = some_candidates(event, [600, 612, 624, 636])
     candidates.loc[1, "verdict"] = "no_image"
     log = sampling_log(candidates, candidates.iloc[[2]], named(candidates))
@@ -65,7 +65,7 @@ def test_what_has_no_image_or_lies_outside_is_not_listed() -> None:
 
 
 def test_several_images_a_minute() -> None:
-    event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
+    event = an_event((600, 719), (0, 1800))
     candidates = some_candidates(event, range(600, 720, 12), seed=3)
     chosen = choose(candidates, set(), {"pre": 0, "flare": 2, "post": 0})
     log = sampling_log(candidates, chosen, named(candidates))
@@ -74,7 +74,7 @@ def test_several_images_a_minute() -> None:
 
 
 def test_a_row_of_the_sample_says_what_the_manifest_knows() -> None:
-    event = Event("e", at(600), at(719), None, at(0), at(1800), (131,))
+    event = an_event((600, 719), (0, 1800))
     candidates = some_candidates(event, [300, 600, 900], late=3)
     chosen = candidates.iloc[[0, 1]]
     manifest = pd.DataFrame("", index=range(4), columns=COLUMNS).assign(

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ONE_FLARE, ROOT, Project, in_process
 from support import needs
+from support.project import ONE_FLARE, ROOT, Project
+from support.stages import in_process
 
 from flareset.standin.server import Fault, StandIn, running
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from astropy.io import fits
-from conftest import EUV, ROOT, Project, in_process
+from support.factories import EUV
+from support.project import ROOT, Project
+from support.stages import in_process
 
 from flareset.errors import ExportError, IncompleteError
 from flareset.sdo.recordset import window_recordset

@@ -15,8 +15,9 @@ import pytest
 import requests
 import urllib3
 from astropy.io import fits
-from conftest import ROOT, check_image
 from PIL import Image
+from support.images import check_image
+from support.project import ROOT
 
 from flareset.errors import ListingError, VerificationError
 from flareset.proof.fits import Asked

@@ -147,7 +147,6 @@ images = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(images, st.integers(1, 8))
 def test_parts_and_missing_pixels_change_no_statistic(rows: list[list[int]], size: int) -> None:
     pixels = np.array(rows, dtype=np.int16)

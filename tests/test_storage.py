@@ -23,8 +23,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ONE_FLARE, ROOT, TWO_FLARES, Project, Run, script, settings_file
 from support import loaded, needs
+from support.project import ONE_FLARE, ROOT, TWO_FLARES, Project, Run
+from support.stages import script, settings_file
 
 from flareset.campaign.campaign import Campaign
 from flareset.standin.frames import Frame

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ONE_FLARE, TWO_FLARES, Project
+from support.project import ONE_FLARE, TWO_FLARES, Project
 
 from flareset.standin.server import StandIn
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from conftest import ONE_FLARE, ROOT, SMALL, TWO_FLARES, Project, in_process
+from support.project import ONE_FLARE, ROOT, SMALL, TWO_FLARES, Project
+from support.stages import in_process
 
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn, running

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
-from strategies import at
 
 from flareset.campaign.events import Event
 from flareset.candidates import Rules, candidates_of
@@ -13,11 +13,50 @@ from flareset.draw import rank
 from flareset.job import Job
 from flareset.listing import list_page
 from flareset.sdo.series import SERIES
+from flareset.sdo.times import parse_utc
 from flareset.sources.query import Query
 
+BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
 EUV = SERIES["aia.lev1_euv_12s"]
 DARK = Rules(("dark",))
 HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
+
+
+def at(seconds: float) -> datetime:
+    """Return a time, in seconds from BASE."""
+    return BASE + timedelta(seconds=seconds)
+
+
+def an_event(
+    flare: tuple[float | str | datetime, float | str | datetime] = (600, 1200),
+    window: tuple[float | str | datetime, float | str | datetime] = (0, 1800),
+    **over: object,
+) -> Event:
+    """Return an event; its times are seconds from BASE, texts, or times."""
+    usual = {
+        "event_id": "e",
+        "flare_start": _time(flare[0]),
+        "flare_end": _time(flare[1]),
+        "flare_peak": None,
+        "window_start": _time(window[0]),
+        "window_end": _time(window[1]),
+        "wavelengths": (131,),
+    }
+    return Event(**{**usual, **over})
+
+
+def _time(moment: float | str | datetime) -> datetime:
+    if isinstance(moment, datetime):
+        return moment
+    return parse_utc(moment) if isinstance(moment, str) else at(moment)
+
+
+# Five minutes of flare in twelve.
+SHORT = an_event(
+    flare=("2014-01-07 18:05:34", "2014-01-07 18:09:58"),
+    window=("2014-01-07 18:01:00", "2014-01-07 18:13:00"),
+    event_id="test",
+)
 
 
 def a_query(event: Event, **over: object) -> Query:
@@ -52,7 +91,7 @@ def records_at(
 ) -> pd.DataFrame:
     """Return made-up records, each observed `late` seconds after its T_REC; `dark` are rejected.
 
-    `seconds` count from `strategies.BASE`.
+    `seconds` count from BASE.
     """
     seconds = list(seconds)
     t_rec = pd.Series([at(second) for second in seconds], dtype="object")

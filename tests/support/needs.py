@@ -9,6 +9,11 @@ from typing import NoReturn
 
 import pytest
 
+from support.project import ROOT
+
+# Artefacts of the real archive, beside the repository.
+REAL = ROOT.parent / "shared" / "real"
+
 
 def skip(reason: str) -> NoReturn:
     """Skip a test, or a module of tests that is being loaded; in CI the test fails."""

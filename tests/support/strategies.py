@@ -1,18 +1,11 @@
 """Events and tables of images, made up for the tests of partition and draw."""
 
-from datetime import UTC, datetime, timedelta
-
 import pandas as pd
 from hypothesis import strategies as st
 
 from flareset.campaign.events import Event
 from flareset.sdo.flares import Flare
-
-BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
-
-
-def at(seconds: float) -> datetime:
-    return BASE + timedelta(seconds=seconds)
+from support.factories import an_event, at
 
 
 @st.composite
@@ -22,7 +15,7 @@ def events(draw_: st.DrawFn) -> Event:
     )
     others = draw_(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 600)), max_size=3))
     flares = tuple(Flare(f"o{n}", at(a), at(a + b)) for n, (a, b) in enumerate(others))
-    return Event("e", at(start), at(end), None, at(begin), at(close), (131,), other_flares=flares)
+    return an_event((start, end), (begin, close), other_flares=flares)
 
 
 def table(seconds: list[int]) -> pd.DataFrame:

@@ -1,0 +1,150 @@
+"""A campaign in a folder, run as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flareset.campaign.events import Event, read_events
+from flareset.sdo.recordset import window_recordset
+from flareset.standin.server import StandIn
+from support import loaded
+from support.factories import EUV
+
+ROOT = Path(__file__).parents[2]
+TWO_FLARES = """event_starttime,event_endtime,event_peaktime,goes_class,hpc_x,hpc_y
+2014-01-07 18:05:34,2014-01-07 18:09:58,2014-01-07T18:07:00,X1.2,268.8,-115.2
+2014-02-24T23:57:10Z,2014-02-25T00:02:30.5Z,,M3.0,,
+"""
+ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
+SMALL: dict[str, Any] = {
+    "archive": {"frame_size": 128, "patience": "3s"},
+    "window": {"pre": "4m", "post": "4m"},
+    "source": "page",
+    "fetch": "sampled",
+    "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5},
+}
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `over` on top, nested."""
+    result = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if nested else value
+    return result
+
+
+class Run:
+    """A finished run of snakemake."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code = done.returncode
+        self.text = done.stdout
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", self.text, re.DOTALL)
+        rows = [line.split() for line in table[1].splitlines()] if table else []
+        self.jobs = {name: int(n) for name, n in rows if name not in ("total", "all")}
+
+
+class Project:
+    """A campaign in a folder of its own, run as a user runs it."""
+
+    # What goes before the command: another program, and its options.
+    prefix: Sequence[str] = ()
+    # Whether each Python of a run starts anew, with hashes of its own, rather than as a fork.
+    anew = False
+
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        (folder / "config").mkdir(parents=True)
+        self.config: dict[str, Any] = {}
+        self.configure(**merged(SMALL, config or {}))
+        self.events(TWO_FLARES)
+
+    @classmethod
+    def at(cls, folder: Path) -> Project:
+        """The campaign that is in a folder."""
+        found = object.__new__(cls)
+        found.folder = folder
+        found.config = yaml.safe_load((folder / "config/config.yaml").read_text())
+        return found
+
+    def copy(self, folder: Path) -> Project:
+        """This campaign, with all that its runs left, in another folder."""
+        subprocess.run(["cp", "--archive", self.folder, folder], check=True)
+        return Project.at(folder)
+
+    def configure(self, **over: Any) -> None:
+        """Change settings; a dict is merged."""
+        self.config = merged(self.config, over)
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(self.config))
+
+    def events(self, text: str) -> None:
+        """Write events.csv."""
+        (self.folder / "config/events.csv").write_text(text)
+
+    def read_events(self) -> list[Event]:
+        """The events as the workflow reads them."""
+        window = self.config["window"]
+        pre, post = (timedelta(minutes=int(window[key].rstrip("m"))) for key in ("pre", "post"))
+        path = self.folder / "config/events.csv"
+        wavelengths = self.config.get("wavelengths", [131])
+        return read_events(path, series=EUV, wavelengths=wavelengths, pre=pre, post=post)
+
+    def use(self, server: StandIn) -> None:
+        """Turn the campaign into one of saved pages and a server that runs already."""
+        pages = self.folder / "export_pages"
+        pages.mkdir(exist_ok=True)
+        for event in self.read_events():
+            span = event.window_start, event.window_end
+            wanted = str(window_recordset(EUV, *span, list(event.wavelengths)))
+            (pages / f"{event.event_id}.html").write_text(server.page(wanted))
+        self.configure(archive={"kind": "jsoc", "data_url": server.url})
+
+    def command(self, *args: str, cores: int = 2) -> list[str]:
+        """The command line of a run."""
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        own = ["--cores", str(cores), "--directory", str(self.folder)]
+        return [*self.prefix, *snakemake, *own, *args]
+
+    def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
+        """Run snakemake; it must succeed, or fail where `fails`."""
+        run = loaded.start_anew if self.anew else loaded.run
+        done = run(self.command(*args, cores=cores), self.folder, os.environ)
+        assert (done.returncode != 0) == fails, done.stdout
+        return Run(done)
+
+    def planned(self, *args: str) -> dict[str, int]:
+        """The jobs that a run would do now."""
+        return self.run("--dry-run", *args).jobs
+
+    def path(self, name: str) -> Path:
+        """A file of the project."""
+        return self.folder / name
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of a CSV of the project."""
+        return list(csv.DictReader(io.StringIO(self.path(name).read_text())))
+
+    def log(self, rule: str, event: str, wavelength: int = 131) -> str:
+        """The log of a job."""
+        return self.path(f"logs/{rule}/{event}.{wavelength}.log").read_text()
+
+    def data_set(self) -> dict[str, bytes]:
+        """Every file of data_selection and its bytes."""
+        top = self.path("results/data_selection")
+        return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+    def stored(self) -> set[str]:
+        """The names of the images in the store."""
+        return {path.name for path in self.path("store").rglob("*.fits")}

@@ -1,0 +1,120 @@
+"""The stages of a campaign, run in this process by their scripts."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flareset.campaign.campaign import Campaign
+from flareset.campaign.events import Event
+from support.project import ROOT, Project
+
+
+def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every stage of a campaign in this process, as its rules do but without Snakemake.
+
+    Raises the error with which a script fails.
+    """
+    monkeypatch.chdir(project.folder)
+    campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
+    for name, value in campaign.environment().items():
+        monkeypatch.setenv(name, value)
+    for event in campaign.events.values():
+        list_and_draw(campaign, event)
+        for wavelength in event.wavelengths:
+            bring_and_sample(campaign, Path("results/events") / event.event_id / str(wavelength))
+    label_and_summarise(campaign)
+
+
+def list_and_draw(campaign: Campaign, event: Event) -> None:
+    """Run the stages `list` and `draw` of an event, in the campaign's folder."""
+    top = Path("results/events") / event.event_id
+    top.mkdir(parents=True, exist_ok=True)
+    (top / "event.json").write_text(campaign.events[event.event_id].to_json())
+    of_event = ["--event", str(top / "event.json")]
+    settings = ["--settings", settings_file(campaign, "list"), "--store", campaign.config.store]
+    for wavelength in event.wavelengths:
+        folder = top / str(wavelength)
+        folder.mkdir(exist_ok=True)
+        page = campaign.page(event.event_id, wavelength)
+        origin = ["--source", event.source, *(["--page", str(page)] if page else [])]
+        if event.event_id in campaign.config.accept_pages:
+            origin.append("--accept")
+        of_channel = [*of_event, "--wavelength", str(wavelength), *origin, *settings]
+        facts = ["--facts", str(folder / "export.json")]
+        script("list", *of_channel, *options(folder, "records", "listing"), *facts)
+    sample = campaign.config.sample
+    records = [str(top / str(wavelength) / "records.csv") for wavelength in event.wavelengths]
+    drawn = [f"--seed={sample.seed}", "--channels", sample.channels]
+    rules = ["--reject", *campaign.config.quality.reject]
+    rules += ["--other-flares", campaign.config.other_flares]
+    script("draw", *of_event, "--records", *records, *drawn, *rules, *options(top, "candidates"))
+
+
+def bring_and_sample(campaign: Campaign, job: Path) -> None:
+    """Run the stages `download`, `partition` and `sample` of `<event_id>/<wavelength>`."""
+    event_id, wavelength = job.parts[-2:]
+    store = ["--store", campaign.config.store]
+    of_job, manifest = ["--job", str(job)], options(job, "manifest")
+    ledger = ["--ledger", f"results/ledger/{event_id}.{wavelength}.csv"]
+    settings = ["--settings", settings_file(campaign, "download")]
+    script("download", *of_job, *store, *settings, *manifest, *ledger)
+    candidates = [*options(job.parent, "candidates"), "--wavelength", wavelength]
+    folder = ["--folder", f"results/final_fits/{event_id}/{wavelength}"]
+    script("partition", *candidates, *manifest, *store, *folder, *options(job, "partition"))
+    Path("results/ledger").mkdir(exist_ok=True)
+    series = ["--series", campaign.config.series, "--segment", campaign.config.segment]
+    quotas = {
+        key: getattr(campaign.config.sample, key.replace("-", "_"))
+        for key in ("per-minute", "pre", "post")
+    }
+    outputs = [*options(job, "sample"), "--log", str(job / "sampling_log.csv")]
+    outputs += ["--account", str(job / "account.json"), *ledger]
+    flags = [f"--{key}={value}" for key, value in quotas.items()]
+    script("sample", *of_job, *manifest, *series, *flags, *outputs)
+
+
+def label_and_summarise(campaign: Campaign) -> None:
+    """Run the stages of all events together."""
+    jobs = [f"results/events/{event}/{wavelength}" for event, wavelength in campaign.jobs]
+    data = Path("results/data_selection")
+    data.mkdir(exist_ok=True)
+    samples = [f"{job}/sample.csv" for job in jobs]
+    script("label", "--samples", *samples, "--store", campaign.config.store, "--folder", str(data))
+    accounts = [f"{job}/account.json" for job in jobs]
+    tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
+    made = ["--csv", "results/summary.csv", "--markdown", "results/summary.md"]
+    told = ["--config", settings_file(campaign, "config"), "--results", "results"]
+    history = ["--provenance", "results/provenance.json"]
+    script("summary", "--accounts", *accounts, *told, "--outputs", *tables, *made, *history)
+
+
+def options(folder: Path, *names: str) -> list[str]:
+    """Return the flags of CSV files that are called like their flags."""
+    return [text for name in names for text in (f"--{name}", str(folder / f"{name}.csv"))]
+
+
+def settings_file(campaign: Campaign, stage: str, folder: Path = Path("results/settings")) -> str:
+    """The file with the settings of a stage, written as its rule writes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stage}.json"
+    path.write_text(campaign.settings(stage))
+    return str(path)
+
+
+def script(name: str, *args: str) -> None:
+    """Run a script of the workflow in this process."""
+    path = ROOT / "scripts" / f"{name}.py"
+    module = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location(f"script_{name}", path)
+    )
+    spec.loader.exec_module(module)
+    before, sys.argv = sys.argv, [str(path), *args]
+    try:
+        module.main()
+    finally:
+        sys.argv = before
