@@ -150,7 +150,7 @@ def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> l
     def script(name: str, *args: str | Path) -> list[str]:
         settings = folder / f"{name}.json"
         settings.write_text(campaign.settings(name))
-        words = ["--settings", settings, "--kind", "jsoc", "--data-url", server, *args]
+        words = ["--settings", settings, "--data-url", server, *args]
         words += ["--connections", connections]
         return [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, words)]
 

@@ -106,7 +106,7 @@ class Ours:
             *(sys.executable, str(SCRIPTS / "list.py"), "--wavelength", "131"),
             *("--event", str(self.job.parent / "event.json"), "--store", str(folder / "store")),
             *("--page", str(folder / "page.html"), "--settings", str(folder / "list.json")),
-            *("--kind", "jsoc"),
+            *("--data-url", "http://127.0.0.1"),
             *(word for name, file in into for word in (f"--{name}", str(self.job / file))),
         ]
         subprocess.run(listing, check=True, stdout=subprocess.DEVNULL)

@@ -37,9 +37,10 @@ def main() -> None:
     with job_log(name, args.terminal) as streams, alone(args.job):
         settings = DownloadSettings.read(args.settings)
         job = Job.read(args.job, settings.image_series, settings.segment)
+        access = Access.of(args, settings.origin)
         store = store_of(job, args.store, settings.archive_of(job.event))
         progress = Progress(name, streams)
-        with open_acquisition(job, settings, Access.of(args), store, progress) as acquisition:
+        with open_acquisition(job, settings, access, store, progress) as acquisition:
             manifest = acquire(
                 acquisition, job, settings.quotas and quota_by_phase(settings.quotas)
             )

@@ -58,7 +58,7 @@ def main() -> None:
     args = parser.parse_args()
 
     event, settings = read_event(args.event), Settings.read(args.settings)
-    access = Access.of(args)
+    access = Access.of(args, settings.origin)
     wavelengths = args.wavelengths or environment.wavelengths() or [args.wavelength]
     query = Query.of(event, args.wavelength, wavelengths, settings)
     name = f"{event.event_id} {args.wavelength}"

@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="<results>/settings/plan.json")
     add_flags(parser)
     args = parser.parse_args()
-    settings, access = PlanSettings.read(args.settings), Access.of(args)
+    settings = PlanSettings.read(args.settings)
+    access = Access.of(args, settings.origin)
 
     if args.missing:
         wanted = pages_wanted(args.missing, args.events, settings, args.pages)

@@ -68,7 +68,8 @@ def repair(
     left = [damage for damage in damaged if not damage.readable]
     paths = {str(Path(d.path).relative_to(args.store)) for d in damaged if d.readable}
     changed: set[str] = set()
-    settings, access = VerifySettings.read(args.settings), Access.of(args)
+    settings = VerifySettings.read(args.settings)
+    access = Access.of(args, settings.origin)
     for job, folder in results.folders.items():
         manifest = results.manifests[job]
         if not paths & set(manifest["path"]):

@@ -19,7 +19,6 @@ from flareset.standin.server import StandIn
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 JOB = f"results/events/{A}/131"
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
-STANDIN = ["--frame-size", "128"]
 # What SMALL says of the draw.
 DRAW = ["--seed=7", "--per-minute=1", "--pre=5", "--post=5", "--other-flares=exclude"]
 EVENT = ["--event", f"results/events/{A}/event.json"]
@@ -35,11 +34,11 @@ TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.cs
 # The flags of each script. `{stage}` is the file of a stage's settings; outputs go to `new/`.
 COMMANDS: dict[str, list[str]] = {
     "list": [
-        *CHANNEL, *STANDIN, *STORE, "--settings", "{list}", "--listing", "new/listing.csv",
+        *CHANNEL, *STORE, "--settings", "{list}", "--listing", "new/listing.csv",
         "--records", "new/records.csv", "--facts", "new/page.json",
     ],
     "download": [
-        "--job", JOB, *STANDIN, *STORE, "--settings", "{download}",
+        "--job", JOB, *STORE, "--settings", "{download}",
         "--manifest", "new/manifest.csv", "--ledger", "new/ledger.csv",
     ],
     "partition": [
@@ -58,10 +57,10 @@ COMMANDS: dict[str, list[str]] = {
         "--provenance", "new/provenance.json",
     ],
     "plan": [
-        "--listed", f"{A}/131", f"{B}/131", "--events", "results/events", *STANDIN, *STORE,
+        "--listed", f"{A}/131", f"{B}/131", "--events", "results/events", *STORE,
         "--settings", "{plan}",
     ],
-    "verify": [*RESULTS, *JOBS, *STORE, *STANDIN, "--settings", "{verify}", "--list", "new/list"],
+    "verify": [*RESULTS, *JOBS, *STORE, "--settings", "{verify}", "--list", "new/list"],
     "clean_unused": [*RESULTS, *JOBS, *STORE, "--list", "new/list"],
     "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
     "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],
@@ -140,11 +139,14 @@ def test_a_download_by_hand_reaches_the_archive_that_its_flags_name(
     project.path("new").mkdir()
     shutil.rmtree(project.path("store"))
     server = serve()
-    flags = [*COMMANDS["download"], "--kind", "jsoc", "--data-url", server.url]
+    flags = [*COMMANDS["download"], "--data-url", server.url]
     by_hand(project, "download", flags)
     assert len(server.log) == 15
     manifest = project.path(f"{JOB}/manifest.csv").read_bytes()
     assert project.path("new/manifest.csv").read_bytes() == manifest
+    # Without the flag it would be JSOC: what the store has from here never mixes with that.
+    with pytest.raises(AssertionError, match="the settings are of files from local"):
+        by_hand(project, "download", COMMANDS["download"])
 
 
 @pytest.mark.parametrize(

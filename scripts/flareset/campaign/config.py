@@ -109,6 +109,16 @@ class Archive(Section):
         """Whether the stand-in takes the archive's place."""
         return self.kind == "rehearsal"
 
+    @property
+    def origin(self) -> str:
+        """What files come from: `jsoc`, `local`, or `rehearsal-` with the side of its frames.
+
+        Rehearsals never mix with observations, nor does what a server on this machine gives.
+        """
+        if self.rehearses:
+            return f"rehearsal-{self.frame_size}"
+        return "local" if is_loopback(self.data_url) else self.kind
+
 
 class Window(Section):
     """What is asked of the archive, around the flare."""
@@ -435,13 +445,8 @@ class Config(Section):
 
     @property
     def origin(self) -> str:
-        """What files come from: `jsoc`, `local`, or `rehearsal-` with the side of its frames.
-
-        Rehearsals never mix with observations, nor does what a server on this machine gives.
-        """
-        if self.archive.rehearses:
-            return f"rehearsal-{self.archive.frame_size}"
-        return "local" if is_loopback(self.archive.data_url) else self.archive.kind
+        """What files come from."""
+        return self.archive.origin
 
     @property
     def request(self) -> Request:

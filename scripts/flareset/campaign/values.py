@@ -61,7 +61,7 @@ class Takes:
     def _check(self, value: Any, read: Callable[[Any], Any]) -> Any:
         try:
             return read(value)
-        except ValidationError:
+        except (ValidationError, OverflowError):
             advice = self.hint(value)
         raise refusal(f"is not {self.words}{advice}")
 
@@ -329,7 +329,7 @@ def problems(error: ValidationError, model: type[Section]) -> dict[tuple[Any, ..
     found = {}
     for each in error.errors(include_url=False):
         path = ".".join(map(str, each["loc"]))
-        found[tuple(each["loc"])] = f"{path}: {_sentence(each, model)}"
+        found[tuple(each["loc"])] = f"{path}: {_sentence(each, model)}".removeprefix(": ")
     return found
 
 

@@ -1,0 +1,124 @@
+"""The settings of the stages: what each key of the config makes stale, and what it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, merged
+
+from flareset.campaign.checks import check_config
+from flareset.campaign.config import Config
+from flareset.campaign.settings import OF_STAGE
+from flareset.errors import ConfigError
+
+FETCH = ("list", "plan", "download", "verify")
+# Another value for each key of the config, and the stages that it makes stale. `draw` stands for
+# the flags of `sample`; a stage that comes after a stale one is stale too.
+CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    # Paths are inputs, outputs and flags of the rules.
+    "events": ("other.csv", ()),
+    "results": ("elsewhere", ()),
+    "store": ("elsewhere", ()),
+    "export_pages": ("elsewhere", ()),
+    # A rehearsal never mixes with observations.
+    "archive.kind": ("jsoc", FETCH),
+    "archive.frame_size": (512, FETCH),
+    # How the archive is reached.
+    "archive.data_url": ("http://mirror.example/", ()),
+    "archive.cgi_url": ("http://mirror.example/cgi-bin/", ()),
+    "archive.hosts": (["mirror.example"], ()),
+    "archive.email": ("jane.doe@example.org", ()),
+    "archive.connections": (1, ()),
+    "archive.patience": ("1m", ()),
+    "archive.max_file_size": ("1GB", ()),
+    "export.requestor": ("Jane", ()),
+    "export.wait": ("1h", ()),
+    # What belongs to the events and jobs that they concern: test_workflow.py.
+    "source": ("export", ()),
+    "accept_pages": (["2014-01-07T180534"], ()),
+    "wavelengths": ([131, 171], ()),
+    "window.pre": ("1m", ()),
+    "window.post": ("1m", ()),
+    "series": ("aia.lev1", FETCH),
+    "segment": ("azimuth", FETCH),
+    "fetch": ("all", ("plan", "download")),
+    "quality.reject": (["dark"], ("download", "verify")),
+    "sample.seed": (8, ("plan", "download", "draw")),
+    "sample.per_minute": (2, ("plan", "download", "draw")),
+    "sample.pre": (2, ("plan", "download", "draw")),
+    "sample.post": (2, ("plan", "download", "draw")),
+    "other_flares": ("allow", ("plan", "download", "draw")),
+    "completeness.allow_missing": (1, ("download",)),
+    "export.method": ("url-tar", FETCH),
+    "export.protocol": ("FITS", FETCH),
+    "export.filename_format": ("{T_REC:A}", FETCH),
+    "export.processing": ([{"rebin": {}}], FETCH),
+    "clean": ("remove", ()),
+}
+# One of several segments.
+MAGNETOGRAMS = {"series": "hmi.B_720s", "segment": "field", "wavelengths": [6173]}
+
+
+def keys_in(section: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from keys_in(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    texts = {stage: settings.of(config).to_json() for stage, settings in OF_STAGE.items()}
+    return {**texts, "draw": config.draw.model_dump_json()}
+
+
+def test_every_key_is_in_the_table() -> None:
+    assert set(CHANGES) == set(keys_in(Config().model_dump(mode="json")))
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_what_a_key_makes_stale(key: str) -> None:
+    base = MAGNETOGRAMS if key == "segment" else {}
+    value, stages = CHANGES[key]
+    before = settings_of(check_config(base))
+    after = settings_of(check_config(merged(base, nested(key, value))))
+    assert {stage for stage in before if before[stage] != after[stage]} == set(stages)
+
+
+@pytest.mark.parametrize("stage", OF_STAGE)
+def test_settings_are_read_as_they_are_written(stage: str, tmp_path: Path) -> None:
+    processing = [{"im_patch": {"center": [10, -20.5], "center_units": "arcsec", "size": [90, 60],
+                                "size_units": "arcsec", "t_ref": "2014-01-07 18:00:00.5",
+                                "cadence": "90s", "register": True}}, {"rebin": None}]  # fmt: skip
+    config = check_config({"export": {"processing": processing}, "sample": {"seed": "seven"}})
+    settings = OF_STAGE[stage].of(config)
+    path = tmp_path / "settings.json"
+    path.write_text(settings.to_json())
+    assert OF_STAGE[stage].read(path) == settings
+    assert "@" not in settings.to_json()
+
+
+def test_settings_that_are_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text('{"series": ')
+    with pytest.raises(ConfigError, match=r"settings cannot be used:\n.*not JSON"):
+        OF_STAGE["list"].read(path)
+
+
+def test_environment_variables_are_one_list() -> None:
+    """No other file reads one, but for the standard's own place of a user's state."""
+    files = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
+    for path in (path for path in files if path.name != "environment.py"):
+        text = path.read_text()
+        assert set(re.findall(r"\bFLARESET_[A-Z]+\b", text)) == set(), path
+        read = set(re.findall(r'environ(?:\.get\(|\[|\.setdefault\()"(\w+)"', text))
+        assert read <= {"XDG_STATE_HOME"}, path
