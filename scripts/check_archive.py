@@ -28,7 +28,7 @@ def main() -> None:
 
     event, settings = read_event(args.event), Settings.read(args.settings)
     query = Query.of(event, args.wavelength, [args.wavelength], settings)
-    access = Access.of(args)
+    access = Access.of(args, settings.origin)
     # Nothing of the campaign's store is used: each question goes to the archive.
     with job_log(), TemporaryDirectory() as folder:
         with reached(access, [event.flare], folder) as site:

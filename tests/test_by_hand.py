@@ -19,10 +19,12 @@ from flareset.standin.server import StandIn
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 JOB = f"results/events/{A}/131"
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
-# What SMALL says of the draw.
-DRAW = ["--seed=7", "--per-minute=1", "--pre=5", "--post=5", "--other-flares=exclude"]
+# What SMALL says of the draw, and the default of quality.reject.
+QUOTAS = ["--per-minute=1", "--pre=5", "--post=5"]
+DRAW = ["--seed=7", "--channels=together", "--other-flares=exclude"]
+REJECT = ["no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"]
+CANDIDATES = f"results/events/{A}/candidates.csv"
 EVENT = ["--event", f"results/events/{A}/event.json"]
-LISTED = [*EVENT, "--listing", f"{JOB}/listing.csv", "--manifest", f"{JOB}/manifest.csv"]
 CHANNEL = [*EVENT, "--wavelength", "131", "--source", "page"]
 STORE = ["--store", "store"]
 RESULTS = ["--results", "results"]
@@ -35,20 +37,25 @@ TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.cs
 COMMANDS: dict[str, list[str]] = {
     "list": [
         *CHANNEL, *STORE, "--settings", "{list}", "--listing", "new/listing.csv",
-        "--records", "new/records.csv", "--facts", "new/page.json",
+        "--records", "new/records.csv", "--facts", "new/export.json",
+    ],
+    "draw": [
+        *EVENT, "--records", f"{JOB}/records.csv", *DRAW, "--reject", *REJECT,
+        "--candidates", "new/candidates.csv",
     ],
     "download": [
         "--job", JOB, *STORE, "--settings", "{download}",
         "--manifest", "new/manifest.csv", "--ledger", "new/ledger.csv",
     ],
     "partition": [
-        *LISTED, *STORE, "--segment", "image", "--folder", "new/final_fits",
-        "--partition", "new/partition.csv",
+        "--candidates", CANDIDATES, "--wavelength", "131", "--manifest", f"{JOB}/manifest.csv",
+        *STORE, "--folder", "new/final_fits", "--partition", "new/partition.csv",
     ],
     "sample": [
         "--job", JOB, "--manifest", f"{JOB}/manifest.csv", "--series", "aia.lev1_euv_12s",
-        "--segment", "image", *DRAW, "--sample", "new/sample.csv", "--log", "new/sampling_log.csv",
-        "--ledger", f"new/{A}.131.csv", "--account", "new/account.json",
+        "--segment", "image", *QUOTAS, "--sample", "new/sample.csv",
+        "--log", "new/sampling_log.csv", "--ledger", f"new/{A}.131.csv",
+        "--account", "new/account.json",
     ],
     "label": ["--samples", *SAMPLES, *STORE, "--folder", "new/data_selection"],
     "summary": [
@@ -61,13 +68,17 @@ COMMANDS: dict[str, list[str]] = {
         "--settings", "{plan}",
     ],
     "verify": [*RESULTS, *JOBS, *STORE, "--settings", "{verify}", "--list", "new/list"],
+    "check_archive": [
+        *EVENT, "--wavelength", "131", "--settings", "{list}", "--report", "new/report",
+    ],
     "clean_unused": [*RESULTS, *JOBS, *STORE, "--list", "new/list"],
     "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
     "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],
 }  # fmt: skip
 # What a script writes that the run has written too, and the run's own.
 SAME = {
-    "list": {f"new/{n}": f"{JOB}/{n}" for n in ("listing.csv", "records.csv", "page.json")},
+    "list": {f"new/{n}": f"{JOB}/{n}" for n in ("listing.csv", "records.csv", "export.json")},
+    "draw": {"new/candidates.csv": CANDIDATES},
     "download": {"new/manifest.csv": f"{JOB}/manifest.csv"},
     "partition": {"new/partition.csv": f"{JOB}/partition.csv"},
     "sample": {
@@ -85,7 +96,7 @@ SAME = {
     },
 }
 SAYS = {
-    "list": "files at 131 of",
+    "list": "records, 0 of them without an image",
     "download": "15/15 images",
     "partition": "flare: ",
     "sample": "15 images drawn",
@@ -93,6 +104,7 @@ SAYS = {
     "plan": "TOTAL",
     "verify": "31 files are what their manifests say",
     "clean_unused": "unused: 0 in all",
+    "check_archive": "things are as expected",
     "standin": "aia.lev1_euv_12s.2014-01-07T180",
 }
 
@@ -105,6 +117,10 @@ def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project.path("new").mkdir()
     shutil.copy(ROOT / "config/README.md", project.path("new"))
     return project
+
+
+# The one script that says by its exit status what it found out of an archive.
+FINDS = {"check_archive": (0, 1)}
 
 
 def by_hand(project: Project, name: str, flags: list[str]) -> str:
@@ -121,7 +137,7 @@ def by_hand(project: Project, name: str, flags: list[str]) -> str:
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode in FINDS.get(name, (0,)), done.stdout
     return done.stdout
 
 

@@ -73,7 +73,7 @@ def test_all_problems_are_named_at_once() -> None:
         "sample.post: '178' is not a whole number, 0 or more: write 178 without quotes",
         "quality.reject.0: 'no_son' is not one of no_flat, ",
         "did you mean no_sun?",
-        "source: 'exports' is not one of page, request_id, export; did you mean export?",
+        "source: 'exports' is not one of page, request_id, export, direct; did you mean export?",
         "fetch: 'some' is not one of all, sampled",
         "wavelengths: 171 is not a list: write [171]",
         "accept_pages: ['a', 'b', 'a'] has a more than once: leave one out",
@@ -181,7 +181,7 @@ def test_a_sentence_for_each_mistake(config: dict, sentence: str) -> None:
     ],
 )
 def test_exports_that_cannot_be(export: dict[str, object], sentence: str) -> None:
-    assert sentence in refused(export=export)
+    assert sentence in refused(source="export", export=export)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_exports_that_cannot_be(export: dict[str, object], sentence: str) -> Non
     ],
 )
 def test_exports_that_can_be(export: dict[str, object]) -> None:
-    config = check_config({"export": export})
+    config = check_config({"source": "export", "export": export})
     for key in export.keys() - {"processing"}:
         assert getattr(config.export, key) == export[key]
     assert check_config(config.model_dump(mode="json")) == config
@@ -206,7 +206,8 @@ def test_exports_that_can_be(export: dict[str, object]) -> None:
 def test_steps_have_their_defaults_and_the_series_its_segment() -> None:
     cut = {"center": "event", "size": [300, 300], "size_units": "arcsec", "cadence": "2m"}
     steps = [{"aia_scale": None}, {"im_patch": {**cut, "t_ref": "2014.02.05_08:00:35_TAI"}}]
-    config = check_config({"series": "AIA.LEV1", "export": {"processing": steps}})
+    export = {"source": "export", "export": {"processing": steps}}
+    config = check_config({"series": "AIA.LEV1", **export})
     assert (config.series, config.segment) == ("aia.lev1", "image_lev1")
     assert [step.name for step in config.export.processing] == ["aia_scale", "im_patch"]
     scale, box = (step.model_dump(mode="json") for step in config.export.processing)

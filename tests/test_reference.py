@@ -82,7 +82,7 @@ def test_editors_take_what_the_workflow_takes(schema: Draft202012Validator) -> N
     """The defaults written out, and each step of processing: jsonschema reads them by itself."""
     schema.validate(check_config({}).model_dump(mode="json"))
     for name, settings in STEPS.items():
-        config = {"export": {"processing": [{name: settings}]}}
+        config = {"source": "export", "export": {"processing": [{name: settings}]}}
         schema.validate(config)
         schema.validate(check_config(config).model_dump(mode="json"))
 

@@ -16,8 +16,9 @@ from flareset.campaign.settings import OF_STAGE
 from flareset.errors import ConfigError
 
 FETCH = ("list", "plan", "download", "verify")
-# Another value for each key of the config, and the stages that it makes stale. `draw` stands for
-# the flags of `sample`; a stage that comes after a stale one is stale too.
+JUDGED = ("plan", "download", "verify")
+# Another value for each key of the config, and the stages whose settings are others then. Flags
+# of the other stages, inputs and what follows a stale stage: test_workflow.py.
 CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     # Paths are inputs, outputs and flags of the rules.
     "events": ("other.csv", ()),
@@ -38,20 +39,22 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "export.requestor": ("Jane", ()),
     "export.wait": ("1h", ()),
     # What belongs to the events and jobs that they concern: test_workflow.py.
-    "source": ("export", ()),
+    "source": ("page", ()),
     "accept_pages": (["2014-01-07T180534"], ()),
     "wavelengths": ([131, 171], ()),
     "window.pre": ("1m", ()),
     "window.post": ("1m", ()),
     "series": ("aia.lev1", FETCH),
     "segment": ("azimuth", FETCH),
-    "fetch": ("all", ("plan", "download")),
-    "quality.reject": (["dark"], ("download", "verify")),
-    "sample.seed": (8, ("plan", "download", "draw")),
-    "sample.per_minute": (2, ("plan", "download", "draw")),
-    "sample.pre": (2, ("plan", "download", "draw")),
-    "sample.post": (2, ("plan", "download", "draw")),
-    "other_flares": ("allow", ("plan", "download", "draw")),
+    "fetch": ("all", JUDGED),
+    "quality.reject": (["dark"], JUDGED),
+    "quality.unproven": ("accept", JUDGED),
+    "sample.seed": (8, ()),
+    "sample.channels": ("apart", ()),
+    "sample.per_minute": (2, ("plan", "download")),
+    "sample.pre": (2, ("plan", "download")),
+    "sample.post": (2, ("plan", "download")),
+    "other_flares": ("allow", ()),
     "completeness.allow_missing": (1, ("download",)),
     "export.method": ("url-tar", FETCH),
     "export.protocol": ("FITS", FETCH),
@@ -77,8 +80,7 @@ def nested(key: str, value: Any) -> dict[str, Any]:
 
 
 def settings_of(config: Config) -> dict[str, str]:
-    texts = {stage: settings.of(config).to_json() for stage, settings in OF_STAGE.items()}
-    return {**texts, "draw": config.draw.model_dump_json()}
+    return {stage: settings.of(config).to_json() for stage, settings in OF_STAGE.items()}
 
 
 def test_every_key_is_in_the_table() -> None:
@@ -87,7 +89,7 @@ def test_every_key_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_what_a_key_makes_stale(key: str) -> None:
-    base = MAGNETOGRAMS if key == "segment" else {}
+    base = {"source": "export", **(MAGNETOGRAMS if key == "segment" else {})}
     value, stages = CHANGES[key]
     before = settings_of(check_config(base))
     after = settings_of(check_config(merged(base, nested(key, value))))
@@ -99,7 +101,8 @@ def test_settings_are_read_as_they_are_written(stage: str, tmp_path: Path) -> No
     processing = [{"im_patch": {"center": [10, -20.5], "center_units": "arcsec", "size": [90, 60],
                                 "size_units": "arcsec", "t_ref": "2014-01-07 18:00:00.5",
                                 "cadence": "90s", "register": True}}, {"rebin": None}]  # fmt: skip
-    config = check_config({"export": {"processing": processing}, "sample": {"seed": "seven"}})
+    export = {"source": "export", "export": {"processing": processing}}
+    config = check_config({**export, "sample": {"seed": "seven"}})
     settings = OF_STAGE[stage].of(config)
     path = tmp_path / "settings.json"
     path.write_text(settings.to_json())
