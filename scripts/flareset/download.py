@@ -36,10 +36,9 @@ from flareset.sources.links import Links, Listed, Source
 from flareset.sources.query import Query
 from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
-from flareset.tables.listing import MOVIE, PICTURE
 from flareset.tables.manifest import COLUMNS
 from flareset.tables.records import PROOF
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
@@ -51,11 +50,12 @@ _WORKERS_MORE = 2
 class Outcome:
     """What became of one file or record: its ledger status, and what is known of it.
 
-    A record that was asked for and has no file has an empty `filename`.
+    A record that was asked for and has no file has an empty `filename` and no `kind`.
     """
 
     record: str
     filename: str
+    kind: Kind | None
     path: str
     status: Status
     reason: str
@@ -147,7 +147,7 @@ class Downloader:
                 status, reason = self._judge(facts)
                 name = PurePosixPath(path).name
                 tries = facts["tries"]
-                found.append(Outcome(record, name, path, status, reason, tries, facts))
+                found.append(Outcome(record, name, Kind.IMAGE, path, status, reason, tries, facts))
         return found
 
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
@@ -257,10 +257,11 @@ class Downloader:
     ) -> Outcome:
         """What became of an image that is in the store."""
         status, reason = Status.VERIFIED, ""
-        if row.segment not in (PICTURE, MOVIE):
+        if row.kind == Kind.IMAGE:
             status, reason = self._judge(facts)
+        tries = facts["tries"]
         return Outcome(
-            row.record, row.filename, path, status, reason, facts["tries"], facts, fetched
+            row.record, row.filename, row.kind, path, status, reason, tries, facts, fetched
         )
 
     def _bring(self, row: Any, path: str, part: Path, source: Fetch) -> dict[str, Any]:
@@ -292,7 +293,7 @@ class Downloader:
 
     def _check_of(self, row: Any) -> Begin[Proof]:
         """What proves that a row's file is what was asked for."""
-        if row.segment in (PICTURE, MOVIE):
+        if row.kind != Kind.IMAGE:
             suffix = PurePosixPath(row.filename).suffix
 
             def look(file: Path) -> Proof:
@@ -340,9 +341,8 @@ class Downloader:
 
 def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome:
     """Return the outcome of a file that could not be had."""
-    return Outcome(
-        row.record, row.filename, path, Status.FAILED, reason, problem.tries, problem=problem
-    )
+    failed, tries = Status.FAILED, problem.tries
+    return Outcome(row.record, row.filename, row.kind, path, failed, reason, tries, problem=problem)
 
 
 def _still_lost(gone: list[Outcome], found: list[Outcome]) -> list[Outcome]:
@@ -424,7 +424,7 @@ class Acquisition:
         answered = {outcome.record for outcome in found}
         why = "the source gave neither a link nor a reason"
         return [
-            Outcome(record, "", "", Status.FAILED, why, 0)
+            Outcome(record, "", None, "", Status.FAILED, why, 0)
             for record in wanted["record"]
             if record not in answered
         ]
@@ -441,10 +441,10 @@ class Acquisition:
 
     def _of(self, links: Links) -> list[Outcome]:
         """Return what became of links, and of the records that have none."""
-        used = [self.downloader.delivered.segment, PICTURE, MOVIE]
-        found = list(self.downloader.fetch(links.rows[links.rows["segment"].isin(used)]))
+        used = links.rows["segment"] == self.downloader.delivered.segment
+        found = list(self.downloader.fetch(links.rows[used]))
         for record, missing in links.missing.items():
-            found.append(Outcome(record, "", "", missing.status, missing.reason, 0))
+            found.append(Outcome(record, "", None, "", missing.status, missing.reason, 0))
         return found
 
     def _look_for_a_stop(self, found: list[Outcome]) -> None:
@@ -485,6 +485,7 @@ def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
         {
             "record": outcome.record,
             "filename": outcome.filename,
+            "kind": outcome.kind or "",
             "path": outcome.path,
             "status": outcome.status,
             "reason": outcome.reason,

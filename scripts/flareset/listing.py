@@ -21,7 +21,7 @@ from flareset.sources.query import Query, check_name_format, find_records, steps
 from flareset.sources.rows import edges_of
 from flareset.tables.listing import ExportFacts, no_listing
 from flareset.tables.records import COLUMNS
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
         links = read_answers(answers, Delivery(query, records, process, shared=True))
         if links.rows.empty:
             raise ListingError(f"it lists no record at {query.wavelength}")
-        movies = (links.rows["segment"] == "movie").all()
+        movies = (links.rows["kind"] == Kind.MOVIE).all()
         edges = "" if movies else edges_of(links.rows, query.event, query.series)
     except ListingError as error:
         raise ListingError(f"{ids}: {error}; look at request_id in the row") from None

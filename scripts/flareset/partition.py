@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from flareset.campaign.events import Event
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 OUTSIDE = "outside"
-_PRODUCTS = {".jpg": "pictures", ".mpg": "movies", ".mp4": "movies"}
+_FOLDERS = {Kind.PICTURE: "pictures", Kind.MOVIE: "movies"}
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ def partitioned(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFram
     verified = manifest[manifest["status"] == Status.VERIFIED]
     phases = candidates.set_index("record")["phase"]
     folders = [
-        _PRODUCTS.get(Path(name).suffix) or phases[record]
-        for record, name in zip(verified["record"], verified["filename"], strict=True)
+        _FOLDERS.get(kind) or phases[record]
+        for record, kind in zip(verified["record"], verified["kind"], strict=True)
     ]
     table = verified[["filename", "path"]].assign(folder=pd.Series(folders, verified.index, "str"))
     return table[table["folder"] != OUTSIDE][["folder", "filename", "path"]]

@@ -34,7 +34,7 @@ def sample_table(
 ) -> pd.DataFrame:
     """Return the sample of an event and channel: the drawn images with what the manifest knows."""
     known = manifest[manifest["status"] == Status.VERIFIED]
-    known = known.drop(columns=["status", "reason", "tries", "requestid"])
+    known = known.drop(columns=["kind", "status", "reason", "tries", "requestid"])
     table = chosen[["phase", "record", "slot", "time"]].merge(
         known, on="record", how="left", validate="one_to_one"
     )

@@ -22,8 +22,7 @@ from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.sources.records import dropped_by_scaling, matched, observed_second
 from flareset.sources.rows import in_time_order, refuse_doubles
-from flareset.tables.listing import MOVIE
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
 # JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
@@ -69,7 +68,7 @@ def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
     rows = pd.concat([t for t in found.tables if len(t)] or [empty], ignore_index=True)
     # Two exports of one event may share records at their edges.
     rows = rows[rows["wavelength"] == delivery.query.wavelength]
-    rows = rows.drop_duplicates(["record", "segment", "filename"])
+    rows = rows.drop_duplicates(["record", "segment", "kind", "filename"])
     refuse_doubles(rows)
     there = delivery.records["record"].isin(rows["record"])
     if there.any():
@@ -91,24 +90,25 @@ def warnings_of(answers: Iterable[Answer]) -> list[str]:
 
 def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
     query, records = delivery.query, delivery.records
-    kind = kind_of_protocol(answer.protocol) or "fits"
+    protocol = kind_of_protocol(answer.protocol) or "fits"
     rows, bare = _answer_rows(answer)
     for record, missing in bare:
         (place,) = matched(_with_times([record]), records, query.series)
         if place >= 0:
             found.missing[records["record"].iloc[place]] = missing
-    listing = _reader(delivery, kind).listing(rows)
-    pictured = listing["segment"] != MOVIE
+    listing = _reader(delivery, protocol).listing(rows)
+    of_records = listing["kind"] != Kind.MOVIE
     place = np.full(len(listing), -1)
-    place[pictured] = matched(listing[pictured], records, query.series)
+    place[of_records] = matched(listing[of_records], records, query.series)
     listing = _without_others(listing.assign(place=place), answer, delivery)
-    _compare_paths(listing[listing["segment"] == query.segment], records, answer)
-    listing = _named(_known_by(listing, records), delivery, kind)
+    images = (listing["kind"] == Kind.IMAGE) & (listing["segment"] == query.segment)
+    _compare_paths(listing[images], records, answer)
+    listing = _named(_known_by(listing, records), delivery, protocol)
     listing = listing.assign(requestid=answer.requestid)
     found.tables.append(listing.drop(columns="place"))
 
 
-def _reader(delivery: Delivery, kind: str) -> ExportRows:
+def _reader(delivery: Delivery, protocol: str) -> ExportRows:
     query = delivery.query
     return ExportRows(
         query.event,
@@ -116,7 +116,7 @@ def _reader(delivery: Delivery, kind: str) -> ExportRows:
         query.series,
         query.segment,
         query.wavelengths if delivery.shared else [query.wavelength],
-        kind,
+        protocol,
         delivery.processed,
     )
 
@@ -129,7 +129,7 @@ def _without_others(listing: pd.DataFrame, answer: Answer, delivery: Delivery) -
     series = delivery.query.series
     if not (delivery.processed or (series.keys[-1] != "WAVELNTH" and len(series.wavelengths) > 1)):
         return listing
-    movies = listing["segment"] == MOVIE
+    movies = listing["kind"] == Kind.MOVIE
     strange = listing[(listing["place"] < 0) & ~movies]
     strange = strange[strange["wavelength"] == delivery.query.wavelength]
     one_channel = not delivery.shared or len(delivery.query.wavelengths) == 1
@@ -239,16 +239,16 @@ def _known_by(listing: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     return listing
 
 
-def _named(listing: pd.DataFrame, delivery: Delivery, kind: str) -> pd.DataFrame:
+def _named(listing: pd.DataFrame, delivery: Delivery, protocol: str) -> pd.DataFrame:
     """Return the listing with names under which its files can be kept beside all others.
 
     A file as stored is called like a default export of it. A processed file, and one that is not
     FITS, has the event and the wavelength in its name, since another event's may have the same.
     """
-    plain = kind == "fits" and not delivery.processed
-    if not len(listing) or plain or (listing["segment"] == MOVIE).all():
+    plain = protocol == "fits" and not delivery.processed
+    if not len(listing) or plain or (listing["kind"] == Kind.MOVIE).all():
         return listing
-    if kind == "as-is":
+    if protocol == "as-is":
         t_obs = [delivery.records["t_obs"].iloc[n] if n >= 0 else pd.NaT for n in listing["place"]]
         series = delivery.query.series
         pairs = [
@@ -258,7 +258,7 @@ def _named(listing: pd.DataFrame, delivery: Delivery, kind: str) -> pd.DataFrame
         names, times = zip(*pairs, strict=True)
         return listing.assign(filename=names, time=pd.to_datetime(pd.Series(times), utc=True).array)
     return listing.assign(
-        filename=[_own_name(row, delivery.query, _SUFFIX[kind]) for row in listing.itertuples()]
+        filename=[_own_name(row, delivery.query, _SUFFIX[protocol]) for row in listing.itertuples()]
     )
 
 

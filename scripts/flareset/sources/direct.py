@@ -24,7 +24,7 @@ from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 # JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
 _LINK_BASE = "http://jsoc.stanford.edu"
@@ -65,6 +65,7 @@ class Direct:
                     "t_rec": row.t_rec,
                     "wavelength": row.wavelength,
                     "segment": segment,
+                    "kind": Kind.IMAGE,
                     "filename": name,
                     "url": url,
                     "time": row.time,

@@ -15,7 +15,7 @@ from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sdo.recordset import Recordset, recnum_recordsets, split
 from flareset.sources.delivered import Delivery, read_answers
 from flareset.sources.links import Links, failed
-from flareset.tables.status import Status
+from flareset.tables.status import Kind, Status
 
 log = logging.getLogger(__name__)
 _OFFLINE = "JSOC has it offline"
@@ -74,12 +74,12 @@ class Export:
         missing = {**links.missing, **failed(lacking["record"], why)}
         missing |= failed(sorted(offline), f"{_OFFLINE} (status 25)")
         there = set(wanted["record"])
-        rows = links.rows[links.rows["record"].isin(there) | (links.rows["segment"] == "movie")]
+        rows = links.rows[links.rows["record"].isin(there) | (links.rows["kind"] == Kind.MOVIE)]
         return Links(rows, {record: m for record, m in missing.items() if record in there})
 
     def _lacking(self, wanted: pd.DataFrame, links: Links, offline: set[str]) -> pd.DataFrame:
         """Return the wanted records of which nothing was said."""
-        if len(links.rows) and (links.rows["segment"] == "movie").all():
+        if len(links.rows) and (links.rows["kind"] == Kind.MOVIE).all():
             return wanted.iloc[:0]
         known = {*links.rows["record"], *offline}
         said = {r for r, m in links.missing.items() if m.status != Status.FAILED}

@@ -23,14 +23,14 @@ from flareset.sources.rows import (
     wavelength_in_name,
     wavelength_of,
 )
-from flareset.tables.listing import MOVIE, PICTURE
+from flareset.tables.status import Kind
 
 
 @dataclass(frozen=True)
 class ExportRows:
     """Reads the rows of one export for `event` at `wavelength`.
 
-    `wavelengths` are those that the export may hold. `kind` is that of its files
+    `wavelengths` are those that the export may hold. `protocol` is that of its files
     (`kind_of_protocol`). `processed` where the records may be of another series.
     """
 
@@ -39,30 +39,31 @@ class ExportRows:
     series: Series
     segment: str
     wavelengths: Sequence[int]
-    kind: str
+    protocol: str
     processed: bool
 
     def listing(self, rows: list[Row]) -> pd.DataFrame:
         """Return the listing of rows. Raises ListingError where one is of no use."""
         listing = table_of(self._read(*row) for row in rows)
-        if self.kind == "fits":
+        if self.protocol == "fits":
             refuse_doubles(listing)
         return listing
 
     def _read(self, record: str, href: str, name: str) -> Listed:
-        check_name(record, name, fits=self.kind == "fits")
+        check_name(record, name, fits=self.protocol == "fits")
         check_link(record, href, name)
-        if self.kind in ("mpg", "mp4"):
+        if self.protocol in ("mpg", "mp4"):
             begin = self.event.window_start
             own_name = f"{self.event.event_id}.{self.wavelength}.{name}"
-            return record, begin, self.wavelength, MOVIE, own_name, href, begin
+            channel, segment = self.wavelength, self.segment
+            return record, begin, channel, segment, Kind.MOVIE, own_name, href, begin
         listed = read_record(record, name, self.series, processed=self.processed)
         wavelength = self._wavelength_of(listed, name)
-        segment = PICTURE
-        if self.kind != "jpg":
-            segment = segment_of(listed, name, self.series, self.segment)
+        kind, segment = Kind.PICTURE, self.segment
+        if self.protocol != "jpg":
+            kind, segment = Kind.IMAGE, segment_of(listed, name, self.series, self.segment)
         file = without_again(name)
-        return listed.name, listed.t_rec, wavelength, segment, file, href, listed.time
+        return listed.name, listed.t_rec, wavelength, segment, kind, file, href, listed.time
 
     def _wavelength_of(self, listed: ListedRecord, name: str) -> int:
         """Return the channel of a row: of another one, the match with the records tells."""

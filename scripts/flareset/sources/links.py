@@ -8,19 +8,10 @@ from typing import Protocol
 
 import pandas as pd
 
+from flareset.tables.listing import COLUMNS as LISTING
 from flareset.tables.status import Status
 
-COLUMNS = [
-    "record",
-    "t_rec",
-    "wavelength",
-    "segment",
-    "kind",
-    "filename",
-    "url",
-    "time",
-    "requestid",
-]
+COLUMNS = [*LISTING, "requestid"]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from flareset.sources.rows import (
     wavelength_of,
 )
 from flareset.tables.listing import ExportFacts
+from flareset.tables.status import Kind
 
 
 def read_page(
@@ -96,7 +97,7 @@ class _PageRows:
             raise ListingError(f"record {record} is of another wavelength than asked ({known})")
         segment = segment_of(listed, name, self.series, self.segment)
         file = without_again(name)
-        return listed.name, listed.t_rec, wavelength, segment, file, href, listed.time
+        return (listed.name, listed.t_rec, wavelength, segment, Kind.IMAGE, file, href, listed.time)
 
 
 def _parse(text: str) -> tuple[list[Row], ExportFacts]:

@@ -16,11 +16,12 @@ from flareset.sdo.recordset import Recordset
 from flareset.sdo.series import Series
 from flareset.sdo.times import iso, name_time
 from flareset.tables.listing import COLUMNS
+from flareset.tables.status import Kind
 
 # Record, link and file name, as they are listed.
 Row = tuple[str, str, str]
 # A row of a listing (COLUMNS).
-Listed = tuple[str, datetime, int, str, str, str, datetime]
+Listed = tuple[str, datetime, int, str, Kind, str, str, datetime]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SAFE_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)+/?")
@@ -171,7 +172,7 @@ def refuse_doubles(listing: pd.DataFrame) -> None:
     """Raise ListingError where a file, or a record's segment, is listed twice."""
     if (double := listing["filename"][listing["filename"].duplicated()]).size:
         raise ListingError(f"the file {double.iloc[0]} is listed twice")
-    if (double := listing["record"][listing.duplicated(["record", "segment"])]).size:
+    if (double := listing["record"][listing.duplicated(["record", "segment", "kind"])]).size:
         raise ListingError(f"the record {double.iloc[0]} is listed twice for one segment")
 
 

@@ -13,8 +13,7 @@ from flareset.sdo.times import iso_column
 from flareset.system.files import write_text
 from flareset.tables.csv import write_table
 
-COLUMNS = ["record", "t_rec", "wavelength", "segment", "filename", "url", "time"]
-PICTURE, MOVIE = "picture", "movie"
+COLUMNS = ["record", "t_rec", "wavelength", "segment", "kind", "filename", "url", "time"]
 
 
 @dataclass(frozen=True)

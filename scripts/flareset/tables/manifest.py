@@ -10,8 +10,8 @@ from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.tables.csv import write_table
 
 COLUMNS = [
-    "record", "filename", "path", "status", "reason", "tries", "bytes", "sha256", "requestid",
-    "proof", *KEYWORD_NAMES,
+    "record", "filename", "kind", "path", "status", "reason", "tries", "bytes", "sha256",
+    "requestid", "proof", *KEYWORD_NAMES,
 ]  # fmt: skip
 
 

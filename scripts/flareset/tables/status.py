@@ -1,4 +1,4 @@
-"""The words that say what became of a slot, a record or a file."""
+"""The words of the tables: what a file is, and what became of a slot, a record or a file."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ class Status(StrEnum):
 
     SHORT = "short"
     """A bin of the draw gave fewer images than wanted."""
+
+
+class Kind(StrEnum):
+    """What a file is, the column `kind` of the listing and the manifest."""
+
+    IMAGE = "image"
+    """A FITS file, with the values of a record's segment."""
+
+    PICTURE = "picture"
+    """A JPEG that JSOC made of a record's segment."""
+
+    MOVIE = "movie"
+    """A movie that JSOC made of all records of an export."""
