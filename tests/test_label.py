@@ -20,10 +20,12 @@ def event(name: str, **row: str) -> Event:
 
 def sample(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["event_id", "phase", "filename", "time"])
+    table["slot"] = table["time"]
     table["time"] = pd.to_datetime(table["time"], utc=True)
     return table.assign(
         wavelength=131, record="r" + table["filename"], path="p/" + table["filename"],
-        sha256="s" + table["filename"], bytes=1, QUALITY="0", EXPTIME="2.9", AECTYPE="0",
+        sha256="s" + table["filename"], proof="datasum", bytes=1, QUALITY="0", EXPTIME="2.9",
+        AECTYPE="0",
     )  # fmt: skip
 
 
@@ -44,6 +46,26 @@ def test_a_row_per_image_and_event() -> None:
     assert images["events.label"].tolist() == ["mine", "mine", ""]
     assert images["goes_class"].tolist() == ["X", "X", ""]
     assert images["time"][0] == "2014-01-07T18:04:30Z"
+
+
+def test_a_stack_of_channels_is_a_group_by_event_and_slot() -> None:
+    table = pd.concat(
+        [
+            SAMPLES,
+            SAMPLES.iloc[[1, 2]].assign(wavelength=171),
+            SAMPLES.iloc[[1]].assign(wavelength=94, slot="2014-01-07T18:04:42Z"),
+        ]
+    )
+    images = label_images(table, [event("a"), event("b")])
+    found = images[["event_id", "wavelength", "slot", "channels"]].to_numpy().tolist()
+    assert found == [
+        ["a", 94, "2014-01-07T18:04:42Z", 1],
+        ["a", 131, "2014-01-07T18:04:30Z", 2],
+        ["a", 131, "2014-01-07T18:20:06Z", 2],
+        ["a", 171, "2014-01-07T18:04:30Z", 2],
+        ["a", 171, "2014-01-07T18:20:06Z", 2],
+        ["b", 131, "2014-01-07T18:12:00Z", 1],
+    ]
 
 
 def test_one_line_per_file_and_a_flare_image_is_one() -> None:
