@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -172,9 +173,9 @@ def test_a_run_killed_at_any_moment_asks_no_second_time(world: Callable[..., Wor
     assert answer.count == 61
 
 
-@pytest.mark.parametrize("blocked", [False, True])
+@pytest.mark.parametrize("later", [0, 3600])
 def test_killed_between_the_request_and_the_note(
-    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, blocked: bool
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, later: int
 ) -> None:
     here = world()
     submit = Jsoc.submit
@@ -187,15 +188,13 @@ def test_killed_between_the_request_and_the_note(
         patch.setattr(Jsoc, "submit", dies)
         with pytest.raises(Killed):
             here.run().bring()
-    # JSOC has the request, we have no id. It gives it back, or first says that one is pending.
+    # JSOC has the request, we have no id. It says that one is pending, and gives it back later.
     (requestid,) = here.created
-    if blocked:
-        here.server.faults.append(jsoc(7, f"User {EMAIL} has 1 pending ({requestid})", times=2))
-        here.server.asked.clear()
+    here.now += later
     run = here.run()
     (answer,) = run.bring()
     assert here.created == [answer.requestid] == [requestid]
-    assert ("lets no new request in" in run.text) == blocked
+    assert (f"export requests ({requestid})" in run.text) == (not later)
 
 
 def test_an_identical_request_is_the_way_back(world: Callable[..., World]) -> None:
@@ -413,6 +412,25 @@ def test_offline_data_have_an_answer_that_is_not_kept(
     here.server.faults.clear()
     (answer,) = here.run().bring()
     assert answer.count == 61
+
+
+def test_a_user_s_export_is_asked_about_until_it_is_finished(
+    world: Callable[..., World],
+) -> None:
+    here = world()
+    (asked,) = here.run().bring()
+    # Another store knows nothing of it; JSOC deletes it after a week.
+    shutil.rmtree(here.folder / "answers")
+    first = here.run().exporter.wait_for(asked.requestid)
+    assert first == asked
+    calls = len(here.server.calls)
+    here.now += WEEK
+    assert here.run().exporter.wait_for(asked.requestid) == first
+    assert len(here.server.calls) == calls
+    assert EMAIL not in "".join(p.read_text() for p in (here.folder / "answers").iterdir())
+    shutil.rmtree(here.folder / "answers")
+    with pytest.raises(ExportError, match="JSOC keeps an export for a week: export again"):
+        here.run().exporter.wait_for(asked.requestid)
 
 
 def test_waiting_has_an_end_and_goes_on_later(world: Callable[..., World]) -> None:

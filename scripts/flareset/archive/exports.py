@@ -253,8 +253,13 @@ class Exporter:
             self._write(order, request.given_up())
 
     def wait_for(self, requestid: str) -> Answer:
-        """Return the answer of a user's finished export. Raises ExportError where it failed."""
-        answer = self._wait_for(requestid, self.clock() + self.wait)
+        """Return the answer of a user's finished export, from JSOC the first time alone.
+
+        Raises ExportError where the export failed or has expired.
+        """
+        answer = self.jsoc.finished(requestid) or self._wait_for(
+            requestid, self.clock() + self.wait
+        )
         if answer.status == 0:
             return answer
         why = answer.error or f"status {answer.status}"

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
@@ -152,11 +153,29 @@ class Jsoc:
     def submit(self, form: dict[str, str]) -> Answer:
         """Ask for an export. Return the answer, whose status may be a refusal."""
         notify = {"notify": self.email, "requestor": self.requestor or "flareset"}
-        return self._fetch({"op": "exp_request", "format": "json", **form, **notify})
+        asked = {"op": "exp_request", "format": "json", **form, **notify}
+        # A query may be longer than what a URL holds.
+        return self._masked(self._call("POST", "jsoc_fetch", asked, read_answer))
 
     def status(self, requestid: str) -> Answer:
-        """Return the state of a request, and the list of its files when it is done."""
-        return self._fetch({"op": "exp_status", "requestid": requestid, "format": "json"})
+        """Ask how a request is getting on; the answer lists its files when it is done.
+
+        Such an answer is kept for `finished`.
+        """
+        form = _status_form(requestid)
+        text = self._call("GET", "jsoc_fetch", form, _answer_text)
+        answer = self._masked(read_answer(text))
+        if answer.status == 0:
+            self._answers.keep(form, self.masked(text))
+        return answer
+
+    def finished(self, requestid: str) -> Answer | None:
+        """Return the answer of an export that was finished once; None where there is none.
+
+        JSOC deletes an export after a week.
+        """
+        text = self._answers.read(_status_form(requestid))
+        return read_answer(text) if text else None
 
     def cancel(self) -> str:
         """Cancel the pending request of the address. Return what JSOC says to it."""
@@ -181,11 +200,8 @@ class Jsoc:
             self._answers.keep(form, text)
         return found
 
-    def _fetch(self, form: dict[str, str]) -> Answer:
-        # A query may be longer than what a URL holds.
-        method = "POST" if form["op"] == "exp_request" else "GET"
-        answer = self._call(method, "jsoc_fetch", form, read_answer)
-        return Answer(**{**vars(answer), "error": self.masked(answer.error)})
+    def _masked(self, answer: Answer) -> Answer:
+        return replace(answer, error=self.masked(answer.error))
 
     def _json(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
         return self._call("GET", endpoint, form, _read_object)
@@ -281,6 +297,16 @@ def _columns_of(found: dict[str, Any]) -> dict[str, list[Any]]:
     for entry in found.get("segments") or []:
         columns[f"segment:{entry['name']}"] = entry["values"]
     return columns
+
+
+def _status_form(requestid: str) -> dict[str, str]:
+    return {"op": "exp_status", "requestid": requestid, "format": "json"}
+
+
+def _answer_text(text: str) -> str:
+    """Return an answer about an export that can be read. Raises ValueError where it cannot."""
+    read_answer(text)
+    return text
 
 
 def _info_text(text: str) -> str:
