@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from astropy.io import fits
 from support.factories import EUV
@@ -73,47 +75,98 @@ def no_address(project: Project) -> None:
             assert b"jane.doe" not in content, path
 
 
+def asked(server: StandIn) -> list[str]:
+    """The recordsets of all exports that a server was asked for."""
+    return [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
+
+
+def looked_up(server: StandIn) -> list[str]:
+    """The recordsets whose records a server was asked for."""
+    return [form["ds"] for _, form in server.calls if form.get("op") == "rs_list"]
+
+
+def recnums(recordset: str) -> list[int]:
+    """The numbers of the records that an order names; it names them by nothing else."""
+    assert re.fullmatch(r"[\w.]+\[:#\d+(,#\d+)*\]\{\w+\}", recordset), recordset
+    return [int(text) for text in re.findall(r"#(\d+)", recordset)]
+
+
+def exported(server: StandIn, recordset: str) -> str:
+    """The RequestID of an export that somebody made on JSOC's page, finished."""
+    form = {
+        "op": "exp_request", "format": "json", "ds": recordset, "method": "url",
+        "protocol": "FITS,compress Rice", "notify": EMAIL, "process": "n=0|no_op",
+        "filenamefmt": "aia.lev1_euv_12s.{T_REC:A}.{WAVELNTH}.{segment}",
+    }  # fmt: skip
+    url = f"{server.cgi_url}jsoc_fetch"
+    answer = requests.post(url, data=form, timeout=30).json()
+    question = {"op": "exp_status", "requestid": answer["requestid"], "format": "json"}
+    while int(requests.get(url, params=question, timeout=30).json()["status"]) in (1, 2, 6):
+        time.sleep(0.05)
+    return answer["requestid"]
+
+
+def windows(project: Project) -> list[str]:
+    """The recordsets of the events' windows."""
+    return [
+        str(window_recordset(EUV, e.window_start, e.window_end, list(e.wavelengths), "image"))
+        for e in project.read_events()
+    ]
+
+
+def with_requests(project: Project, server: StandIn) -> list[str]:
+    """Give each row a RequestID of its window; the RequestIDs."""
+    ids = [exported(server, recordset) for recordset in windows(project)]
+    rows = project.path("config/events.csv").read_text().splitlines()
+    cells = ["request_id", *ids]
+    project.events("".join(f"{row},{cell}\n" for row, cell in zip(rows, cells, strict=True)))
+    return ids
+
+
 def ledger(project: Project, event: str = A, wavelength: int = 131) -> list[dict[str, str]]:
     return project.table(f"results/ledger/{event}.{wavelength}.csv")
 
 
-def test_three_sources_one_data_set(
+def test_all_sources_give_one_data_set(
     finished: Project,
     tmp_path: Path,
     serve: Callable[..., StandIn],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "flareset")
     rehearsal = finished.copy(tmp_path / "rehearsal")
     expected = rehearsal.data_set()
-    rehearsal.configure(source="export", results="results-export")
-    text = rehearsal.run().text
-    assert re.search(r"JSOC_\d{8}_00[12]: accepted, 61 records", rehearsal.log("list", A))
-    assert "Error" not in text
-    made = rehearsal.path("results-export/data_selection")
-    assert {str(p.relative_to(made)): p.read_bytes() for p in files_of(made)} == expected
+    drawn = [row["record"] for row in rehearsal.table("results/data_selection/images.csv")]
+    rehearsal.configure(source="export", results="results-export", store="store-export")
+    in_process(rehearsal, monkeypatch)
+    assert len(re.findall(r"JSOC_\d{8}_00[12]: accepted, 1[56] records", caplog.text)) == 2
+    assert rehearsal.data_set() == expected
 
     # The same from a server at two base URLs, and from RequestIDs that somebody got on the page.
     flares = [event.flare for event in rehearsal.read_events()]
     server = serve(flares=flares)
     urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
     export = Project(tmp_path / "export", {"source": "export", "archive": urls})
-    export.run()
+    in_process(export, monkeypatch)
     assert export.data_set() == expected
-    assert len(server.created) == 2
+    # Asked for are the drawn records alone, by number.
+    assert len(server.created) == len(asked(server)) == 2
+    assert sum(len(recnums(text)) for text in asked(server)) == len(drawn) == 31
+    assert all(recnums(text) == sorted(recnums(text)) for text in asked(server))
     history = json.loads(export.path("results/provenance.json").read_text())
     assert history["request_ids"] == sorted(server.created)
     assert all("{image}" in text for text in history["recordsets"])
 
     by_id = Project(tmp_path / "by id", {"source": "request_id", "archive": urls})
-    rows = by_id.path("config/events.csv").read_text().splitlines()
-    asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
-    ids = [requestid for _, requestid in sorted(zip(asked, server.created, strict=True))]
-    cells = ["request_id", *ids]
-    by_id.events("".join(f"{row},{cell}\n" for row, cell in zip(rows, cells, strict=True)))
+    ids = with_requests(by_id, server)
     in_process(by_id, monkeypatch)
     assert by_id.data_set() == expected
-    assert len(server.created) == 2, "nothing is asked for"
+    assert len(server.created) == 4, "nothing is asked for but by hand"
+    history = json.loads(by_id.path("results/provenance.json").read_text())
+    assert history["request_ids"] == sorted(ids)
     no_address(export)
+    no_address(by_id)
 
 
 def test_a_source_of_its_own_for_each_row(tmp_path: Path, serve: Callable[..., StandIn]) -> None:
@@ -126,37 +179,42 @@ def test_a_source_of_its_own_for_each_row(tmp_path: Path, serve: Callable[..., S
     project.events(f"{header}\n{first},export\n{second},\n")
     project.run()
     assert len(server.created) == 1
-    assert "saved" not in project.log("list", A)
+    assert f"{server.created[0]}: accepted" in project.log("download", A)
+    assert "JSOC_" not in project.log("list", A)
     assert f"{B}.html" in project.log("list", B)
+    assert project.table(f"results/events/{A}/131/listing.csv") == []
+    assert len(project.table(f"results/events/{B}/131/listing.csv")) > 100
 
 
 @pytest.mark.parametrize(
-    "export",
+    "config",
     [
-        {"method": "url-tar"},
-        {"protocol": "FITS,**NONE**"},
-        {"protocol": "as-is"},
-        {"method": "url_quick", "protocol": "as-is"},
-        {"filename_format": "mine.{T_OBS:A}.{FSN}.{segment}"},
+        {"export": {"method": "url-tar"}},
+        {"export": {"protocol": "FITS,**NONE**"}},
+        {"export": {"protocol": "as-is"}, "series": "aia.lev1"},
+        {"export": {"method": "url_quick", "protocol": "as-is"}},
+        {"export": {"filename_format": "mine.{T_OBS:A}.{FSN}.{segment}"}},
     ],
     ids=["tar", "uncompressed", "as-is", "quick", "names"],
 )
 def test_ways_to_deliver(
     site: Callable[..., tuple[Project, StandIn]],
     monkeypatch: pytest.MonkeyPatch,
-    export: dict[str, str],
+    config: dict[str, Any],
 ) -> None:
-    project, server = site(export=export)
+    project, server = site(**config)
     in_process(project, monkeypatch)
     rows = project.table("results/data_selection/images.csv")
     assert len(rows) == 31
     assert {row["QUALITY"] for row in rows} == {"0"}
     assert all(0.2 < float(row["EXPTIME"]) < 3 for row in rows)
     assert {row["AECTYPE"] for row in rows} <= {"0", "2"}
-    asked = [form for _, form in server.calls if form.get("op") == "exp_request"]
-    assert {form["method"] for form in asked} == {export.get("method", "url")}
+    export = config["export"]
+    forms = [form for _, form in server.calls if form.get("op") == "exp_request"]
+    assert {form["method"] for form in forms} == {export.get("method", "url")}
     if "filename_format" not in export:
-        assert all(row["filename"].startswith("aia.lev1_euv_12s.2014-") for row in rows)
+        series = config.get("series", "aia.lev1_euv_12s")
+        assert all(row["filename"].startswith(f"{series}.2014-") for row in rows)
     assert len(server.created) == (0 if export.get("method") == "url_quick" else 2)
     assert not list(project.path("store").rglob("*.part*"))
     assert not list(project.path("store").rglob("*.tar*"))
@@ -168,7 +226,7 @@ def test_cut_outs_of_two_events_from_one_record(
 ) -> None:
     project, _ = site(export={"processing": [CUT_OUT]}, other_flares="allow")
     project.events(PLACED)
-    project.run()
+    in_process(project, monkeypatch)
     rows = project.table("results/data_selection/images.csv")
     assert len({row["filename"] for row in rows}) == len(rows) == 30
     records = [row["record"] for row in rows]
@@ -181,8 +239,8 @@ def test_cut_outs_of_two_events_from_one_record(
         assert header["DRMS_ID"].startswith("aia.lev1_euv_12s_mod:")
     history = json.loads(project.path("results/provenance.json").read_text())
     for entry in history["events"]:
-        assert entry["page"]["process"].startswith("n=0|im_patch,t_start=2014-01-07T18:0")
-    assert "t=0,r=0,c=0,cadence=12s,locunits=arcsec" in history["events"][0]["page"]["process"]
+        assert entry["export"]["process"].startswith("n=0|im_patch,t_start=2014-01-07T18:0")
+    assert "t=0,r=0,c=0,cadence=12s,locunits=arcsec" in history["events"][0]["export"]["process"]
     # A campaign of full frames from the same store takes none of them.
     full = Project(project.folder / "full", {**project.config, "store": "../store"})
     full.configure(export={"processing": []})
@@ -193,15 +251,21 @@ def test_cut_outs_of_two_events_from_one_record(
 
 
 def test_full_frames_in_place_of_cut_outs_are_refused(
-    site: Callable[..., tuple[Project, StandIn]],
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, server = site(Fault("unprocessed"), export={"processing": [CUT_OUT]})
+    project, server = site(
+        Fault("unprocessed"),
+        export={"processing": [CUT_OUT]},
+        completeness={"allow_missing": 99},
+    )
     project.events(ONE)
-    text = project.run(fails=True).text
+    refusal = "15 of 15 images could not be had"
+    with pytest.raises(IncompleteError, match=refusal) as error:
+        in_process(project, monkeypatch)
     # Sound files of another making: no second try, and no next in the draw.
-    asked = [count for path, count in server.log.items() if path.endswith(".fits")]
-    assert asked == [1] * 15
-    assert "it is not processed: its DRMS_ID is aia.lev1_euv_12s:" in text
+    tries = [count for path, count in server.log.items() if path.endswith(".fits")]
+    assert tries == [1] * 15
+    assert "it is not processed: its DRMS_ID is aia.lev1_euv_12s:" in str(error.value)
     assert not project.stored()
 
 
@@ -238,20 +302,24 @@ def test_series(
     statuses = {row["status"] for row in ledger(project, A, wavelengths[0])}
     assert "failed" not in statuses
     assert "verified" in statuses
-    (form, *_) = [form for _, form in server.calls if form.get("op") == "exp_request"]
+    assert all(recnums(text) for text in asked(server))
+    question = next(text for text in looked_up(server) if ":#" not in text)
     if series == "aia.lev1":
-        assert form["ds"].startswith("aia.lev1[2014-01-07T18:01:00Z-2014-01-07T18:13:00Z][? WAVE")
+        assert question.startswith("aia.lev1[2014-01-07T18:01:00Z-2014-01-07T18:13:00Z][? WAVE")
     if series.startswith("hmi"):
-        assert "_TAI/" in form["ds"]
+        assert "_TAI-2014.01.07_" in question
     if "sharp" in series:
-        assert "[? NOAA_AR = 11944 ?]" in form["ds"]
+        assert "[? NOAA_AR = 11944 ?]" in question
 
 
-def test_pictures(site: Callable[..., tuple[Project, StandIn]]) -> None:
-    project, _ = site(export={"protocol": "JPEG,CT=aia_131.lut,scaling=LOG,size=4"})
+def test_pictures(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(export={"protocol": "JPEG,CT=aia_131.lut,scaling=LOG,size=4"})
     project.events(ONE)
-    project.run()
+    in_process(project, monkeypatch)
     assert_products(project, "pictures", 61)
+    assert asked(server) == [windows(project)[0]], "pictures are wanted of the whole window"
     assert "61 files are what their manifests say" in project.run("verify").text
 
 
@@ -259,10 +327,11 @@ def test_pictures(site: Callable[..., tuple[Project, StandIn]]) -> None:
 def test_movies(
     site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    project, _ = site(export={"protocol": protocol})
+    project, server = site(export={"protocol": protocol})
     project.events(ONE)
     in_process(project, monkeypatch)
     assert_products(project, "movies", 1)
+    assert asked(server) == [windows(project)[0]], "a movie is of all records"
 
 
 def assert_products(project: Project, folder: str, files: int) -> None:
@@ -275,34 +344,73 @@ def assert_products(project: Project, folder: str, files: int) -> None:
     assert len(kept) == files
 
 
-def test_what_an_export_leaves_out(site: Callable[..., tuple[Project, StandIn]]) -> None:
+def test_what_an_export_leaves_out(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # One record lost for good, one for a moment, one without a data file, one without a name.
     project, server = site(
         Fault("missing", r"18:05:37Z\]"),
         Fault("missing", r"18:04:37Z\]", times=1),
         Fault("nodata", r"18:03:37Z\]"),
         Fault("noname", r"18:06:37Z\]", times=1),
+        fetch="all",
     )
     project.events(ONE)
-    text = project.run(fails=True).text
     lost = "aia.lev1_euv_12s[2014-01-07T18:05:37Z][131]"
-    assert f"{lost}: asked for, but not in JSOC_" in text
+    with pytest.raises(IncompleteError, match="1 of 60 images could not be had") as error:
+        in_process(project, monkeypatch)
+    assert f"{lost}: asked for, but not in JSOC_" in str(error.value)
     by_record = {row["record"]: row for row in ledger(project) if row["record"]}
     assert by_record[lost]["status"] == "failed"
     bare = by_record["aia.lev1_euv_12s[2014-01-07T18:03:37Z][131]"]
     assert (bare["status"], bare["reason"][:10]) == ("no_image", "NoDataFile")
     for second in ("18:04:37Z", "18:06:37Z"):
-        assert by_record[f"aia.lev1_euv_12s[2014-01-07T{second}][131]"]["filename"]
+        assert by_record[f"aia.lev1_euv_12s[2014-01-07T{second}][131]"]["status"] == "verified"
     assert len(server.created) == 2
-    asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
-    assert asked[1].count("2014-01-07T18:") == 3, "what is missing, and no more"
+    whole, again = asked(server)
+    assert whole == windows(project)[0]
+    assert len(recnums(again)) == 3, "what is missing, and no more"
     # The next run asks again, for what is missing alone.
     server.faults.clear()
-    project.run()
+    in_process(project, monkeypatch)
     assert len(server.created) == 3
+    assert len(recnums(asked(server)[2])) == 1
     assert {row["status"] for row in ledger(project)} <= {
         "verified", "not_needed", "outside", "no_image", "no_record"
     }  # fmt: skip
+
+
+def test_a_record_that_an_export_lacks_lets_the_next_in_the_draw_in(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site()
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    before = project.table("results/data_selection/images.csv")
+    lost = next(row for row in before if row["phase"] == "flare")
+    minute = lost["slot"][:16]
+    # What is not wanted may be lacking: nobody asks for it.
+    others = [
+        row["record"]
+        for row in project.table(f"results/events/{A}/candidates.csv")
+        if row["record"] not in {row["record"] for row in before}
+    ]
+    unwanted = "|".join(re.escape(record) for record in others if minute not in record)
+    server.faults[:] = [Fault("missing", f"{re.escape(lost['record'])}|{unwanted}")]
+    other = Project(project.folder / "other", {**project.config, "store": "store"})
+    other.events(ONE)
+    with pytest.raises(IncompleteError, match="1 of 16 images could not be had"):
+        in_process(other, monkeypatch)
+    other.configure(completeness={"allow_missing": 1})
+    in_process(other, monkeypatch)
+    after = other.table("results/data_selection/images.csv")
+    assert len(after) == len(before)
+    (new,) = [row for row in after if row["record"] not in {row["record"] for row in before}]
+    assert {row["record"] for row in before} - {row["record"] for row in after} == {lost["record"]}
+    assert (new["phase"], new["time"][:16]) == ("flare", lost["time"][:16])
+    (row,) = [row for row in ledger(other) if row["record"] == lost["record"]]
+    assert row["status"] == "failed"
+    assert row["reason"].startswith("asked for, but not in JSOC_")
 
 
 def test_no_record_and_no_image_are_what_jsoc_says(
@@ -322,29 +430,36 @@ def test_no_record_and_no_image_are_what_jsoc_says(
     assert all(row["record"].startswith("aia.lev1_euv_12s[2014-01-0") for row in dark + bare)
 
 
-def test_an_export_that_expired_before_the_download(
+def test_an_export_that_expired_before_all_of_it_was_fetched(
     site: Callable[..., tuple[Project, StandIn]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    project, server = site()
+    caplog.set_level(logging.INFO, "flareset")
+    # The files of the pre phase cannot be had for now.
+    project, server = site(Fault("status", r"T180[0-4]..Z.*fits", code=403))
     project.events(ONE)
-    project.run("--until", "list")
+    with pytest.raises(IncompleteError, match="HTTP 403"):
+        in_process(project, monkeypatch)
+    left = 15 - len(project.stored())
+    assert 0 < left < 15
+    server.faults.clear()
     server.days = 8
-    project.run()
-    assert len(server.created) == 2
-    asked = [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
-    drawn = project.table("results/data_selection/images.csv")
-    assert asked[1].count("2014-01-07T18:") == len(drawn) == 15
-    assert "no longer there; asking for them again" in project.log("download", A)
+    before = len(asked(server))
+    in_process(project, monkeypatch)
+    assert f"{left} files are no longer there; asking for them again" in caplog.text
+    assert [len(recnums(text)) for text in asked(server)[before:]] == [left]
+    assert len(project.table("results/data_selection/images.csv")) == 15
     history = json.loads(project.path("results/provenance.json").read_text())
-    assert history["request_ids"] == sorted(server.created), "both had a part in it"
+    assert history["request_ids"] == sorted({server.created[0], server.created[-1]}), "both"
 
 
 def test_repair_after_the_export_expired(
-    site: Callable[..., tuple[Project, StandIn]],
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, server = site()
     project.events(ONE)
-    project.run()
+    in_process(project, monkeypatch)
     made = len(server.created)
     server.days = 8
     victim = next(project.path("store").rglob("*.fits"))
@@ -355,6 +470,7 @@ def test_repair_after_the_export_expired(
     project.run("repair")
     assert victim.exists()
     assert len(server.created) == made + 1
+    assert len(recnums(asked(server)[-1])) == 1
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.9, 1.6])

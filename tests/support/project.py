@@ -29,8 +29,8 @@ TWO_FLARES = """event_starttime,event_endtime,event_peaktime,goes_class,hpc_x,hp
 ONE_FLARE = "".join(TWO_FLARES.splitlines(keepends=True)[:2])
 SMALL: dict[str, Any] = {
     "archive": {"frame_size": 128, "patience": "3s"},
-    "window": {"pre": "4m", "post": "4m"},
     "source": "page",
+    "window": {"pre": "4m", "post": "4m"},
     "fetch": "sampled",
     "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5},
 }
@@ -142,7 +142,7 @@ class Project:
 
     def data_set(self) -> dict[str, bytes]:
         """Every file of data_selection and its bytes."""
-        top = self.path("results/data_selection")
+        top = self.path(self.config.get("results", "results")) / "data_selection"
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def stored(self) -> set[str]:

@@ -26,13 +26,13 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for event in campaign.events.values():
         list_and_draw(campaign, event)
         for wavelength in event.wavelengths:
-            bring_and_sample(campaign, Path("results/events") / event.event_id / str(wavelength))
+            bring_and_sample(campaign, event.event_id, wavelength)
     label_and_summarise(campaign)
 
 
 def list_and_draw(campaign: Campaign, event: Event) -> None:
     """Run the stages `list` and `draw` of an event, in the campaign's folder."""
-    top = Path("results/events") / event.event_id
+    top = Path(campaign.config.results) / "events" / event.event_id
     top.mkdir(parents=True, exist_ok=True)
     (top / "event.json").write_text(campaign.events[event.event_id].to_json())
     of_event = ["--event", str(top / "event.json")]
@@ -55,18 +55,19 @@ def list_and_draw(campaign: Campaign, event: Event) -> None:
     script("draw", *of_event, "--records", *records, *drawn, *rules, *options(top, "candidates"))
 
 
-def bring_and_sample(campaign: Campaign, job: Path) -> None:
-    """Run the stages `download`, `partition` and `sample` of `<event_id>/<wavelength>`."""
-    event_id, wavelength = job.parts[-2:]
+def bring_and_sample(campaign: Campaign, event_id: str, wavelength: int) -> None:
+    """Run the stages `download`, `partition` and `sample` of an event and channel."""
+    results = Path(campaign.config.results)
+    job = results / "events" / event_id / str(wavelength)
     store = ["--store", campaign.config.store]
     of_job, manifest = ["--job", str(job)], options(job, "manifest")
-    ledger = ["--ledger", f"results/ledger/{event_id}.{wavelength}.csv"]
+    ledger = ["--ledger", str(results / "ledger" / f"{event_id}.{wavelength}.csv")]
     settings = ["--settings", settings_file(campaign, "download")]
     script("download", *of_job, *store, *settings, *manifest, *ledger)
-    candidates = [*options(job.parent, "candidates"), "--wavelength", wavelength]
-    folder = ["--folder", f"results/final_fits/{event_id}/{wavelength}"]
+    candidates = [*options(job.parent, "candidates"), "--wavelength", str(wavelength)]
+    folder = ["--folder", str(results / "final_fits" / event_id / str(wavelength))]
     script("partition", *candidates, *manifest, *store, *folder, *options(job, "partition"))
-    Path("results/ledger").mkdir(exist_ok=True)
+    (results / "ledger").mkdir(exist_ok=True)
     series = ["--series", campaign.config.series, "--segment", campaign.config.segment]
     quotas = {
         key: getattr(campaign.config.sample, key.replace("-", "_"))
@@ -80,16 +81,18 @@ def bring_and_sample(campaign: Campaign, job: Path) -> None:
 
 def label_and_summarise(campaign: Campaign) -> None:
     """Run the stages of all events together."""
-    jobs = [f"results/events/{event}/{wavelength}" for event, wavelength in campaign.jobs]
-    data = Path("results/data_selection")
+    results = Path(campaign.config.results)
+    jobs = [results / "events" / event / str(wavelength) for event, wavelength in campaign.jobs]
+    data = results / "data_selection"
     data.mkdir(exist_ok=True)
-    samples = [f"{job}/sample.csv" for job in jobs]
-    script("label", "--samples", *samples, "--store", campaign.config.store, "--folder", str(data))
-    accounts = [f"{job}/account.json" for job in jobs]
+    samples = [str(job / "sample.csv") for job in jobs]
+    store = ["--store", campaign.config.store]
+    script("label", "--samples", *samples, *store, "--folder", str(data))
+    accounts = [str(job / "account.json") for job in jobs]
     tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
-    made = ["--csv", "results/summary.csv", "--markdown", "results/summary.md"]
-    told = ["--config", settings_file(campaign, "config"), "--results", "results"]
-    history = ["--provenance", "results/provenance.json"]
+    told = ["--config", settings_file(campaign, "config"), "--results", str(results)]
+    made = ["--csv", str(results / "summary.csv"), "--markdown", str(results / "summary.md")]
+    history = ["--provenance", str(results / "provenance.json")]
     script("summary", "--accounts", *accounts, *told, "--outputs", *tables, *made, *history)
 
 
@@ -98,8 +101,9 @@ def options(folder: Path, *names: str) -> list[str]:
     return [text for name in names for text in (f"--{name}", str(folder / f"{name}.csv"))]
 
 
-def settings_file(campaign: Campaign, stage: str, folder: Path = Path("results/settings")) -> str:
+def settings_file(campaign: Campaign, stage: str, folder: Path | None = None) -> str:
     """The file with the settings of a stage, written as its rule writes it."""
+    folder = folder or Path(campaign.config.results) / "settings"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stage}.json"
     path.write_text(campaign.settings(stage))
