@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, merged
+from support.project import ROOT, merged
 
 from flareset.campaign.checks import check_config
 from flareset.campaign.config import Config
