@@ -38,7 +38,8 @@ import requests
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from flareset import __version__
-from flareset.campaign.campaign import SCRIPTS, Campaign
+from flareset.campaign.campaign import Campaign
+from flareset.campaign.code import SCRIPTS
 from flareset.standin.server import Fault, StandIn, running
 
 RECORDSET = "aia.lev1_euv_12s[2014-01-07T18:00:00Z/48s][131]{image}"

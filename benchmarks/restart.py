@@ -140,7 +140,7 @@ def download_command(folder: Path) -> tuple[list[str], dict[str, str]]:
     environment = {**os.environ, **campaign.environment()}
     words = [
         "--job", f"results/events/{event}/{wavelength}", "--store", "../store",
-        "--settings", "results/settings/download.json",
+        "--settings", f"results/settings/{campaign.settings_file('download')}",
         "--manifest", "manifest.csv", "--ledger", "ledger.csv", "--terminal", "/dev/null",
     ]  # fmt: skip
     return [sys.executable, str(ROOT / "scripts/download.py"), *words], environment

@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--event", required=True, help="event.json: asked about is its flare")
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
-    parser.add_argument("--settings", required=True, help="<results>/settings/list.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/list.*.json")
     parser.add_argument("--report", required=True, help="output: what was found, as text")
     add_flags(parser)
     args = parser.parse_args()

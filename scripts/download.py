@@ -24,7 +24,7 @@ def main() -> None:
         "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
     )
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, help="<results>/settings/download.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/download.*.json")
     parser.add_argument("--manifest", required=True, help="output: CSV, a row per file tried")
     parser.add_argument(
         "--ledger", required=True, type=Path, help="output where images are missing: CSV"

@@ -49,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", default="store", help="where JSOC's answers are kept")
-    parser.add_argument("--settings", required=True, help="<results>/settings/list.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/list.*.json")
     parser.add_argument("--records", required=True, help="output: CSV, a row per record")
     parser.add_argument("--listing", required=True, help="output: CSV, the links that are known")
     parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")

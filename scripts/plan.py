@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--events", type=Path, required=True, help="the folder of event.json files")
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, help="<results>/settings/plan.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/plan.*.json")
     add_flags(parser)
     args = parser.parse_args()
     settings = PlanSettings.read(args.settings)

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the folder of results")
     parser.add_argument("--jobs", required=True, nargs="+", help="<event_id>/<wavelength> of each")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
-    parser.add_argument("--settings", required=True, help="<results>/settings/verify.json")
+    parser.add_argument("--settings", required=True, help="<results>/settings/verify.*.json")
     parser.add_argument("--list", required=True, type=Path, help="output: all that is damaged")
     parser.add_argument("--repair", action="store_true", help="fetch what is damaged again")
     add_flags(parser)
