@@ -34,7 +34,7 @@ def main() -> None:
         with reached(access, [event.flare], folder) as site:
             jsoc = site.jsoc("check")
             exporter = site.exporter(jsoc, "check", query.series) if jsoc.email else None
-            transfer = site.archive(lambda _: None)
+            transfer = site.transfer(lambda _: None)
             where = Path(folder)
             check = ArchiveCheck(query, jsoc, transfer, event.flare_start, where, exporter)
             findings = []

@@ -572,7 +572,7 @@ def open_acquisition(
     ):
         source = _source_of(job, settings, site, store)
         with Downloader(
-            site.archive(progress.receive),
+            site.transfer(progress.receive),
             store,
             delivered=Delivered.of(job, settings.request.filename_format),
             rules=Rules(tuple(settings.quality.reject), unproven=settings.quality.unproven),

@@ -35,7 +35,7 @@ class Site:
     # Closes the connections when the site is left.
     opened: ExitStack
 
-    def archive(self, arrived: Callable[[int], object]) -> Transfer:
+    def transfer(self, arrived: Callable[[int], object]) -> Transfer:
         """Return the client of the server of files.
 
         `arrived` is called with the number of bytes as they arrive.

@@ -33,7 +33,7 @@ def keys_of(series: Series, more: Iterable[str] = ()) -> list[str]:
 def expected_records(
     rows: list[dict[str, str]], recordset: str, series: Series, wavelength: int
 ) -> pd.DataFrame:
-    """A row per record at `wavelength`, in time order, of what `rs_list` gave for a recordset.
+    """Return a row per record at `wavelength`, in time order, from an answer to `rs_list`.
 
     Keywords are text as JSOC has them; `bytes` is its estimate of the image's size. `status` is
     `no_image` where there is none (QUALITY), with the `reason`, and empty elsewhere. Raises
@@ -52,7 +52,7 @@ def expected_records(
 
 
 def _wavelength(row: dict[str, str]) -> int:
-    """The record's channel; HMI's 6173.3 is 6173."""
+    """Return the record's channel; HMI's 6173.3 is 6173."""
     try:
         return int(float(row["WAVELNTH"]))
     except (KeyError, ValueError):
@@ -85,13 +85,13 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
 
 
 def _path(row: dict[str, str]) -> str:
-    """Where JSOC keeps the segment's file; empty where it does not say."""
+    """Return where JSOC keeps the segment's file; empty where JSOC does not say."""
     found = [value for key, value in row.items() if key.startswith("segment:")]
     return found[0] if found and found[0].startswith("/") else ""
 
 
 def _known(text: str) -> str:
-    """A value, or nothing where JSOC writes that it is missing."""
+    """Return a value, or nothing where JSOC writes that it is missing."""
     missing = ("", "MISSING", "nan", "-2147483648", "Invalid KeyLink")
     return "" if text in missing or text.startswith("-4712") else text
 
@@ -158,5 +158,5 @@ def dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
 
 
 def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
-    """T_OBS rounded to the second, as JSOC's file names have it."""
+    """Return T_OBS rounded to the second, as JSOC's file names have it."""
     return (t_obs + timedelta(milliseconds=500)).floor("s")

@@ -44,7 +44,7 @@ class Store:
         self._claims: dict[str, Lease] = {}
 
     def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
-        """Where an image belongs, relative to the root: archive, series, wavelength, day, name."""
+        """Return an image's path relative to the root: archive, series, wavelength, day, name."""
         day = f"{t_rec.year}/{t_rec.month:02}/{t_rec.day:02}"
         return f"{self.folder}/{wavelength}/{day}/{filename}"
 
@@ -80,8 +80,11 @@ class Store:
         return {path: holder_of(path) for path in list(self._locks.glob("*.lock*"))}
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
-        """What is known of a verified file, or None where it is not there whole."""
-        # Asked of every file at every start: plain strings are five times as fast as Paths.
+        """Return what is known of a verified file, None where it is not there whole.
+
+        Raises StoreError where the file is another record's.
+        """
+        # Called for every file at every start: strings are five times as fast as Paths.
         where = f"{self.root}/{path}"
         try:
             with open(f"{where}.json", "rb") as file:
@@ -119,7 +122,7 @@ class Store:
     def files(self) -> Iterator[tuple[str, list[Path], list[Path]]]:
         """Yield what is there of each file, of all archives, in the order of names.
 
-        That is the file's path relative to the root, the file with its notes, and what is under
+        These are the file's path relative to the root, the file and its notes, and what is under
         way. The file itself may be missing.
         """
         found: dict[str, tuple[list[Path], list[Path]]] = {}
@@ -138,7 +141,7 @@ class Store:
 
     @contextmanager
     def claim(self, path: str) -> Iterator[Path]:
-        """The `.part` of a file, held against other jobs while the block runs."""
+        """Yield the `.part` of a file, locked against other jobs while the block runs."""
         part = self.root / f"{path}.part"
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
         with held(self._locks / f"{name}.lock") as lease:
@@ -174,7 +177,7 @@ class Store:
             sync(final.parent)
 
     def tidy(self, path: str) -> None:
-        """Remove the note of a part that is no more: a power loss may have kept it."""
+        """Remove the note of a part that is gone: a power loss may have kept the note."""
         note = f"{self.root}/{path}.part.json"
         if os.path.exists(note):
             os.unlink(note)
@@ -186,7 +189,10 @@ class Store:
 
 
 def note_of(part: Path) -> Path:
-    """Where it is noted what a part is a part of; who is done with the part removes it."""
+    """Return the note beside a part, which says of what it is a part.
+
+    The note is removed when the part is complete or given up.
+    """
     return part.with_name(f"{part.name}.json")
 
 
@@ -207,6 +213,6 @@ def _prepare(part: Path, *, fresh: bool) -> None:
 
 
 def sha256_of(path: str | Path) -> str:
-    """The sha256 of a file's bytes, hex."""
+    """Return the sha256 of a file's bytes, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
