@@ -35,7 +35,7 @@ rule verify:
         "../../envs/flareset.yaml"
     params:
         store=STORE,
-        results=RESULTS,
+        results=lambda wildcards, input: str(Path(input.settings).parents[1]),
         jobs=JOBS,
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
@@ -53,7 +53,7 @@ rule repair:
         "../../envs/flareset.yaml"
     params:
         store=STORE,
-        results=RESULTS,
+        results=lambda wildcards, input: str(Path(input.settings).parents[1]),
         jobs=JOBS,
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
