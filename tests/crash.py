@@ -37,7 +37,6 @@ from flareset.archive import transfer
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.settings import DownloadSettings
 from flareset.job import Job
-from flareset.partition import OUTSIDE
 from flareset.standin.server import StandIn, running
 from flareset.store.store import Store
 from flareset.tables.manifest import read_manifest
@@ -47,8 +46,8 @@ FLARE = "event_starttime,event_endtime\n2014-01-07 18:05:34,2014-01-07 18:09:58\
 KILL, TERM, POWER_LOSS = "SIGKILL", "SIGTERM", "power loss"
 KINDS = (KILL, TERM, POWER_LOSS, "mixed")
 METHODS = ("url", "url-tar")
-# What may lie in a store for good beside the files and their notes.
-LASTING = {".locks"}
+# What may lie in a store for good beside the files and their notes: what JSOC was asked, and said.
+LASTING = re.compile(r"\.locks|local(/(answers|requests)(/.*)?)?")
 _LONGEST = 120.0
 # With one crash in an event of 100 files, bytes fetched over bytes needed are at most 1.02.
 _MOST_AGAIN = 0.02
@@ -126,17 +125,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Listed:
-    """A job that was listed: the record and bytes of each file, by its path in the store.
-
-    `needed` are the bytes to be fetched for them.
-    """
+    """A job that was listed and drawn: its folder, its settings and its store's name."""
 
     folder: Path
     settings: str
     environment: dict[str, str]
     store: Store
-    files: dict[str, tuple[str, bytes]]
-    needed: int
 
     def args(self, home: Path) -> list[str]:
         """The arguments of its download into a folder of its own."""
@@ -146,9 +140,24 @@ class Listed:
             *("--manifest", str(home / "manifest.csv"), "--ledger", str(home / "ledger.csv")),
         ]
 
+
+@dataclass(frozen=True)
+class Known:
+    """A job whose export is known: the record and bytes of each file, by its path in the store.
+
+    `needed` are the bytes to be fetched for them. A whole download makes so many `operations` on
+    the store, and takes so many `seconds`.
+    """
+
+    job: Listed
+    files: dict[str, tuple[str, bytes]]
+    needed: int
+    operations: int
+    seconds: float
+
     def check_store(self, root: Path) -> None:
         """Raise Violation where a file under its final name is not what the archive has."""
-        store = Store(root, self.store.archive, self.store.folder.name)
+        store = Store(root, self.job.store.archive, self.job.store.folder.name)
         for path in root.rglob("*.fits"):
             name = path.relative_to(root).as_posix()
             if name not in self.files:
@@ -172,7 +181,8 @@ class Listed:
             raise Violation(f"done, but these are missing: {sorted(missing)}")
         locks = {name for name in there if name.startswith(".locks/")}
         nameless = {name for name in locks if not _is_json(root / name)}
-        if left := set(there) - wanted - above - nameless - LASTING:
+        lasting = {name for name in there if LASTING.fullmatch(name)}
+        if left := set(there) - wanted - above - nameless - lasting:
             raise Violation(f"left over: {sorted(left)}")
 
 
@@ -252,8 +262,7 @@ class Rounds:
         self.minutes = minutes
         self.result = Result()
         self._processes = _forkserver()
-        self.jobs = {method: self._list(method) for method in METHODS}
-        self._usual = {job.folder: self._measure(job) for job in self.jobs.values()}
+        self.jobs = {method: self._measure(self._list(method)) for method in METHODS}
 
     def play(self, rounds: int) -> Result:
         """Download events, each with a kind of crash, until so many crashes have struck."""
@@ -277,17 +286,18 @@ class Rounds:
             number += 1
         return self.result
 
-    def _event(self, kind: str, job: Listed, home: Path, rng: random.Random, tally: Tally) -> None:
+    def _event(self, kind: str, known: Known, home: Path, rng: random.Random, tally: Tally) -> None:
         """Download an event into a store of its own, with one crash or some more on the way."""
         store, journal = home / "store", home / "journal"
         store.mkdir(parents=True)
         powerloss.begin(journal, store)
-        sent, boots, plan = self.server.sent, 0, self._plan(kind, job, rng)
+        job = known.job
+        sent, boots, plan = self.server.sent, 0, self._plan(kind, known, rng)
         try:
             while True:
                 run = self._run("download", job.args(home), job.environment, home, boots, plan)
                 if run.code == 0:
-                    job.check_complete(home)
+                    known.check_complete(home)
                     # The power may also go when the work is done.
                     if not plan or plan.crash != POWER_LOSS or rng.random() < 0.5:
                         break
@@ -303,25 +313,24 @@ class Rounds:
                     tally.longest = max(tally.longest, run.ending)
                 if plan.crash == TERM:
                     _check_ending(run)
-                job.check_store(store)
+                known.check_store(store)
                 again = 0.6 if kind == "mixed" else 0.2
-                plan = self._plan(kind, job, rng) if rng.random() < again else None
+                plan = self._plan(kind, known, rng) if rng.random() < again else None
         except (Violation, AssertionError) as error:
             raise Violation(f"{error}; {plan}") from error
         tally.events += 1
-        tally.needed += job.needed
+        tally.needed += known.needed
         tally.fetched += self.server.sent - sent
 
-    def _plan(self, kind: str, job: Listed, rng: random.Random) -> Plan:
+    def _plan(self, kind: str, known: Known, rng: random.Random) -> Plan:
         """When a crash strikes: any moment of a whole download is as likely as another."""
         crash = rng.choice((KILL, TERM, POWER_LOSS)) if kind == "mixed" else kind
-        operations, seconds = self._usual[job.folder]
         if rng.random() < 0.5:
-            return Plan(crash, operation=rng.randint(1, operations))
-        return Plan(crash, seconds=rng.uniform(0, seconds))
+            return Plan(crash, operation=rng.randint(1, known.operations))
+        return Plan(crash, seconds=rng.uniform(0, known.seconds))
 
     def _list(self, method: str) -> Listed:
-        """List the event, as an export of a method."""
+        """List the event and draw from it, for an export of a method."""
         home = self.folder / f"listed-{method}"
         (home / "store").mkdir(parents=True)
         (home / "events.csv").write_text(FLARE)
@@ -346,41 +355,46 @@ class Rounds:
         if method == "url-tar":
             environment[_SYNCED_EVERY] = str(_TAR_SYNCED_EVERY)
         (home / "list.json").write_text(campaign.settings("list"))
-        paths = {"listing": "listing.csv", "records": "records.csv", "facts": "page.json"}
-        run = self._run(
-            "list",
-            [
-                *("--event", str(folder.parent / "event.json"), "--wavelength", str(wavelength)),
-                *("--store", str(home / "store"), "--source", "export"),
-                *("--settings", str(home / "list.json")),
+        paths = {"listing": "listing.csv", "records": "records.csv", "facts": "export.json"}
+        of_event = ["--event", folder.parent / "event.json"]
+        stages = {
+            "list": [
+                *(*of_event, "--wavelength", wavelength, "--source", "export"),
+                *("--store", home / "store", "--settings", home / "list.json"),
                 *(text for key, name in paths.items() for text in (f"--{key}", folder / name)),
             ],
-            environment,
-            home,
-        )
-        assert run.code == 0, run.text
+            "draw": [
+                *(*of_event, "--records", folder / "records.csv", "--seed=1"),
+                *("--other-flares", "exclude", "--candidates", folder.parent / "candidates.csv"),
+            ],
+        }
+        for stage, args in stages.items():
+            run = self._run(stage, args, environment, home)
+            assert run.code == 0, run.text
         settings = DownloadSettings.of(campaign.config)
         job = Job.read(folder, settings.image_series, settings.segment)
         store = store_of(job, home / "store", settings.archive_of(job.event))
-        images = job.images[job.images["phase"] != OUTSIDE]
-        contents, needed = _served(self.server, list(images["url"]))
-        files = {
-            store.path_of(row.wavelength, row.filename, row.t_rec): (row.record, contents[row.url])
-            for row in images.itertuples()
-        }
         path = home / "download.json"
         path.write_text(settings.to_json())
-        return Listed(folder, str(path), environment, store, files, needed)
+        return Listed(folder, str(path), environment, store)
 
-    def _measure(self, job: Listed) -> tuple[int, float]:
-        """How many changes of the store a download makes, and how many seconds it takes."""
+    def _measure(self, job: Listed) -> Known:
+        """Download the job once, and learn from the server itself what was to be had."""
         home = job.folder / "measured"
         (home / "store").mkdir(parents=True)
         powerloss.begin(home / "journal", home / "store")
         run = self._run("download", job.args(home), job.environment, home)
         assert run.code == 0, run.text
-        job.check_complete(home)
-        return powerloss.operations(home / "journal"), run.seconds
+        manifest = read_manifest(home / "manifest.csv")
+        contents, needed = _served(self.server)
+        files = {
+            row.path: (row.record, contents[row.filename])
+            for row in manifest[manifest["status"] == "verified"].itertuples()
+        }
+        operations = powerloss.operations(home / "journal")
+        known = Known(job, files, needed, operations, run.seconds)
+        known.check_complete(home)
+        return known
 
     def _run(
         self,
@@ -447,21 +461,24 @@ def _forkserver() -> Any:
     return context
 
 
-def _served(server: SlowStandIn, urls: list[str]) -> tuple[dict[str, bytes], int]:
-    """The bytes behind each link of a listing, and how many bytes they are on the wire."""
-    contents: dict[str, bytes] = {}
-    files: dict[str, bytes] = {}
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.path not in files:
-            with urllib.request.urlopen(server.url + parts.path) as answer:
-                files[parts.path] = answer.read()
-        contents[url] = files[parts.path]
-        if parts.fragment:
-            with tarfile.open(fileobj=io.BytesIO(files[parts.path])) as tar:
-                (member,) = (m for m in tar if m.name.removeprefix("./") == parts.fragment)
-                contents[url] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    return contents, sum(map(len, files.values()))
+def _served(server: SlowStandIn) -> tuple[dict[str, bytes], int]:
+    """The bytes of each file of the newest export, and how many bytes they are on the wire."""
+    question = f"jsoc_fetch?op=exp_status&requestid={server.created[-1]}&format=json"
+    with urllib.request.urlopen(server.cgi_url + question) as answer:
+        found = json.load(answer)
+
+    def fetched(path: str) -> bytes:
+        with urllib.request.urlopen(server.url + path) as answer:
+            return answer.read()
+
+    names = [row["filename"] for row in found["data"]]
+    if link := found.get("tarfile"):
+        content = fetched(link)
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            members = {member.name.removeprefix("./"): member for member in tar}
+            return {n: tar.extractfile(members[n]).read() for n in names}, len(content)  # type: ignore[union-attr]
+    files = {name: fetched(f"{found['dir']}/{name}") for name in names}
+    return files, sum(map(len, files.values()))
 
 
 def _check_ending(run: Run) -> None:

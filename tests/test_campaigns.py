@@ -23,7 +23,10 @@ def test_the_real_page_of_2014_01_07(
     project = Project(tmp_path / "real")
     project.config.clear()
     project.configure(
-        archive={"kind": "jsoc", "data_url": server.url}, fetch="sampled", sample={"seed": 42}
+        archive={"kind": "jsoc", "data_url": server.url},
+        source="page",
+        fetch="sampled",
+        sample={"seed": 42},
     )
     pages = project.path("export_pages")
     pages.mkdir()
@@ -52,7 +55,7 @@ def test_the_real_page_of_2014_01_07(
             assert ours[column] == theirs[column]
         assert int(ours["chosen_index"]) in ast.literal_eval(theirs["place"])
 
-    # The draw of the design, by hand: from record and file name alone.
+    # The draw of the design, by hand: from the record's T_REC and the file's name alone.
     bins: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row in files:
         stamp = row["filename"].split(".")[2]
@@ -61,7 +64,8 @@ def test_the_real_page_of_2014_01_07(
         end = datetime(2014, 1, 7, 19, 48, 58, tzinfo=UTC)
         phase = "pre" if time < start else "post" if time > end else "flare"
         bin_ = f"{time:%Y-%m-%dT%H:%M}" if phase == "flare" else ""
-        key = f"42|{event}|131|{phase}|{bin_}|{row['record']}"
+        slot = row["record"].split("[")[1].rstrip("]")
+        key = f"42|{event}|{phase}|{bin_}|{slot}"
         digest = hashlib.sha256(key.encode()).hexdigest()
         bins[phase, bin_].append((digest, row["filename"]))
     drawn = {
@@ -69,7 +73,11 @@ def test_the_real_page_of_2014_01_07(
         for (phase, _), members in bins.items()
         for _, name in sorted(members)[: 1 if phase == "flare" else 178]
     }
-    assert {row["filename"] for row in project.table("results/data_selection/images.csv")} == drawn
+    images = project.table("results/data_selection/images.csv")
+    assert {row["filename"] for row in images} == drawn
+    assert {row["record"] for row in images} == {
+        f"aia.lev1_euv_12s[{row['slot']}][131]" for row in images
+    }
 
 
 def test_the_shortened_real_pages_are_refused(real: Path, tmp_path: Path) -> None:

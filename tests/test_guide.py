@@ -52,24 +52,30 @@ def test_the_guide(
     project.events(ROW)
     in_process(project, monkeypatch)
 
+    window = "aia.lev1[2014-02-05T08:00:00Z-2014-02-05T16:00:00Z][? WAVELNTH="
+    asked = [form["ds"] for _, form in server.calls if form.get("op") == "rs_list"]
+    assert [text for text in asked if ":#" not in text] == [f"{window}{w} ?]" for w in WAVELENGTHS]
     forms = [form for _, form in server.calls if form.get("op") == "exp_request"]
-    assert forms[0]["ds"].startswith(
-        "aia.lev1[2014-02-05T08:00:00Z-2014-02-05T16:00:00Z][? WAVELNTH="
-    )
+    assert all(form["ds"].startswith("aia.lev1[:#") for form in forms)
     process = forms[0]["process"]
     assert process.startswith("n=0|aia_scale_orig|im_patch,t_start=2014-02-05T08:00:00Z,")
     assert ",t=0,r=0,c=0,cadence=12s,locunits=carrlong,boxunits=arcsec,car_rot=2146," in process
     listed = Counter()
     for wavelength in WAVELENGTHS:
-        rows = project.table(f"results/events/guide/{wavelength}/listing.csv")
+        rows = project.table(f"results/events/guide/{wavelength}/records.csv")
         listed[wavelength] = len(rows)
-        assert all(".tar#aia.lev1p5_mod.2014-02-05T" in row["url"] for row in rows[:5])
-        assert all(row["url"].endswith(f".{wavelength}.image.fits.noproj") for row in rows)
         assert rows[-1]["record"].startswith("aia.lev1[2014-02-05T1")
+        files = project.table(f"results/events/guide/{wavelength}/manifest.csv")
+        names = [row["filename"] for row in files]
+        assert all(name.startswith("aia.lev1p5_mod.2014-02-05T") for name in names)
+        assert all(name.endswith(f".{wavelength}.image.guide.fits.noproj") for name in names)
     assert all(2385 <= number <= 2401 for number in listed.values()), listed
     # The first 171 image of each minute falls on second 00, the last on 16:00:00 itself.
-    last = project.table("results/events/guide/171/listing.csv")[-1]
+    last = project.table("results/events/guide/171/records.csv")[-1]
     assert last["time"] == "2014-02-05T16:00:00Z"
+
+    tars = [path for path in server.log if path.endswith(".tar")]
+    assert len(tars) == len(server.created) == len(WAVELENGTHS)
 
     images = project.table("results/data_selection/images.csv")
     drawn = Counter(int(row["wavelength"]) for row in images)

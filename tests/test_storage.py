@@ -188,7 +188,7 @@ def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[...
     confined.events(ONE_FLARE)
     confined.use(server)
     confined.configure(sample={"pre": 1, "post": 1})
-    confined.run("--until", "list")
+    confined.run("--until", "draw")
     store = confined.folder / "store"
     job, environment = download_job(confined)
     confined.mounts.mount(store, "4k")
@@ -305,10 +305,10 @@ def test_a_read_only_store(confined: Confined, serve: Callable[..., StandIn]) ->
     assert confined.run().jobs == {}
     confined.run("verify")
     # What needs no download needs no store that can be written.
-    confined.configure(sample={"seed": 8})
+    confined.configure(sample={"pre": 4})
     confined.run()
     assert confined.data_set() != data
-    confined.configure(sample={"seed": 7})
+    confined.configure(sample={"pre": 5})
 
     confined.events(TWO_FLARES)
     run = confined.run(fails=True)
@@ -393,7 +393,7 @@ def test_a_quota(
     server = serve()
     project.events(ONE_FLARE)
     project.use(server)
-    project.run("--until", "list")
+    project.run("--until", "draw")
     job, environment = download_job(project)
     for name in ("FLARESET_ARCHIVE", "FLARESET_CAMPAIGN"):
         monkeypatch.setenv(name, environment[name])

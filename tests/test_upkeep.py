@@ -148,7 +148,10 @@ def test_plan_names_the_exports_to_ask_for(project: Project, serve: Callable[...
     first.rename(first.with_name("2014-01-07T180534.131.html"))
     second.unlink()
     text = project.run("plan").text
-    assert "2014-01-07T180534  aia.lev1_euv_12s[2014-01-07T18:00:48Z/733s][171]{image}" in text
-    assert "2014-02-24T235710  aia.lev1_euv_12s[2014-02-24T23:52:48Z/793s][131,171]{image}" in text
+    for event, window, channels in (
+        ("2014-01-07T180534", "2014-01-07T18:00:48Z-2014-01-07T18:13:00Z", "171"),
+        ("2014-02-24T235710", "2014-02-24T23:52:48Z-2014-02-25T00:06:00Z", "131,171"),
+    ):
+        assert f"{event}  aia.lev1_euv_12s[{window}][{channels}]{{image}}" in text
     assert "export_pages/2014-02-24T235710.html" in text
     assert re.search(r"2014-01-07T180534 +131 +0 +61", text)

@@ -25,13 +25,16 @@ ALL = {
     "event": 2,
     "settings": 3,
     "list": 2,
+    "draw": 2,
     "download": 2,
     "partition": 2,
     "sample": 2,
     "label": 1,
     "summary": 1,
 }
-ONE = {"event": 1, "list": 1, "download": 1, "partition": 1, "sample": 1, "label": 1, "summary": 1}
+ONE = dict.fromkeys(
+    ("event", "list", "draw", "download", "partition", "sample", "label", "summary"), 1
+)
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 
 
@@ -59,11 +62,13 @@ def test_what_a_run_leaves(finished: Project) -> None:
 
     images = finished.table("results/data_selection/images.csv")
     first = images[0]
-    assert list(first)[:15] == [
-        "event_id", "wavelength", "phase", "label", "filename", "record", "time",
-        "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-        "QUALITY", "EXPTIME", "AECTYPE", "bytes", "sha256",
+    assert list(first)[:18] == [
+        "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
+        "time", "minutes_from_start", "minutes_from_peak", "minutes_from_end",
+        "QUALITY", "EXPTIME", "AECTYPE", "proof", "bytes", "sha256",
     ]  # fmt: skip
+    assert all(f"[{row['slot']}]" in row["record"] for row in images)
+    assert {row["channels"] for row in images} == {"1"}
     assert first["event_id"] == A
     assert first["goes_class"] == "X1.2"
     assert images[-1]["minutes_from_peak"] == ""
@@ -77,7 +82,7 @@ def test_what_a_run_leaves(finished: Project) -> None:
 
     ledger = finished.table(f"results/ledger/{A}.131.csv")
     assert list(ledger[0]) == [
-        "time", "record", "filename", "phase", "status", "reason", "tries", "bytes"
+        "time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"
     ]  # fmt: skip
     # The query begins a cadence early, so that one record lies outside the window.
     assert [row["status"] for row in ledger].count("outside") == 1
@@ -142,12 +147,17 @@ EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
         ONE,
     ),
     ("delete a row", ONE_FLARE, {}, {"label": 1, "summary": 1}),
+    # The channels of an event are drawn together: the others may draw other slots then.
     ("add a wavelength", None, {"wavelengths": [131, 171]},
-     {**ALL, "settings": 1, "event": 0}),
+     {**ALL, "settings": 1, "event": 0, "download": 4, "partition": 4, "sample": 4}),
     ("window", None, {"window": {"pre": "3m"}}, {**ALL, "settings": 1}),
-    ("seed", None, {"sample": {"seed": 8}}, {**ALL, "settings": 2, "event": 0, "list": 0}),
+    ("seed", None, {"sample": {"seed": 8}}, {**ALL, "settings": 1, "event": 0, "list": 0}),
+    ("other flares", None, {"other_flares": "allow"},
+     {**ALL, "settings": 1, "event": 0, "list": 0}),
+    ("more images", None, {"sample": {"pre": 6}},
+     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0}),
     ("allow_missing", None, {"completeness": {"allow_missing": 3}},
-     {**ALL, "settings": 2, "event": 0, "list": 0}),
+     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0}),
     ("accept a page", None, {"accept_pages": [A]}, {**ONE, "settings": 1, "event": 0}),
     ("who asks, and how patiently", None,
      {"archive": {"email": "jane.doe@example.org", "connections": 1, "patience": "1m"},
@@ -184,11 +194,19 @@ def test_only_what_is_stale_is_run(
             assert after[name] != before[name]
 
 
-def test_with_fetch_all_the_seed_concerns_the_draw_alone(copy: Project) -> None:
-    copy.configure(fetch="all")
-    copy.run()
-    copy.configure(sample={"seed": 8})
-    assert copy.planned() == {"settings": 1, "sample": 2, "label": 1, "summary": 1}
+def test_with_fetch_all_the_seed_concerns_the_draw_alone(
+    tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    project, server = Project(tmp_path / "all", {"fetch": "all"}), serve()
+    project.events(ONE_FLARE)
+    project.use(server)
+    project.run()
+    before, fetched = project.data_set(), dict(server.log)
+    project.configure(sample={"seed": 8})
+    jobs = dict.fromkeys(("draw", "download", "partition", "sample"), 1)
+    assert project.run().jobs == {"settings": 1, **jobs, "label": 1, "summary": 1}
+    assert dict(server.log) == fetched, "all files are there"
+    assert project.data_set()["images.csv"] != before["images.csv"]
 
 
 def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> None:
@@ -198,7 +216,8 @@ def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> Non
     copy.configure(completeness={"allow_missing": 0})
     assert copy.planned() == {}
     copy.configure(completeness={"allow_missing": 3})
-    again = {rule: n for rule, n in ALL.items() if rule not in ("settings", "event", "list")}
+    left = ("settings", "event", "list", "draw")
+    again = {rule: n for rule, n in ALL.items() if rule not in left}
     assert copy.planned() == again
 
 
@@ -234,8 +253,11 @@ def test_a_change_in_code_runs_what_it_touches(
     assert edited("label.py") == {"label": 1, "summary": 1}
     assert edited("sample.py") == {"sample": 1, "label": 1, "summary": 1}
     assert edited("flareset/label.py") == {"label": 1, "summary": 1}
-    downloads = {k: v for k, v in ONE.items() if k not in ("event", "list")}
+    draws = {k: v for k, v in ONE.items() if k not in ("event", "list")}
+    assert edited("draw.py") == draws
+    downloads = {k: v for k, v in draws.items() if k != "draw"}
     assert edited("flareset/archive/tars.py") == downloads
+    assert edited("flareset/archive/connections.py") == {}
     # The stand-in makes what a rehearsal lists; a real campaign has nothing to do with it.
     assert edited("flareset/standin/sun.py")["list"] == 1
     project.use(serve())
@@ -438,7 +460,7 @@ def test_a_shortened_page_may_be_taken_as_it_is(
     ledger = project.path(f"results/ledger/{A}.131.csv").read_text()
     assert f"accept_pages took the page as it is: {expected}" in ledger
     history = json.loads(project.path("results/provenance.json").read_text())
-    assert history["events"][0]["page"]["accepted"] == expected
+    assert history["events"][0]["export"]["accepted"] == expected
 
 
 def test_command_line_overlays_and_directories(tmp_path: Path) -> None:
@@ -477,7 +499,8 @@ def test_lost_intermediates_are_made_again(copy: Project) -> None:
     job = f"results/events/{A}/131"
     made = {
         "event": [f"results/events/{A}/event.json"],
-        "list": [f"{job}/listing.csv", f"{job}/page.json", f"{job}/records.csv"],
+        "list": [f"{job}/listing.csv", f"{job}/export.json", f"{job}/records.csv"],
+        "draw": [f"results/events/{A}/candidates.csv"],
         "download": [f"{job}/manifest.csv"],
         "partition": [f"{job}/partition.csv"],
         "sample": [f"{job}/{name}" for name in ("sample.csv", "sampling_log.csv", "account.json")],
