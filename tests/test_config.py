@@ -245,3 +245,16 @@ def test_texts_for_people() -> None:
     assert [size_text(read_size(text)) for text in ("100MB", "0.5GB", "1500kB")] == [
         "100MB", "500MB", "1500kB",
     ]  # fmt: skip
+
+
+def test_channels_are_drawn_together_where_they_share_slots() -> None:
+    def channels(**given: object) -> str:
+        return check_config(given).sample.channels
+
+    assert channels(wavelengths=[131, 171]) == "together"
+    assert channels(wavelengths=[131, 171], sample={"seed": 3}) == "together"
+    assert channels(sample={"channels": "apart"}) == "apart"
+    assert channels(series="aia.lev1", wavelengths=[131, 171]) == "apart"
+    assert channels(series="aia.lev1", sample={"seed": 3}) == "apart"
+    with pytest.raises(ConfigError, match=r"sample.channels: together: the channels of aia.lev1"):
+        channels(series="aia.lev1", sample={"channels": "together"})

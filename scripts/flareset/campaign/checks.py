@@ -74,6 +74,16 @@ def _channels(config: Config) -> Iterator[str]:
         yield f"wavelengths: {strange} not in {series.name}, which has {list(series.wavelengths)}"
 
 
+@_of("series", "sample.channels")
+def _together(config: Config) -> Iterator[str]:
+    series = config.image_series
+    if config.sample.channels == "together" and not series.shares_slots:
+        yield (
+            f"sample.channels: together: the channels of {series.name} share no slot; leave it out,"
+            " or use aia.lev1_euv_12s"
+        )
+
+
 @_of("series", "segment")
 def _segment(config: Config) -> Iterator[str]:
     series = config.image_series

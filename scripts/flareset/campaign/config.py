@@ -152,7 +152,8 @@ class Sample(Section):
     channels: Literal["together", "apart"] = Field(
         "together",
         description="`together`: a slot is drawn in all channels of an event or in none, so that"
-        " they show the same moments. `apart`: each channel is judged by itself",
+        " they show the same moments. `apart`: each channel is judged by itself, as always for"
+        " `aia.lev1`, whose channels share no slot",
     )
 
 
@@ -418,7 +419,7 @@ class Config(Section):
         " fetched)",
     )
     quality: Quality = Quality()
-    sample: Sample = Sample()
+    sample: Sample = Field(Sample(), validate_default=True)
     other_flares: Literal["exclude", "allow"] = Field(
         "exclude",
         description="an image in another listed flare is never drawn as pre or post; `allow` draws"
@@ -437,6 +438,14 @@ class Config(Section):
         # aia.lev1 calls the image that the others link to by its own name.
         own = known.data.get("series") == "aia.lev1" and segment == "image"
         return "image_lev1" if own else segment
+
+    @field_validator("sample")
+    @classmethod
+    def _apart_where_no_slot_is_shared(cls, sample: Sample, known: ValidationInfo) -> Sample:
+        series = SERIES.get(known.data.get("series", ""))
+        if series is None or series.shares_slots or "channels" in sample.model_fields_set:
+            return sample
+        return sample.model_copy(update={"channels": "apart"})
 
     @property
     def image_series(self) -> Series:

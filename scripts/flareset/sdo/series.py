@@ -43,6 +43,11 @@ class Series:
         """Whether the records hold links into another series, as AIA's slotted series do."""
         return self.instrument == "aia" and self.step != 1
 
+    @property
+    def shares_slots(self) -> bool:
+        """Whether a slot has a record of each channel; of aia.lev1, it has one exposure."""
+        return not self.step
+
     def image_time(self, t_rec: datetime, t_obs: datetime | None) -> datetime:
         """Return the time of an image (UTC): the one that every stage uses.
 
