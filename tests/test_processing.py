@@ -46,7 +46,8 @@ def filled(*steps: dict[str, Any], series: str = "aia.lev1_euv_12s") -> tuple[Pr
     """The steps of a config, with every default."""
     instrument = {"wavelengths": [6173], "segment": next(iter(SERIES[series].segments))}
     over = instrument if series.startswith("hmi") else {}
-    config = check_config({"series": series, **over, "export": {"processing": list(steps)}})
+    given_ = {"series": series, "source": "export", "export": {"processing": list(steps)}, **over}
+    config = check_config(given_)
     return config.export.processing
 
 
