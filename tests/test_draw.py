@@ -65,26 +65,56 @@ def test_the_draw_is_the_formula(event: Event, slots: list[int], data: st.DataOb
     assert chosen["time"].is_monotonic_increasing
 
 
-@given(events(), SLOTS, SLOTS)
-@settings(max_examples=40)
+@given(events(), SLOTS, SLOTS, st.integers(0, 11), st.integers(0, 11))
+@settings(max_examples=60)
 def test_channels_together_draw_the_same_slots(
-    event: Event, first: list[int], second: list[int]
+    event: Event, first: list[int], second: list[int], late: int, later: int
 ) -> None:
+    """Each channel is exposed at seconds of its own, so that a slot may lie in two minutes."""
     both = pd.concat(
         [
-            candidates_of(records_at([12 * n for n in slots], wave, late=9), event, RULES)
-            for wave, slots in ((131, first), (171, second))
+            candidates_of(records_at([12 * n for n in slots], wave, late=behind), event, RULES)
+            for wave, slots, behind in ((131, first, late), (171, second, later))
         ],
         ignore_index=True,
     )
+    apart = both[both["verdict"] == ACCEPTED]
     found = rank(together(both), "e", 7)
     drawn = {
         wave: set(choose(table, set(), MOST)["slot"]) for wave, table in found.groupby("wavelength")
     }
     assert len({frozenset(slots) for slots in drawn.values()}) <= 1 or set(drawn) != {131, 171}
-    alone = found[found["reason"].str.startswith("no accepted image at")]
-    assert set(alone["verdict"]) <= {"rejected"}
-    assert not set(alone["slot"]) & set(found.loc[found["verdict"] == ACCEPTED, "slot"])
+    # What both channels accept in the same place stays, and nothing else.
+    if set(both["wavelength"]) == {131, 171}:
+        places = {
+            wave: set(table[["slot", "phase", "bin"]].itertuples(index=False, name=None))
+            for wave, table in apart.groupby("wavelength")
+        }
+        kept = found.loc[found["verdict"] == ACCEPTED, "slot"]
+        shared = places.get(131, set()) & places.get(171, set())
+        assert set(kept) == {slot for slot, _, _ in shared}
+    refused = found[found["reason"].str.contains("no accepted image at|the channels see it")]
+    assert set(refused["verdict"]) <= {"rejected"}
+
+
+def test_a_slot_that_lies_in_two_minutes_is_drawn_in_none() -> None:
+    event = an_event((600, 1200), (0, 1800), wavelengths=(131, 171))
+    both = pd.concat(
+        [
+            candidates_of(records_at([636, 648, 1188, 1200], wave, late=late), event, RULES)
+            for wave, late in ((131, 9), (171, 13))
+        ],
+        ignore_index=True,
+    )
+    found = together(both).set_index(["wavelength", "slot"])[["verdict", "reason"]]
+    said = "the channels see it in 2 phases or minutes"
+    for wave in (131, 171):
+        assert found.loc[wave].to_numpy().tolist() == [
+            ["accepted", ""],
+            ["rejected", said],  # 00:00:57 and 00:01:01
+            ["rejected", said],  # the flare ends at 00:10:00
+            ["accepted", ""],
+        ]
 
 
 def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alone() -> None:

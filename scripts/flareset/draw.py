@@ -36,24 +36,35 @@ def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFra
 
 
 def together(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return the candidates, a slot rejected in every channel where one channel does not accept it.
+    """Return the candidates, a slot rejected in every channel where it cannot be drawn in all.
 
-    `candidates` holds all channels of an event.
+    The channels see a slot at seconds of their own: each has to accept it, and in the same phase
+    and bin. `candidates` holds all channels of an event.
     """
-    channels = sorted(set(candidates["wavelength"]))
-    good = candidates[candidates["verdict"] == ACCEPTED]
-    having = good.groupby("slot")["wavelength"].agg(lambda found: frozenset(found))
-    lacking = {
-        slot: ", ".join(str(wave) for wave in channels if wave not in found)
-        for slot, found in having.items()
-        if len(found) < len(channels)
+    channels = frozenset(candidates["wavelength"])
+    accepted = candidates["verdict"] == ACCEPTED
+    images = candidates[accepted]
+    images = images.assign(place=images["phase"] + images["bin"])
+    slots = images.groupby("slot").agg(
+        having=("wavelength", frozenset), places=("place", "nunique")
+    )
+    refused = {
+        slot: _refusal(channels - having, places)
+        for slot, having, places in slots.itertuples()
+        if having != channels or places > 1
     }
-    alone = (candidates["verdict"] == ACCEPTED) & candidates["slot"].isin(lacking)
-    slots = candidates.loc[alone, "slot"]
+    alone = accepted & candidates["slot"].isin(refused)
     candidates = candidates.copy()
-    candidates.loc[alone, "reason"] = [f"no accepted image at {lacking[slot]}" for slot in slots]
+    candidates.loc[alone, "reason"] = candidates.loc[alone, "slot"].map(refused)
     candidates.loc[alone, "verdict"] = REJECTED
     return candidates
+
+
+def _refusal(lacking: frozenset[int], places: int) -> str:
+    """Return why a slot is not drawn in all channels: some lack it, or it lies in more places."""
+    if lacking:
+        return f"no accepted image at {', '.join(map(str, sorted(lacking)))}"
+    return f"the channels see it in {places} phases or minutes"
 
 
 def choose(candidates: pd.DataFrame, unusable: set[str], most: Mapping[str, int]) -> pd.DataFrame:
