@@ -46,13 +46,8 @@ def main() -> None:
             )
             progress.close()
         try:
-            check_complete(
-                manifest,
-                job.records,
-                settings.completeness.allow_missing,
-                name,
-                acquisition.problem,
-            )
+            most = settings.completeness.allow_missing
+            check_complete(manifest, most, name, acquisition.problem)
         except IncompleteError:
             # No later stage will run, so the ledger that names what is missing is written here.
             args.ledger.parent.mkdir(parents=True, exist_ok=True)

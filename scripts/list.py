@@ -104,8 +104,6 @@ def from_jsoc(query: Query, access: Access, archive: str, args: argparse.Namespa
         if args.source == "request_id":
             exporter = site.exporter(jsoc, archive, query.series)
             return list_request(query, query.event.request_ids, exporter)
-        if args.source == "export":
-            jsoc.check_address()
         return list_records(query, jsoc, args.source)
 
 

@@ -44,7 +44,7 @@ def main() -> None:
             try:
                 with open_requests(job, settings, access, store) as requests:
                     left = needed[~needed["record"].isin(store.kept(needed))]
-                    orders = requests(left)
+                    orders = requests(left, needed)
             except FlaresetError as error:
                 refused.append(f"{name.replace('/', ' ')}: {error}")
                 continue

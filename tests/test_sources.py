@@ -14,20 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
 from astropy.io import fits
-from support.factories import EUV
+from support.exporting import EMAIL, asked, looked_up, recnums, windows, with_requests
 from support.project import ROOT, Project
 from support.stages import in_process
 
 from flareset.errors import ExportError, IncompleteError
-from flareset.sdo.recordset import window_recordset
-from flareset.standin.frames import Frame, Frames
 from flareset.standin.server import Fault, StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
-EMAIL = "jane.doe@example.org"
 CUT_OUT = {"im_patch": {"center": "event", "size": [400, 300], "size_units": "arcsec"}}
 PLACED = """event_starttime,event_endtime,event_peaktime,hpc_x,hpc_y,noaa_ar
 2014-01-07 18:05:34,2014-01-07 18:09:58,2014-01-07T18:07:00,268.8,-115.2,11944
@@ -75,52 +71,8 @@ def no_address(project: Project) -> None:
             assert b"jane.doe" not in content, path
 
 
-def asked(server: StandIn) -> list[str]:
-    """The recordsets of all exports that a server was asked for."""
-    return [form["ds"] for _, form in server.calls if form.get("op") == "exp_request"]
-
-
-def looked_up(server: StandIn) -> list[str]:
-    """The recordsets whose records a server was asked for."""
-    return [form["ds"] for _, form in server.calls if form.get("op") == "rs_list"]
-
-
-def recnums(recordset: str) -> list[int]:
-    """The numbers of the records that an order names; it names them by nothing else."""
-    assert re.fullmatch(r"[\w.]+\[:#\d+(,#\d+)*\]\{\w+\}", recordset), recordset
-    return [int(text) for text in re.findall(r"#(\d+)", recordset)]
-
-
-def exported(server: StandIn, recordset: str) -> str:
-    """The RequestID of an export that somebody made on JSOC's page, finished."""
-    form = {
-        "op": "exp_request", "format": "json", "ds": recordset, "method": "url",
-        "protocol": "FITS,compress Rice", "notify": EMAIL, "process": "n=0|no_op",
-        "filenamefmt": "aia.lev1_euv_12s.{T_REC:A}.{WAVELNTH}.{segment}",
-    }  # fmt: skip
-    url = f"{server.cgi_url}jsoc_fetch"
-    answer = requests.post(url, data=form, timeout=30).json()
-    question = {"op": "exp_status", "requestid": answer["requestid"], "format": "json"}
-    while int(requests.get(url, params=question, timeout=30).json()["status"]) in (1, 2, 6):
-        time.sleep(0.05)
-    return answer["requestid"]
-
-
-def windows(project: Project) -> list[str]:
-    """The recordsets of the events' windows."""
-    return [
-        str(window_recordset(EUV, e.window_start, e.window_end, list(e.wavelengths), "image"))
-        for e in project.read_events()
-    ]
-
-
-def with_requests(project: Project, server: StandIn) -> list[str]:
-    """Give each row a RequestID of its window; the RequestIDs."""
-    ids = [exported(server, recordset) for recordset in windows(project)]
-    rows = project.path("config/events.csv").read_text().splitlines()
-    cells = ["request_id", *ids]
-    project.events("".join(f"{row},{cell}\n" for row, cell in zip(rows, cells, strict=True)))
-    return ids
+def records(project: Project, event: str = A, wavelength: int = 131) -> list[dict[str, str]]:
+    return project.table(f"results/events/{event}/{wavelength}/records.csv")
 
 
 def ledger(project: Project, event: str = A, wavelength: int = 131) -> list[dict[str, str]]:
@@ -397,6 +349,8 @@ def test_a_record_that_an_export_lacks_lets_the_next_in_the_draw_in(
     ]
     unwanted = "|".join(re.escape(record) for record in others if minute not in record)
     server.faults[:] = [Fault("missing", f"{re.escape(lost['record'])}|{unwanted}")]
+    # By then JSOC has forgotten that it was asked for the same.
+    server.days = 2
     other = Project(project.folder / "other", {**project.config, "store": "store"})
     other.events(ONE)
     with pytest.raises(IncompleteError, match="1 of 16 images could not be had"):
@@ -441,14 +395,13 @@ def test_an_export_that_expired_before_all_of_it_was_fetched(
     project.events(ONE)
     with pytest.raises(IncompleteError, match="HTTP 403"):
         in_process(project, monkeypatch)
-    left = 15 - len(project.stored())
-    assert 0 < left < 15
     server.faults.clear()
     server.days = 8
     before = len(asked(server))
     in_process(project, monkeypatch)
-    assert f"{left} files are no longer there; asking for them again" in caplog.text
-    assert [len(recnums(text)) for text in asked(server)[before:]] == [left]
+    (left,) = re.findall(r"(\d+) files are no longer there; asking for them again", caplog.text)
+    assert 0 < int(left) < 15
+    assert [len(recnums(text)) for text in asked(server)[before:]] == [int(left)]
     assert len(project.table("results/data_selection/images.csv")) == 15
     history = json.loads(project.path("results/provenance.json").read_text())
     assert history["request_ids"] == sorted({server.created[0], server.created[-1]}), "both"
@@ -498,19 +451,33 @@ def test_killed_while_it_waits(tmp_path: Path, serve: Callable[..., StandIn], de
     assert len(project.table("results/data_selection/images.csv")) == 15
 
 
-def test_plan_asks_for_nothing(site: Callable[..., tuple[Project, StandIn]]) -> None:
+def test_plan_asks_for_nothing(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(export={"processing": [CUT_OUT]})
+    project.events(ONE)
+    text = project.run("plan").text
+    (order,) = re.findall(rf"^{A} 131: (\S+)  n=0\|im_patch,\S+  \(url, FITS", text, re.M)
+    assert re.search(rf"{A} +131 +1 +61 +60 +{len(recnums(order))} +0 +0\.\d\d", text)
+    assert server.created == asked(server) == []
+    # What was planned is what is asked for, once.
+    in_process(project, monkeypatch)
+    assert asked(server) == [order]
+    assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 +0\.0", project.run("plan").text)
+    project.configure(sample={"pre": 8})
+    assert re.search(rf"{A} +131 +1 +61 +60 +18 +15 +0\.0", project.run("plan").text)
+    assert len(server.created) == 1
+
+
+def test_a_place_that_only_a_row_can_tell(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     project, server = site(export={"processing": [CUT_OUT]})
     project.events(PLACED.replace(",-300,200,", ",,,"))
-    text = project.run("plan", fails=True).text
-    wanted = window_recordset(
-        EUV, *(getattr(project.read_events()[0], f"window_{e}") for e in ("start", "end")), [131],
-        "image",
-    )  # fmt: skip
-    assert str(wanted) in text
-    assert re.search(rf"{A} +131 +1 +61 +60 +13 +0 +0\.\d\d", text)
-    assert "im_patch has center: event, but its row has no hpc_x and hpc_y" in text
-    assert server.created == []
-    assert not any(form.get("op") == "exp_request" for _, form in server.calls)
+    said = "im_patch has center: event, but its row has no hpc_x and hpc_y"
+    with pytest.raises(ExportError, match=said):
+        in_process(project, monkeypatch)
+    assert len(server.created) == 1, "the first row has a place"
 
 
 @pytest.mark.parametrize(
@@ -526,8 +493,9 @@ def test_an_address_that_will_not_do(
     monkeypatch.setenv("JSOC_EMAIL", address)
     project, server = site()
     project.events(ONE)
-    assert message in project.run(fails=True).text
-    assert server.created == []
+    with pytest.raises(ExportError, match=message):
+        in_process(project, monkeypatch)
+    assert server.created == asked(server) == []
 
 
 @pytest.mark.parametrize("way", ["config", "command line"])
@@ -537,7 +505,7 @@ def test_the_address_is_in_no_file(
     monkeypatch.delenv("JSOC_EMAIL")
     busy = Fault("jsoc", "exp_request", times=1, code=7, text=f"User {EMAIL} has 1 pending ()")
     project, server = site(
-        busy, Fault("status", "exp_status", times=2), Fault("missing", r"18:05:37Z\]")
+        busy, Fault("status", "exp_status", times=2), Fault("missing", r"T18:07:..Z\]")
     )
     project.events(ONE)
     if way == "config":
@@ -545,7 +513,7 @@ def test_the_address_is_in_no_file(
         text = project.run("-p", fails=True).text
     else:
         text = project.run("-p", "--config", f"archive={{email: {EMAIL}}}", fails=True).text
-    assert "User <address> has 1 pending" in project.log("list", A)
+    assert "User <address> has 1 pending" in project.log("download", A)
     assert {form["notify"] for _, form in server.calls if "notify" in form} == {EMAIL}
     assert EMAIL not in text
     project.run("--summary")
@@ -553,11 +521,12 @@ def test_the_address_is_in_no_file(
 
 
 def test_names_with_fields_that_the_series_lacks(
-    site: Callable[..., tuple[Project, StandIn]],
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, server = site(export={"filename_format": "x.{T_REC:A}.{WAVELENGTH}.{segment}"})
     project.events(ONE)
-    assert "has no keyword WAVELENGTH" in project.run(fails=True).text
+    with pytest.raises(ExportError, match="has no keyword WAVELENGTH"):
+        in_process(project, monkeypatch)
     assert server.created == []
 
 
@@ -580,20 +549,49 @@ def test_a_tar_is_resumed_and_a_bad_member_fetched_once_more(
 
 
 def test_offline_records_are_told_one_by_one(
-    site: Callable[..., tuple[Project, StandIn]],
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(completeness={"allow_missing": 2})
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    before = project.table("results/data_selection/images.csv")
+    (order,) = asked(server)
+    lost = [recnums(order)[2], recnums(order)[9]]
+    # JSOC refuses a whole request for one record that is offline.
+    server.faults[:] = [Fault("offline", rf"#{number}\b", code=25) for number in lost]
+    server.days = 2
+    other = Project(project.folder / "other", project.config)
+    other.events(ONE)
+    in_process(other, monkeypatch)
+    rows = [row for row in ledger(other) if row["status"] == "failed"]
+    assert [row["reason"] for row in rows] == ["JSOC has it offline (status 25)"] * 2
+    numbers = {row["record"]: int(row["recnum"]) for row in records(other)}
+    assert sorted(numbers[row["record"]] for row in rows) == lost
+    after = other.table("results/data_selection/images.csv")
+    assert len(after) == len(before) == 15
+    assert len({row["record"] for row in after} - {row["record"] for row in before}) == 2
+    # The order is halved until the offline records are alone.
+    orders = [recnums(text) for text in asked(server)[1:]]
+    assert orders[0] == recnums(order)
+    assert [number for number in lost if [number] not in orders] == []
+    assert len(orders) < 2 * 15
+    refused = [numbers for numbers in orders if set(numbers) & set(lost)]
+    assert len(server.created) == 1 + len(orders) - len(refused)
+
+
+def test_records_that_are_all_offline(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "One or more data files are offline; please send a request for help"
-    project, server = site(
-        Fault("jsoc", "exp_request", code=25, text=text), export={"method": "url"}
-    )
+    project, server = site(Fault("jsoc", "exp_request", code=25, text=text))
     project.events(ONE)
-    said = project.run(fails=True).text
-    assert "60 of 60 images could not be had" in said
+    with pytest.raises(IncompleteError, match="60 of 60 images could not be had"):
+        in_process(project, monkeypatch)
     rows = [row for row in ledger(project) if row["status"] == "failed"]
-    assert len(rows) >= 60
-    assert all(row["record"] and f"status 25: {text}" in row["reason"] for row in rows)
+    assert len(rows) == 60
+    assert all(row["record"] and "offline (status 25)" in row["reason"] for row in rows)
     server.faults.clear()
-    project.run()
+    in_process(project, monkeypatch)
     assert len(project.table("results/data_selection/images.csv")) == 15
 
 
@@ -629,23 +627,29 @@ def test_the_shipped_campaign_for_the_real_archive(
     assert project.path("results-jsoc/data_selection/image_labels.csv").exists()
 
 
-def test_plan_asks_for_nothing_where_a_listing_is_stale(
+def test_another_way_to_deliver_asks_nothing_where_the_files_are_there(
     site: Callable[..., tuple[Project, StandIn]],
 ) -> None:
     project, server = site()
     project.events(ONE)
     project.run()
+    calls = len(server.calls)
     assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 ", project.run("plan").text)
     project.configure(export={"method": "url-tar"})
-    assert re.search(rf"{A} +131 +1 +61 +60 +15 +0 ", project.run("plan").text)
-    assert len(server.created) == 1
+    assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 ", project.run("plan").text)
+    assert project.run().jobs["download"] == 1
+    assert len(server.calls) == calls
 
 
 @pytest.mark.parametrize(
-    ("box", "left"),
+    ("box", "left", "reason"),
     [
-        ({"cadence": "24s"}, 31),
-        ({"t_start": "2014-01-07T18:03:00", "t_stop": "2014-01-07 18:11"}, 40),
+        ({"cadence": "24s"}, 30, "not asked for: im_patch's cadence is 24s"),
+        (
+            {"t_start": "2014-01-07T18:03:00", "t_stop": "2014-01-07 18:11"},
+            40,
+            "not asked for: beyond im_patch's t_start and t_stop",
+        ),
     ],
 )
 def test_what_a_cut_out_leaves_out_is_not_missed(
@@ -653,56 +657,70 @@ def test_what_a_cut_out_leaves_out_is_not_missed(
     monkeypatch: pytest.MonkeyPatch,
     box: dict[str, str],
     left: int,
+    reason: str,
 ) -> None:
     step = {"im_patch": {**CUT_OUT["im_patch"], **box}}
-    project, server = site(export={"processing": [step]})
+    project, server = site(export={"processing": [step]}, fetch="all")
     project.events(ONE)
     in_process(project, monkeypatch)
-    assert len(server.created) == 1
+    assert asked(server) == [windows(project)[0]]
     rows = ledger(project)
     files = [row for row in rows if row["filename"]]
-    assert abs(len(files) - left) <= 1
+    assert len(files) == left
+    assert {row["status"] for row in files} == {"verified"}
     spared = [row for row in rows if row["reason"].startswith("not asked for")]
-    assert {row["status"] for row in spared} == {"not_needed"}
-    assert len(files) + len(spared) == 61
+    assert {(row["status"], row["reason"]) for row in spared} == {("not_needed", reason)}
+    # One image lies outside of the window.
+    assert 60 <= len(files) + len(spared) <= 61
+    # Of the wanted alone, JSOC takes the same.
+    expected = project.data_set()
+    project.configure(fetch="sampled", store="another store", results="other results")
+    in_process(project, monkeypatch)
+    assert project.data_set() == expected
+    assert len(server.created) == len(asked(server)) == 2
 
 
 def test_a_tar_serves_every_round_of_the_draw_and_repair(
     site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Every other record is dark, so that the draw needs more than one round.
-    plain = Frames._keywords
-
-    def dark(self: Frames, frame: Frame, *args: object) -> list:
-        word = 0x10000 if frame.t_rec.second % 24 < 12 else 0
-        return [(k, word if k == "QUALITY" else v, c) for k, v, c in plain(self, frame, *args)]
-
-    monkeypatch.setattr(Frames, "_keywords", dark)
-    project, server = site(export={"method": "url-tar"}, archive={"max_file_size": "60kB"})
+    project, server = site(
+        source="request_id", archive={"max_file_size": "60kB"}, completeness={"allow_missing": 99}
+    )
     project.events(ONE)
-    project.run()
+    with_requests(project, server, method="url-tar")
+    in_process(project, monkeypatch)
     (tar,) = [path for path in server.log if path.endswith(".tar")]
     assert server.log[tar] == 1
-    assert {row["status"] for row in ledger(project)} >= {"rejected", "verified"}
-    name = project.table("results/data_selection/images.csv")[0]["filename"]
+    drawn = [row["filename"] for row in project.table("results/data_selection/images.csv")]
+    # Of three images the tar has junk: the draw needs another round.
+    server.faults[:] = [Fault("flip", f"{'|'.join(map(re.escape, drawn[:3]))}")]
+    other = Project(project.folder / "other", project.config)
+    other.events(project.path("config/events.csv").read_text())
+    in_process(other, monkeypatch)
+    assert len(other.table("results/data_selection/images.csv")) == 15
+    assert server.log[tar] <= 3, "once, and once more for the bad members"
+    server.faults.clear()
+    gets = server.log[tar]
     for folder in ("store", "results"):
-        for path in project.path(folder).rglob(name):
+        for path in other.path(folder).rglob(drawn[5]):
             path.unlink()
-    project.run("repair")
-    assert server.log[tar] == 2
-    assert not list(project.path("store").rglob("tars"))
+    other.run("repair")
+    assert server.log[tar] == gets + 1
+    assert not list(other.path("store").rglob("tars"))
 
 
-def test_pictures_and_movies_are_repaired_and_renewed(
-    site: Callable[..., tuple[Project, StandIn]],
+def test_movies_are_repaired_and_renewed(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, server = site(export={"protocol": "mp4"})
+    project, server = site(Fault("status", "mp4", code=403), export={"protocol": "mp4"})
     project.events(ONE)
-    project.run("--until", "list")
+    with pytest.raises(IncompleteError, match="HTTP 403"):
+        in_process(project, monkeypatch)
+    server.faults.clear()
     server.days = 8
-    project.run()
-    assert "1 files are what their manifests say" in project.run("verify").text
+    in_process(project, monkeypatch)
     assert len(server.created) == 2
+    assert "1 files are what their manifests say" in project.run("verify").text
     (movie,) = project.path("store").rglob("*.mp4")
     movie.chmod(0o644)
     movie.write_bytes(b"damaged")
@@ -727,8 +745,7 @@ def test_the_ledger_of_a_row_with_its_own_recordset(
     head, row, _ = PLACED.splitlines()
     project.events(f'{head},recordset\n{row},"aia.lev1_euv_12s{recordset}"\n')
     in_process(project, monkeypatch)
-    (form,) = [form for _, form in server.calls if form.get("op") == "exp_request"]
-    assert form["ds"].endswith("[131]{image}")
+    assert looked_up(server) == [f"aia.lev1_euv_12s{recordset.partition(']')[0]}][131]"]
     rows = [row for row in ledger(project) if row["reason"].startswith("not asked for")]
     assert len(rows) > 20
     assert {row["status"] for row in rows} == {"not_needed"}
@@ -744,8 +761,7 @@ def test_lev1_of_two_wavelengths_in_one_recordset(
     project.events(f'{head},recordset\n{row},"{wanted}"\n')
     in_process(project, monkeypatch)
     for wavelength in (131, 171):
-        rows = project.table(f"results/events/{A}/{wavelength}/listing.csv")
-        assert 55 < len(rows) < 65
+        assert 55 < len(records(project, A, wavelength)) < 65
         assert {row["status"] for row in ledger(project, A, wavelength)} <= {
             "verified", "not_needed", "no_record", "no_image"
         }  # fmt: skip
@@ -761,6 +777,10 @@ def test_what_one_server_gave_is_nothing_to_another(
     other = serve()
     second = Project(project.folder / "second", {**project.config, "store": "../store"})
     second.configure(archive={"data_url": other.url, "cgi_url": other.cgi_url})
+    in_process(second, monkeypatch)
+    # What is in the store is asked for nowhere.
+    assert (len(server.created), len(other.created)) == (2, 0)
+    second.configure(sample={"seed": 8})
     in_process(second, monkeypatch)
     assert (len(server.created), len(other.created)) == (2, 2)
     # Made-up images never stand among those of the real archive.
@@ -828,3 +848,40 @@ def test_spikes_beside_the_images_as_stored(
     project.events(f'{head},recordset\n{row},"{wanted}"\n')
     in_process(project, monkeypatch)
     assert len(project.table("results/data_selection/images.csv")) == 15
+
+
+@pytest.mark.parametrize("source", ["page", "export", "direct"])
+def test_an_archive_that_is_down_fails_the_job_whatever_may_be_missing(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    project, server = site(
+        Fault("status", r"\.fits$"),
+        completeness={"allow_missing": 10**6},
+        archive={"patience": "1s"},
+    )
+    project.events(ONE)
+    if source == "page":
+        project.use(server)
+    project.configure(source=source)
+    with pytest.raises(IncompleteError, match=r"archive\.patience"):
+        in_process(project, monkeypatch)
+    assert not project.path(f"results/events/{A}/131/manifest.csv").exists()
+    assert {row["status"] for row in ledger(project)} >= {"failed", "not_needed"}
+    assert len(server.log) < 30, "no other image is tried"
+    server.faults.clear()
+    in_process(project, monkeypatch)
+    assert len(project.table("results/data_selection/images.csv")) == 15
+
+
+@pytest.mark.parametrize("endpoint", ["jsoc_info", "jsoc_fetch"])
+def test_a_jsoc_that_is_down_fails_the_job(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    project, _ = site(
+        Fault("status", endpoint),
+        completeness={"allow_missing": 10**6},
+        archive={"patience": "1s"},
+    )
+    project.events(ONE)
+    with pytest.raises(ExportError, match=rf"{endpoint} .*archive.patience"):
+        in_process(project, monkeypatch)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from support.exporting import EMAIL, with_requests
 from support.project import ONE_FLARE, ROOT, SMALL, TWO_FLARES, Project
 from support.stages import in_process
 
@@ -221,13 +222,44 @@ def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> Non
     assert copy.planned() == again
 
 
-def test_a_change_in_code_runs_what_it_touches(
-    tmp_path: Path, serve: Callable[..., StandIn]
-) -> None:
-    clone = tmp_path / "clone"
+def cloned(folder: Path) -> Path:
+    """A copy of the workflow, whose code a test may change."""
+    clone = folder / "clone"
     for name in ("scripts", "workflow", "profiles", "envs"):
         shutil.copytree(ROOT / name, clone / name)
     shutil.copy(ROOT / "Snakefile", clone)
+    return clone
+
+
+@pytest.mark.parametrize("source", ["page", "request_id", "export", "direct"])
+def test_a_change_in_code_asks_the_archive_nothing(
+    tmp_path: Path, serve: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("JSOC_EMAIL", EMAIL)
+    clone, server = cloned(tmp_path), serve()
+    ours = ("--snakefile", str(clone / "Snakefile"))
+    urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
+    project = Project(clone / "here", {"source": source, "archive": urls})
+    project.events(ONE_FLARE)
+    if source == "page":
+        project.use(server)
+    if source == "request_id":
+        with_requests(project, server)
+    project.run(*ours)
+    calls, requests, expected = len(server.calls), dict(server.log), project.data_set()
+    assert requests
+    module = clone / "scripts/flareset/listing.py"
+    module.write_text(module.read_text() + "\n# another line\n")
+    jobs = project.run(*ours).jobs
+    assert jobs == {stage: 1 for stage in ONE if stage != "event"}
+    assert (len(server.calls), dict(server.log)) == (calls, requests)
+    assert project.data_set() == expected
+
+
+def test_a_change_in_code_runs_what_it_touches(
+    tmp_path: Path, serve: Callable[..., StandIn]
+) -> None:
+    clone = cloned(tmp_path)
     project = Project(clone / "here")
     project.events(ONE_FLARE)
     ours = ("--snakefile", str(clone / "Snakefile"))
@@ -268,10 +300,7 @@ def test_a_change_in_code_runs_what_it_touches(
 def test_a_new_keyword_is_a_column_of_what_is_there(
     tmp_path: Path, serve: Callable[..., StandIn]
 ) -> None:
-    clone = tmp_path / "clone"
-    for name in ("scripts", "workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, clone / name)
-    shutil.copy(ROOT / "Snakefile", clone)
+    clone = cloned(tmp_path)
     ours = ("--snakefile", str(clone / "Snakefile"))
     project, server = Project(clone / "here"), serve()
     project.events(ONE_FLARE)

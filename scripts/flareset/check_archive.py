@@ -128,7 +128,7 @@ class ArchiveCheck:
         """Fetch one stored image, prove it by its pixels and write its header."""
         record, number = self._one()
         direct = Direct(self.query, self.jsoc)
-        links = direct.find(record)
+        links = direct.find(record, record)
         if links.rows.empty:
             yield Finding("stored file", "online", next(iter(links.missing.values())).reason)
             return
@@ -142,7 +142,6 @@ class ArchiveCheck:
     def _export(self) -> Iterator[Finding]:
         """Export the same image, and compare it with what was made of the stored file."""
         assert self.exporter is not None
-        self.jsoc.check_address()
         record, number = self._one()
         (text,) = recnum_recordsets(self.query.series, [number], self.query.segment)
         order = Order(text, "url", "FITS,compress Rice", self.query.name_format, "n=0|no_op")

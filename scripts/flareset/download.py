@@ -398,7 +398,7 @@ class Acquisition:
         """Return what became of wanted records, by the links that the source has now."""
         found = self.downloader.kept(wanted) if self._ask_least else []
         missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
-        return found + self._of(self._source.find(missing)) if len(missing) else found
+        return found + self._of(self._source.find(missing, wanted)) if len(missing) else found
 
     def draw(self, job: Job, most: Mapping[str, int]) -> None:
         """Bring what the draw needs, and the next in it where an image cannot be had."""
@@ -509,36 +509,25 @@ def _text(value: object) -> str:
 
 
 def check_complete(
-    manifest: pd.DataFrame,
-    records: pd.DataFrame,
-    allow_missing: int,
-    where: str,
-    problem: TransferError | None = None,
+    manifest: pd.DataFrame, allow_missing: int, where: str, problem: TransferError | None = None
 ) -> None:
     """Raise IncompleteError, with every reason, where too many files failed.
 
-    `records` are those of the window: one that is `failed` counts too. A `problem` of the whole
-    archive raises whatever is allowed.
+    A `problem` of the whole archive raises whatever is allowed.
     """
     failed = manifest[manifest["status"] == Status.FAILED]
-    lacking = records[records["status"] == Status.FAILED]
-    missing = len(failed) + len(lacking)
-    if missing <= allow_missing and problem is None:
+    if len(failed) <= allow_missing and problem is None:
         return
     reasons: dict[str, list[str]] = {}
     names = failed["filename"].where(failed["filename"] != "", failed["record"])
-    for name, reason in [
-        *zip(names, failed["reason"], strict=True),
-        *zip(lacking["record"], lacking["reason"], strict=True),
-    ]:
+    for name, reason in zip(names, failed["reason"], strict=True):
         reasons.setdefault(reason, []).append(name)
     lines = [
         f"  {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
         for reason, names in reasons.items()
     ]
-    asked = len(manifest) + len(lacking)
     raise IncompleteError(
-        f"{where}: {missing} of {asked} images could not be had"
+        f"{where}: {len(failed)} of {len(manifest)} images could not be had"
         f" (completeness.allow_missing is {allow_missing}):\n"
         + "\n".join(lines)
         + "\nWhat arrived is in the store; run again to fetch only what is missing."
@@ -585,13 +574,13 @@ def open_acquisition(
 @contextmanager
 def open_requests(
     job: Job, settings: VerifySettings, access: Access, store: Store
-) -> Iterator[Callable[[pd.DataFrame], list[str]]]:
+) -> Iterator[Callable[[pd.DataFrame, pd.DataFrame], list[str]]]:
     """Yield a function that says which exports wanted records would newly take.
 
-    Nothing is asked for.
+    It takes the wanted records and all that are needed. Nothing is asked for.
     """
     if job.facts.source != "export":
-        yield lambda _: []
+        yield lambda *_: []
         return
     with reached(access, [job.event.flare, *job.event.other_flares], store.root) as site:
         source = _source_of(job, settings, site, store)

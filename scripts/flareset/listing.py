@@ -18,6 +18,7 @@ from flareset.sdo.processing import process_text
 from flareset.sources.delivered import Delivery, read_answers, warnings_of
 from flareset.sources.page import read_page
 from flareset.sources.query import Query, check_name_format, find_records, steps_of
+from flareset.sources.records import left_out
 from flareset.sources.rows import edges_of
 from flareset.tables.listing import ExportFacts, no_listing
 from flareset.tables.records import COLUMNS
@@ -77,8 +78,8 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
     Raises ExportError where there is none with an image.
     """
     check_name_format(query, jsoc)
-    records = find_records(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
+    records = left_out(find_records(query, jsoc), steps, query.series)
     if not (records["status"] == "").any():
         raise ExportError(
             f"none of the {len(records)} records of {query.recordset} has an image:"
@@ -102,13 +103,13 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
 def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found:
     """Return the records of a query, and the links in exports that the user made.
 
-    A record that the exports lack is `failed`, with the reason. Raises ListingError where the
-    exports are of something else.
+    A record that the exports lack fails when it is wanted. Raises ListingError where the exports
+    are of something else.
     """
     answers = [exporter.wait_for(requestid) for requestid in requests]
     jsoc = exporter.jsoc
-    records = find_records(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
+    records = left_out(find_records(query, jsoc), steps, query.series)
     process = process_text(steps) if steps else ""
     ids = ", ".join(requests)
     try:
@@ -119,16 +120,10 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
         edges = "" if movies else edges_of(links.rows, query.event, query.series)
     except ListingError as error:
         raise ListingError(f"{ids}: {error}; look at request_id in the row") from None
-    why = (
-        f"not in {ids}; if that was made of other times than the window's, say which in the row's"
-        " recordset"
-    )
-    lacking = ~records["record"].isin(links.rows["record"]) & (records["status"] == "")
-    for n in [] if movies else records.index[lacking]:
-        missing = links.missing.get(records.at[n, "record"])
-        records.loc[n, ["status", "reason"]] = (
-            [missing.status, missing.reason] if missing else [Status.FAILED, why]
-        )
+    for record, missing in links.missing.items():
+        if missing.status != Status.FAILED:
+            place = (records["record"] == record) & (records["status"] == "")
+            records.loc[place, ["status", "reason"]] = [missing.status, missing.reason]
     facts = _facts_of(answers, len(links.rows), process)
     return Found(
         records, links.rows, replace(facts, edges=edges, remarks=[*remarks, *facts.remarks])

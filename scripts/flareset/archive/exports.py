@@ -208,6 +208,7 @@ class Exporter:
         self.sleep = sleep
         self.poll = poll
         self._jitter = jitter
+        self._registered = False
 
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
         """Return the answers that list an order's files, one for each request that it took.
@@ -305,6 +306,10 @@ class Exporter:
         """Return JSOC's answer to a new request, or what ends the wait for a pending one."""
         if request.requestid:
             return self._wait_for(request.requestid, deadline)
+        if not self._registered:
+            # Told here, it is in words that say what to do.
+            self.jsoc.check_address()
+            self._registered = True
         self._write(order, request)
         return self._ask(partial(self.jsoc.submit, order.form(request.again)))
 

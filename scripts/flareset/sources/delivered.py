@@ -13,14 +13,14 @@ import pandas as pd
 
 from flareset.archive.responses import Answer
 from flareset.errors import ListingError
-from flareset.sdo.processing import fingerprint, parse_process
+from flareset.sdo.processing import fingerprint
 from flareset.sdo.protocols import kind_of_protocol
-from flareset.sdo.recordset import Recordset, parse_time
+from flareset.sdo.recordset import Recordset
 from flareset.sdo.series import Series
 from flareset.sources.export_rows import ExportRows
 from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
-from flareset.sources.records import dropped_by_scaling, matched, observed_second
+from flareset.sources.records import matched, observed_second
 from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.status import Kind, Status
 
@@ -70,9 +70,6 @@ def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
     rows = rows[rows["wavelength"] == delivery.query.wavelength]
     rows = rows.drop_duplicates(["record", "segment", "kind", "filename"])
     refuse_doubles(rows)
-    there = delivery.records["record"].isin(rows["record"])
-    if there.any():
-        found.missing.update(_left_out(delivery, there))
     for record in rows["record"]:
         found.missing.pop(record, None)
     return Links(in_time_order(rows).reset_index(drop=True), found.missing)
@@ -171,44 +168,6 @@ def _link_of(answer: Answer, name: str) -> tuple[str, str]:
     if name.startswith("/"):
         return f"{_LINK_BASE}{name}", name.rpartition("/")[2]
     return f"{_LINK_BASE}{answer.folder.rstrip('/')}/{name}", name
-
-
-def _left_out(delivery: Delivery, there: pd.Series) -> dict[str, Missing]:
-    """Return the records that JSOC's processing leaves out by itself, with the reason."""
-    steps = parse_process(delivery.process)[1]
-    records = delivery.records
-    found: dict[str, Missing] = {}
-    if any(step.name.startswith("aia_scale") for step in steps):
-        for lost, kept in dropped_by_scaling(records, delivery.query.series).items():
-            why = f"JSOC's aia_scale puts it into the slot of {kept}, and keeps that one alone"
-            found[lost] = Missing(Status.NO_IMAGE, why)
-    boxes = [step.args for step in steps if step.name == "im_patch"]
-    if boxes:
-        found |= _spared(records, there, boxes[0], delivery.query.series.cadence)
-    return found
-
-
-def _spared(
-    records: pd.DataFrame, there: pd.Series, args: dict[str, str], cadence: int
-) -> dict[str, Missing]:
-    """Return the records that `im_patch` was told to leave out, with the reason."""
-    delivered = records.loc[there, "t_rec"]
-    first, last = (
-        limit if args[key] == "NotSpecified" else pd.Timestamp(parse_time(args[key]))
-        for key, limit in (("t_start", delivered.min()), ("t_stop", delivered.max()))
-    )
-    step = float(args["cadence"].rstrip("s"))
-    # Half a slot less than a step: what lies there was passed over, what was lost lies further.
-    slack = pd.Timedelta(seconds=step - cadence / 2 if step > cadence else 0)
-    spared = {}
-    for record, time in zip(records["record"], records["t_rec"], strict=True):
-        if not first <= time <= last:
-            why = "not asked for: beyond im_patch's t_start and t_stop"
-            spared[record] = Missing(Status.NOT_NEEDED, why)
-        elif slack > pd.Timedelta(0) and (abs(delivered - time) < slack).any():
-            why = f"not asked for: im_patch's cadence is {args['cadence']}"
-            spared[record] = Missing(Status.NOT_NEEDED, why)
-    return spared
 
 
 def _compare_paths(listing: pd.DataFrame, records: pd.DataFrame, answer: Answer) -> None:

@@ -44,7 +44,7 @@ class Direct:
         """The structure of the series, asked for once."""
         return self.jsoc.structure(self.query.series.name)
 
-    def find(self, wanted: pd.DataFrame) -> Links:
+    def find(self, wanted: pd.DataFrame, _needed: pd.DataFrame, /) -> Links:
         """Return where the files of wanted records lie; a file that is offline is missing."""
         numbers = [int(number) for number in wanted["recnum"]]
         series, segment = self.query.series.name, self.query.segment
@@ -77,7 +77,7 @@ class Direct:
         """Return where the files lie now: their folder changes when data are staged anew."""
         numbers = [int(number) for number in wanted["recnum"]]
         self.jsoc.forget_keywords(self.query.series.name, numbers, self.query.segment)
-        return self.find(wanted)
+        return self.find(wanted, wanted)
 
     def check(self, asked: Asked, there: Path) -> Check[Proof]:
         """Return the check of a stored file, which leaves its exported form in its place."""

@@ -32,18 +32,18 @@ class Export:
     exporter: Exporter
     whole: bool = False
 
-    def find(self, wanted: pd.DataFrame) -> Links:
+    def find(self, wanted: pd.DataFrame, needed: pd.DataFrame, /) -> Links:
         """Return the links of wanted records; what an export leaves out is asked for once more."""
-        return self._gather(wanted, self._orders(wanted), self._bring)
+        return self._gather(wanted, self._orders_of(wanted, needed), self._bring)
 
     def renew(self, wanted: pd.DataFrame) -> Links:
         """Return new links of records whose export has expired."""
         orders = self._orders(wanted) if self.whole else self._by_number(wanted)
         return self._gather(wanted, orders, self._bring_anew)
 
-    def requests(self, wanted: pd.DataFrame) -> list[str]:
+    def requests(self, wanted: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
         """Return what JSOC would newly be asked for, a line per request."""
-        orders = self._orders(wanted) if len(wanted) else []
+        orders = self._orders_of(wanted, needed) if len(wanted) else []
         return [
             f"{order.recordset}  {order.process}  ({order.method}, {order.protocol})"
             for order in orders
@@ -125,6 +125,14 @@ class Export:
 
     def _bring_anew(self, order: Order) -> list[Answer]:
         return self.exporter.bring(order, anew=True)
+
+    def _orders_of(self, wanted: pd.DataFrame, needed: pd.DataFrame) -> list[Order]:
+        """Return the orders for wanted records: those of all that is needed, where they were made.
+
+        A run that was interrupted goes on with its own exports so.
+        """
+        orders = self._orders(needed)
+        return orders if all(map(self.exporter.is_asked, orders)) else self._orders(wanted)
 
     def _orders(self, wanted: pd.DataFrame) -> list[Order]:
         """Return the orders for wanted records, each within JSOC's limits."""

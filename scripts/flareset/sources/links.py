@@ -33,8 +33,11 @@ class Links:
 class Source(Protocol):
     """Where the files of records are had from."""
 
-    def find(self, wanted: pd.DataFrame) -> Links:
-        """Return the links of wanted records (rows of records.csv)."""
+    def find(self, wanted: pd.DataFrame, needed: pd.DataFrame, /) -> Links:
+        """Return the links of wanted records (rows of records.csv).
+
+        `needed` are those that the store has already, and the wanted.
+        """
 
     def renew(self, wanted: pd.DataFrame) -> Links:
         """Return links of records whose links are gone from the archive (404, 410)."""
@@ -47,11 +50,15 @@ class Listed:
         self._listing = files.reindex(columns=COLUMNS, fill_value="")
         self._name = name
 
-    def find(self, wanted: pd.DataFrame) -> Links:
+    def find(self, wanted: pd.DataFrame, _needed: pd.DataFrame, /) -> Links:
         """Return the listed files of wanted records."""
         rows = self._listing[self._listing["record"].isin(wanted["record"])]
         lacking = set(wanted["record"]) - set(rows["record"])
-        return Links(rows, failed(sorted(lacking), f"not listed in {self._name}"))
+        why = (
+            f"not in {self._name}; if that was made of other times than the window's, say which in"
+            " the row's recordset"
+        )
+        return Links(rows, failed(sorted(lacking), why))
 
     def renew(self, wanted: pd.DataFrame) -> Links:
         """Return nothing: a listing that the user made is not asked for again."""

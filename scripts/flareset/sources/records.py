@@ -5,7 +5,7 @@ Source: jsoc_info.c, `op=rs_list`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from flareset.errors import ExportError
+from flareset.sdo.processing import Step
 from flareset.sdo.quality import quality_of
+from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.tables.records import COLUMNS, KEYS, PROOF, VALUES
@@ -142,19 +144,64 @@ def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
     ]
 
 
-def dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
-    """Return the records that JSOC's aia_scale drops, each with the record kept in its place.
+def left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd.DataFrame:
+    """Return the records; `status` and `reason` say of which JSOC's processing gives no image."""
+    records = records.copy()
+    for step in steps:
+        there = records[records["status"] == ""]
+        if step.name.startswith("aia_scale"):
+            status, found = Status.NO_IMAGE, _dropped_by_scaling(there, series)
+        elif step.name == "im_patch":
+            status, found = Status.NOT_NEEDED, _beside_cut_outs(there, step.args, series)
+        else:
+            continue
+        places = records.index[records["record"].isin(found)]
+        records.loc[places, "status"] = status
+        records.loc[places, "reason"] = records.loc[places, "record"].map(found)
+    return records
 
-    The module writes both into the slot whose centre is nearest T_OBS; the later one stays
+
+def _dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
+    """Return the records that JSOC's aia_scale drops, with the reason.
+
+    The module writes two exposures into the slot whose centre is nearest T_OBS; the later one stays
     (aia_lev1p5.c).
     """
     slots: dict[Any, str] = {}
     dropped: dict[str, str] = {}
     for record, centre in zip(records["record"], _centres(records, series), strict=True):
         if centre is not pd.NaT and centre in slots:
-            dropped[slots[centre]] = record
+            why = f"JSOC's aia_scale puts it into the slot of {record}, and keeps that one alone"
+            dropped[slots[centre]] = why
         slots[centre] = record
     return dropped
+
+
+def _beside_cut_outs(
+    records: pd.DataFrame, args: Mapping[str, str], series: Series
+) -> dict[str, str]:
+    """Return the records of which `im_patch` is told to make no cut-out, with the reason.
+
+    It takes those from t_start to t_stop, the first at or after each step of its cadence
+    (im_patch.c).
+    """
+    if records.empty:
+        return {}
+    first, last = (
+        limit if args[key] == "NotSpecified" else pd.Timestamp(parse_time(args[key]))
+        for key, limit in (("t_start", records["t_rec"].min()), ("t_stop", records["t_rec"].max()))
+    )
+    step = pd.Timedelta(seconds=float(args["cadence"].removesuffix("s")))
+    every = step > pd.Timedelta(seconds=series.cadence)
+    due, left = first, {}
+    for record, time in zip(records["record"], records["t_rec"], strict=True):
+        if not first <= time <= last:
+            left[record] = "not asked for: beyond im_patch's t_start and t_stop"
+        elif every and time < due:
+            left[record] = f"not asked for: im_patch's cadence is {args['cadence']}"
+        elif every:
+            due += ((time - due) // step + 1) * step
+    return left
 
 
 def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
