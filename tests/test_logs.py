@@ -83,10 +83,10 @@ Way = Callable[[str, Path], str]
 def test_what_a_run_shows_of_an_export(tmp_path: Path, way: Way) -> None:
     project = Project(tmp_path / "project", {"source": "export"})
     project.events(ONE_FLARE)
-    wanted = f"results/events/{A}/131/listing.csv"
+    wanted = f"results/events/{A}/131/manifest.csv"
     text = way(shlex.join(project.command(wanted)), project.folder)
     shown = [line.rpartition("\033[K")[2] for line in text.splitlines()]
-    told = [line for line in project.log("list", A).splitlines() if "JSOC_" in line]
+    told = [line for line in project.log("download", A).splitlines() if "JSOC_" in line]
     assert ": accepted, 61 records" in told[0]
     assert [line for line in shown if f"{A} 131: JSOC_" in line] == [
         f"{A} 131: {line}" for line in told
@@ -95,7 +95,7 @@ def test_what_a_run_shows_of_an_export(tmp_path: Path, way: Way) -> None:
     assert "\0" not in text
     # What Snakemake itself said before and after is whole.
     assert any("Building DAG of jobs" in line for line in shown)
-    assert any("2 of 2 steps (100%) done" in line for line in shown)
+    assert any("4 of 4 steps (100%) done" in line for line in shown)
 
 
 @pytest.mark.parametrize("way", WAYS)
