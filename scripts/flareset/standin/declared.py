@@ -28,32 +28,6 @@ def declare(series: Series, cards: list[Card]) -> Structure:
     """Return the structure of a series whose records have these header cards."""
     linked = series.instrument == "aia" and not series.step
     slots = slots_of(series)
-    declared = [
-        _keyword(key.replace("-", "__"), value, comment)
-        for key, value, comment in cards
-        if key not in _HEADER_ONLY
-    ]
-    own = [entry for entry in declared if not linked or entry["name"] in _OWN]
-    t_rec = next(entry for entry in own if entry["name"] == "T_REC")
-    t_rec["recscope"] = "ts_slot" if series.step else "ts_eq"
-    epoch = {"type": "time", "units": "TAI", "defval": epoch_of(series), "note": "T_REC epoch"}
-    step = {
-        "type": "double",
-        "units": "second",
-        "defval": f"{slots.step:.6f}",
-        "note": "T_REC step",
-    }
-    own[own.index(t_rec) + 1 : own.index(t_rec) + 1] = [
-        {"name": name, "recscope": "constant", **entry}
-        for name, entry in (("T_REC_epoch", epoch), ("T_REC_step", step))
-    ]
-    others = [
-        {**entry, "linkinfo": f"lev1->{entry['name']}"}
-        for entry in declared
-        if linked and entry["name"] not in _OWN
-    ]
-    index = _keyword("T_REC_index", 0, "Index keyword associated with T_REC")
-    index |= {"type": "longlong", "recscope": "index", "defval": "0"}
     primes = [
         {"name": "T_REC", "slotted": 1, "step": f"{slots.step:.6f}"}
         if key == "T_REC"
@@ -73,12 +47,48 @@ def declare(series: Series, cards: list[Card]) -> Structure:
             "primekeys": [*series.keys],
             "primekeysinfo": primes,
             "dbindex": [*series.keys],
-            "keywords": [_ordered(entry) for entry in (*own, *others, index)],
+            "keywords": [_ordered(entry) for entry in _keywords(series, cards, linked=linked)],
             "segments": [_segment(series, name, linked=linked) for name in series.segments],
             "links": [link] if linked else [],
         },
         slots.lead,
     )
+
+
+def _keywords(series: Series, cards: list[Card], *, linked: bool) -> list[dict[str, Any]]:
+    """Return the keywords of a series: its own, those that are `linked`, and the index of slots."""
+    declared = [
+        _keyword(key.replace("-", "__"), value, comment)
+        for key, value, comment in cards
+        if key not in _HEADER_ONLY
+    ]
+    own = [entry for entry in declared if not linked or entry["name"] in _OWN]
+    place = [entry["name"] for entry in own].index("T_REC")
+    own[place]["recscope"] = "ts_slot" if series.step else "ts_eq"
+    own[place + 1 : place + 1] = _slot_constants(series)
+    others = [
+        {**entry, "linkinfo": f"lev1->{entry['name']}"}
+        for entry in declared
+        if linked and entry["name"] not in _OWN
+    ]
+    index = _keyword("T_REC_index", 0, "Index keyword associated with T_REC")
+    index |= {"type": "longlong", "recscope": "index", "defval": "0"}
+    return [*own, *others, index]
+
+
+def _slot_constants(series: Series) -> list[dict[str, Any]]:
+    """Return the keywords that tell where the slots of a series lie."""
+    epoch = {"type": "time", "units": "TAI", "defval": epoch_of(series), "note": "T_REC epoch"}
+    step = {
+        "type": "double",
+        "units": "second",
+        "defval": f"{slots_of(series).step:.6f}",
+        "note": "T_REC step",
+    }
+    return [
+        {"name": "T_REC_epoch", "recscope": "constant", **epoch},
+        {"name": "T_REC_step", "recscope": "constant", **step},
+    ]
 
 
 def _keyword(name: str, value: object, comment: str) -> dict[str, Any]:

@@ -216,13 +216,8 @@ class Exports:
             if known:
                 return _accepted(2, known, form, 0, state["requests"][known]["count"], 0)
         offline = self._hits(("offline",), [form.ds])
-        if any(fault.code == 25 for fault in offline) or not all(r.online for r in found):
-            with self._state() as state:
-                requestid = self._next_id(state)
-            raise Refused(25, f"{_OFFLINE}{requestid}")
+        self._check_online(found, offline)
         if form.method == "url_quick" and form.kind == "as-is" and not offline:
-            if not found:
-                raise Refused(4, "There are no files in this RecordSet")
             return self._at_once(form, len(found))
         files = len(found) * len(segments)
         size = max(1, int(files * self._limits.megabytes_per_file * ratio)) if files else 0
@@ -245,6 +240,13 @@ class Exports:
         }
         requestid = self._begin(entry, address, ip)
         return _accepted(entry["queued_as"], requestid, form, 10, len(found), size)
+
+    def _check_online(self, found: Sequence[Record], faults: list[Fault]) -> None:
+        """Raise Refused, with a RequestID, where records are offline."""
+        if any(fault.code == 25 for fault in faults) or not all(r.online for r in found):
+            with self._state() as state:
+                requestid = self._next_id(state)
+            raise Refused(25, f"{_OFFLINE}{requestid}")
 
     def _address(self, args: dict[str, str]) -> str:
         """Return the address of a request; Refused where it is not registered.
@@ -294,6 +296,9 @@ class Exports:
         return f"JSOC_{day}_{number:03d}"
 
     def _at_once(self, form: Form, count: int) -> dict[str, Any]:
+        """Return the answer that lists the stored files of so many records."""
+        if not count:
+            raise Refused(4, "There are no files in this RecordSet")
         rows = quick(form, self._holdings, self._departures)
         images = sum(1 for record, _ in rows if not record.endswith("{spikes}"))
         return {

@@ -78,19 +78,15 @@ class Frame:
             return None
         *values, segment, extension = parts[2:]
         found = next((s for s, file in series.segments.items() if segment in (s, file)), None)
-        numbers = {
-            key: value
-            for key, value in zip(series.keys, values, strict=True)
-            if key != "T_REC" and value.isdecimal()
-        }
+        numbers = _numbers(series, values)
         if found is None or extension != "fits" or len(numbers) != len(series.keys) - 1:
             return None
         wavelength = series.wavelengths[0]
         if series.instrument == "aia":
-            wavelength = int(numbers.get("WAVELNTH", 0)) or _CHANNELS[int(numbers["FSN"]) % 10]
+            wavelength = numbers.get("WAVELNTH", 0) or _CHANNELS[numbers["FSN"] % 10]
         if wavelength not in series.wavelengths:
             return None
-        harpnum, camera = (int(numbers.get(key, 0)) for key in ("HARPNUM", "CAMERA"))
+        harpnum, camera = (numbers.get(key, 0) for key in ("HARPNUM", "CAMERA"))
         return cls(name, series.name, wavelength, found, time, harpnum, camera)
 
     @property
@@ -117,6 +113,12 @@ class Frame:
         """A number in [0, 1) that depends on the frame's time, channel and `what` alone."""
         text = f"{self.series}|{self.time}|{self.wavelength}|{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
+
+
+def _numbers(series: Series, values: list[str]) -> dict[str, int]:
+    """Return the prime keys, time apart, that the parts of a name give as numbers."""
+    named = zip(series.keys, values, strict=True)
+    return {key: int(value) for key, value in named if key != "T_REC" and value.isdecimal()}
 
 
 def _t_rec(series: Series, when: datetime) -> datetime:
