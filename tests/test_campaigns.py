@@ -111,7 +111,7 @@ def test_the_default_campaign(tmp_path: Path) -> None:
     project.events((ROOT / "config/events.csv").read_text())
     stages = dict.fromkeys(("event", "list", "draw", "download", "partition", "sample"), 5)
     assert project.planned() == {**stages, "settings": 3, "label": 1, "summary": 1}
-    rows = re.findall(r"^(2014\S+|TOTAL) .* (\d+) +0 +0\.\d+$", project.run("plan").text, re.M)
+    rows = re.findall(r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+$", project.run("plan").text, re.M)
     # Of each flare an image a minute, and of the time before and after as many as are published.
     minutes = [104, 107, 104, 90, 193]
     assert [int(needed) for _, needed in rows[:-1]] == [178 + number + 178 for number in minutes]

@@ -109,7 +109,10 @@ def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[in
 def segment_of(listed: ListedRecord, name: str, series: Series, default: str) -> str:
     """Return the segment that a record names, or else its file's name, or else the default."""
     if listed.recordset.segments:
-        return listed.recordset.segments[0]
+        named = listed.recordset.segments[0]
+        # An immediate answer names the segment that a link leads to, as its file is called.
+        linked = {file: segment for segment, file in series.segments.items()}
+        return named if named in series.segments else linked.get(named, named)
     stem = name.partition(".fits")[0]
     called = [
         segment
