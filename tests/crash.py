@@ -27,8 +27,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flareset.download import store_of
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import powerloss
@@ -36,6 +34,7 @@ import powerloss
 from flareset.archive import transfer
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.settings import DownloadSettings
+from flareset.download import store_of
 from flareset.job import Job
 from flareset.standin.server import StandIn, running
 from flareset.store.store import Store

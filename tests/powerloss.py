@@ -399,9 +399,12 @@ class _Hook:
 
 
 def run(journal: Path, script: str, args: list[str], environment: dict[str, str]) -> None:
-    """Run a script as its own process would, every change of its `--store` seen."""
+    """Run a script as its own process would, every change of its `--store` seen.
+
+    A script without one has the store beside the journal, where it changes nothing.
+    """
     os.environ.update(environment)
-    store = Path(args[args.index("--store") + 1])
+    store = Path(args[args.index("--store") + 1] if "--store" in args else journal.parent / "store")
     hook = _Hook(journal, store, environment.get(CRASH, ""))
     hook.install(environment.get(BOOT, ""))
     sys.argv = [script, *args]
