@@ -46,10 +46,10 @@ class Departures:
     immediate answers, and exported by `as-is`. `plus`: an address with a `+` is taken.
     """
 
-    times: bool = False
-    scaled: bool = False
-    linked: bool = False
-    plus: bool = False
+    times: bool = True
+    scaled: bool = True
+    linked: bool = True
+    plus: bool = True
 
     @classmethod
     def none(cls) -> Departures:
