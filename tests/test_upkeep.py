@@ -148,10 +148,15 @@ def test_plan_names_the_exports_to_ask_for(project: Project, serve: Callable[...
     first.rename(first.with_name("2014-01-07T180534.131.html"))
     second.unlink()
     text = project.run("plan").text
-    for event, window, channels in (
-        ("2014-01-07T180534", "2014-01-07T18:00:48Z-2014-01-07T18:13:00Z", "171"),
-        ("2014-02-24T235710", "2014-02-24T23:52:48Z-2014-02-25T00:06:00Z", "131,171"),
-    ):
-        assert f"{event}  aia.lev1_euv_12s[{window}][{channels}]{{image}}" in text
-    assert "export_pages/2014-02-24T235710.html" in text
-    assert re.search(r"2014-01-07T180534 +131 +0 +61", text)
+    first, second = "2014-01-07T180534", "2014-02-24T235710"
+    windows = {
+        first: "2014-01-07T18:00:48Z-2014-01-07T18:13:00Z",
+        second: "2014-02-24T23:52:48Z-2014-02-25T00:06:00Z",
+    }
+    for event, channel in ((first, 171), (second, 131), (second, 171)):
+        recordset = f"aia.lev1_euv_12s[{windows[event]}][{channel}]{{image}}"
+        assert re.search(
+            rf"{event} +{re.escape(recordset)} +none +export_pages/{event}.{channel}.html", text
+        )
+    # The channels of an event are drawn together: without one of its pages nothing is planned.
+    assert not re.search(rf"{first} +131 +0 ", text)
