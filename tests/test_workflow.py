@@ -624,6 +624,6 @@ def test_a_page_of_spikes_alone(
     page.write_text(re.sub(r"(count</b></td><td>)\d+", rf"\g<1>{rows}", text))
     in_process(project, monkeypatch)
     ledger = project.table(f"results/ledger/{A}.131.csv")
-    assert {row["status"] for row in ledger} <= {"no_image", "no_record", "short"}
+    assert {row["status"] for row in ledger} <= {"no_image", "no_record", "outside", "short"}
     assert len(project.table("results/data_selection/image_labels.csv")) == 6 + 10
     assert project.table("results/summary.csv")[0]["total"] == "0"
