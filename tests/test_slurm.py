@@ -226,6 +226,7 @@ def test_the_default_campaign_on_two_nodes(
     project = Project(tmp_path / "campaign")
     project.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     project.configure(
+        source="page",
         archive={"frame_size": 128}, wavelengths=[131, 171],
         window={"pre": "2m", "post": "2m"}, sample={"pre": 4, "post": 4},
     )  # fmt: skip

@@ -8,6 +8,7 @@ rule draw:
         candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
     log:
         "logs/draw/{event}.log",
+    localrule: True
     conda:
         "../../envs/flareset.yaml"
     resources:
