@@ -150,6 +150,11 @@ class Downloader:
                 found.append(Outcome(record, name, Kind.IMAGE, path, status, reason, tries, facts))
         return found
 
+    def dismiss_tars(self, outcomes: list[Outcome]) -> None:
+        """Have what is left of the exports' tars removed: all of their members are here."""
+        for requestid in {outcome.facts.get("requestid", "") for outcome in outcomes} - {""}:
+            self._tars.dismiss(f"/{requestid}.tar")
+
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
         """Yield the outcome of each file (a row of links) as it comes."""
         if images.empty:
@@ -398,7 +403,10 @@ class Acquisition:
         """Return what became of wanted records, by the links that the source has now."""
         found = self.downloader.kept(wanted) if self._ask_least else []
         missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
-        return found + self._of(self._source.find(missing, wanted)) if len(missing) else found
+        if len(missing):
+            return found + self._of(self._source.find(missing, wanted))
+        self.downloader.dismiss_tars(found)
+        return found
 
     def draw(self, job: Job, most: Mapping[str, int]) -> None:
         """Bring what the draw needs, and the next in it where an image cannot be had."""
