@@ -37,8 +37,6 @@ _SQL_WORDS = {"AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "LIKE", "TRUE",
 # JSOC's export takes recordsets of fewer than 4096 characters. Its automatic filter on QUALITY
 # takes 33 of them (jsoc_export_manage.c).
 LONGEST_EXPORT = 4000 - 33
-# The condition that jsoc_info makes of a list may have 8192 characters (drms_names.c).
-LONGEST_QUERY = 8000
 
 
 @dataclass(frozen=True)
