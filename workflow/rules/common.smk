@@ -163,7 +163,9 @@ def listable_jobs(*names):
     """Files of every event and channel that can be listed, or the jobs themselves."""
 
     def of_target(wildcards):
-        jobs = [f"{e.event_id}/{w}" for e in map(CAMPAIGN.events.get, listable()) for w in e.wavelengths]
+        jobs = [
+            f"{e.event_id}/{w}" for e in map(CAMPAIGN.events.get, listable()) for w in e.wavelengths
+        ]
         return [f"{RESULTS}/events/{job}/{name}" for name in names for job in jobs] or jobs
 
     return of_target
