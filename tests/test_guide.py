@@ -68,7 +68,7 @@ def test_the_guide(
         files = project.table(f"results/events/guide/{wavelength}/manifest.csv")
         names = [row["filename"] for row in files]
         assert all(name.startswith("aia.lev1p5_mod.2014-02-05T") for name in names)
-        assert all(name.endswith(f".{wavelength}.image.guide.fits.noproj") for name in names)
+        assert all(name.endswith(f".{wavelength}.image.noproj.guide.fits") for name in names)
     assert all(2385 <= number <= 2401 for number in listed.values()), listed
     # The first 171 image of each minute falls on second 00, the last on 16:00:00 itself.
     last = project.table("results/events/guide/171/records.csv")[-1]

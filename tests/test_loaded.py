@@ -43,11 +43,11 @@ subprocess.run(["sh", "-c", words.format(sys.argv[1])])
 """
 WAITING = """
 import os, signal, sys, time
-print(os.getpid(), flush=True)
 def told(*_):
     print("told", flush=True)
     sys.exit(7)
 signal.signal(signal.SIGTERM, told)
+print(os.getpid(), flush=True)
 time.sleep(60)
 """
 PATH = {"PATH": os.environ["PATH"]}
