@@ -66,7 +66,9 @@ def catch_up(journal: Path, store: Path) -> None:
     """Add to a journal the change that a killed process made last and had no time to write down."""
     known, now = _Disk(journal).now, _names(store)
     last = {n: now.get(n) for n in known.keys() | now.keys() if known.get(n) != now.get(n)}
-    assert len(last) <= 2, f"changes that are not in the journal: {last}"
+    # What lies in a folder moves with it.
+    moved = {name for name in last if os.path.dirname(name) not in last}
+    assert len(moved) <= 2, f"changes that are not in the journal: {last}"
     with open(journal, "a") as out:
         out.write(f"{json.dumps({'change': last})}\n")
 
@@ -133,6 +135,13 @@ class _Disk:
 
 
 def _apply(names: Names, change: dict[str, int | None]) -> None:
+    """Change names; what lies in a folder that is renamed moves with it."""
+    for old in [
+        name for name, inode in change.items() if inode is None and names.get(name) == _FOLDER
+    ]:
+        for new in (name for name, inode in change.items() if inode == _FOLDER):
+            for name in [name for name in names if name.startswith(f"{old}/")]:
+                names[new + name.removeprefix(old)] = names.pop(name)
     for name, inode in change.items():
         if inode is None:
             names.pop(name, None)
@@ -238,7 +247,8 @@ class _Hook:
     def keep(self, path: Any) -> None:
         """Keep a file that is about to lose its name."""
         with suppress(FileNotFoundError, FileExistsError):
-            os.link(path, self.kept / str(os.stat(path).st_ino))
+            if not os.path.isdir(path):
+                os.link(path, self.kept / str(os.stat(path).st_ino))
 
     def cut(self, path: Any, to: int) -> None:
         """Keep the bytes of a file that is about to be cut, and say so."""
@@ -329,7 +339,7 @@ class _Hook:
             if names == (None, None):
                 return real["replace"](old, new)
             with hook.operation():
-                inode = os.stat(old).st_ino
+                inode = _inode(Path(old))
                 hook.keep(new)
                 real["replace"](old, new)
                 change = dict(zip(names, (None, inode), strict=True))

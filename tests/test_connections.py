@@ -1,8 +1,8 @@
-"""The cap on connections and the back-off that all of them share."""
+"""The cap on connections, over all processes of a user."""
 
 from __future__ import annotations
 
-import logging
+import json
 import os
 import signal
 import subprocess
@@ -10,26 +10,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.bench import Bench, connected
+from support.bench import connected
+from support.locking import QUICK, elsewhere, holding, wait_until
 from support.project import ONE_FLARE, ROOT, Project
 from support.stages import in_process
-from test_lease import elsewhere, holding
 
-from flareset.archive.connections import Connections, meeting_place
-from flareset.errors import StoreError, TransferError
+from flareset.archive.connections import Connections, Timing, meeting_place
+from flareset.errors import StoreError
 from flareset.standin.server import Fault, StandIn
-from flareset.system.retry import retry_after
 
 ASKING = """
 import sys, threading
 sys.path.insert(0, {scripts!r})
 from pathlib import Path
-from flareset.archive.connections import Connections
+from flareset.archive.connections import Connections, Timing
+from flareset.system.locks import Timing as LockTiming
 
-connections = Connections({url!r}, 2, patience=1, folder=Path({folder!r}))
+timing = Timing({timing})
+connections = Connections({url!r}, 2, patience=1, folder=Path({folder!r}), timing=timing)
 def ask():
     for _ in range({times}):
         with connections.lease() as session:
@@ -40,14 +42,22 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """
+URL = "http://x.example"
+# A process gives a slot to another that waits as soon as it can.
+EAGER = Timing(turn=0.0)
 
 
-def asking(server: StandIn, folder: Path, times: int) -> subprocess.Popen[bytes]:
+def asking(server: StandIn, folder: Path, times: int, timing: str = "") -> subprocess.Popen[bytes]:
     """A process of four threads that want files, over two connections."""
     name = "aia.lev1_euv_12s.2014-01-07T180112Z.131.image_lev1.fits"
     scripts = str(ROOT / "scripts")
     code = ASKING.format(
-        scripts=scripts, url=server.url, folder=str(folder), times=times, name=name
+        scripts=scripts,
+        url=server.url,
+        folder=str(folder),
+        times=times,
+        name=name,
+        timing=timing,
     )
     return subprocess.Popen([sys.executable, "-c", code])
 
@@ -84,14 +94,12 @@ def test_a_job_that_has_ended_leaves_its_connections_to_others(
     project.use(serve())
     in_process(project, monkeypatch)
     state = Path(os.environ["XDG_STATE_HOME"])
-    assert [path.name for path in state.rglob("*") if path.is_file()] == []
+    (folder,) = state.glob("flareset/*")
+    assert list(folder.iterdir()) == []
 
 
-def test_who_has_none_gets_one_from_who_has_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    first, second = (connected("http://x.example", tmp_path, most=1) for _ in range(2))
+def test_a_process_without_a_slot_gets_one_from_a_process_that_has_all(tmp_path: Path) -> None:
+    first, second = (connected(URL, tmp_path, most=1, timing=EAGER) for _ in range(2))
     order: list[str] = []
 
     def later() -> None:
@@ -113,34 +121,28 @@ def test_who_has_none_gets_one_from_who_has_all(
         assert same is again, "a connection is kept from request to request"
 
 
-def test_who_asked_first_gets_it_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 10.0)
+def test_the_process_that_came_first_gets_a_slot_first(tmp_path: Path) -> None:
+    patient = replace(EAGER, reserved=10.0)
     order: list[int] = []
 
     def ask(number: int) -> None:
-        with connected("http://x.example", tmp_path, most=1).lease():
+        with connected(URL, tmp_path, most=1, timing=patient).lease():
             order.append(number)
 
     askers = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
-    with connected("http://x.example", tmp_path, most=1).lease():
-        # Who asked just now looks more often than who has waited for long.
+    with connected(URL, tmp_path, most=1, timing=patient).lease():
+        # One that came just now looks more often than one that has waited for long.
         for number, asker in enumerate(askers):
             asker.start()
-            while len(list(tmp_path.glob("asking-*.lock"))) <= number:
-                time.sleep(0.01)
+            wait_until(lambda number=number: len(list(tmp_path.glob("waiter-*.lock"))) > number)
             time.sleep(0.5)
     for asker in askers:
         asker.join()
     assert order == [0, 1, 2, 3]
 
 
-def test_who_gives_one_up_goes_after_who_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 1.0)
-    first, second = (connected("http://x.example", tmp_path, most=1) for _ in range(2))
+def test_a_process_that_gives_a_slot_up_goes_after_those_that_wait(tmp_path: Path) -> None:
+    first, second = (connected(URL, tmp_path, most=1, timing=EAGER) for _ in range(2))
     order: list[str] = []
 
     def ask() -> None:
@@ -150,19 +152,16 @@ def test_who_gives_one_up_goes_after_who_asked(
     asker = threading.Thread(target=ask)
     with first.lease():
         asker.start()
-        time.sleep(1.5)  # longer than a slot is left to others
+        time.sleep(1.5 * EAGER.reserved)
     with first.lease():
         order.append("first")
     asker.join()
     assert order == ["second", "first"]
 
 
-def test_who_waits_gets_one_before_another_gets_two(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 10.0)
-    first, second, third = (connected("http://x.example", tmp_path) for _ in range(3))
+def test_a_process_that_waits_gets_one_slot_before_another_gets_two(tmp_path: Path) -> None:
+    patient = replace(EAGER, reserved=10.0)
+    first, second, third = (connected(URL, tmp_path, timing=patient) for _ in range(3))
     order: list[str] = []
 
     def ask(who: str, connections: Connections) -> None:
@@ -181,179 +180,82 @@ def test_who_waits_gets_one_before_another_gets_two(
     assert sorted(order[:2]) == ["second", "third"]
 
 
-def test_who_stands_still_while_it_asks_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_hangs_while_it_waits_goes_on(
+    serve: Callable[..., StandIn], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 0.0)
-    for name, seconds in (("_TOUCHED", 0.05), ("_SILENT", 0.3)):
-        monkeypatch.setattr(f"flareset.system.locks.{name}", seconds)
-    asking = tmp_path / f"asking-{0:020}-x.lock"
-    elsewhere(asking)
-    connections = connected("http://x.example", tmp_path)
-    until = time.monotonic() + 1
+    server = serve()
+    quick = replace(EAGER, locks=QUICK)
+    connections = connected(server.url, tmp_path / "meet", timing=quick)
+    with connections.lease(), connections.lease():
+        process = asking(server, tmp_path / "meet", 1, timing="locks=LockTiming(0.1, 1.5, 0.8)")
+        (tmp_path / "meet").mkdir(exist_ok=True)
+        wait_until(lambda: list((tmp_path / "meet").glob("waiter-*.lock/*")))
+        process.send_signal(signal.SIGSTOP)
+        # As on another machine.
+        (marker,) = (tmp_path / "meet").glob("waiter-*.lock/*")
+        said = json.loads(marker.read_text())
+        marker.write_text(json.dumps({**said, "boot": "another", "machine": "another"}))
+    until = time.monotonic() + 2 * QUICK.expiry
     while time.monotonic() < until:
         with connections.lease():
             time.sleep(0.02)
-    assert asking.exists()
+    assert not marker.exists(), "it is not waited for, and its place is gone"
+    connections.close()
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 0, "which does it no harm"
 
 
-def test_who_died_elsewhere_long_ago_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 1e6)
-    asking = tmp_path / f"asking-{0:020}-x.lock"
-    elsewhere(asking)
-    os.utime(asking, (time.time() - 86400,) * 2)
-    with connected("http://x.example", tmp_path).lease():
+def test_a_process_that_died_elsewhere_long_ago_is_not_waited_for(tmp_path: Path) -> None:
+    marker = elsewhere(tmp_path / f"waiter-{0:020}-x.lock")
+    os.utime(marker, (time.time() - 86400,) * 2)
+    with connected(URL, tmp_path, timing=replace(EAGER, reserved=1e6)).lease():
         pass
+    assert not marker.exists()
 
 
-def test_a_dead_process_s_connection_is_had_though_another_asks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEFT", 0.1)
-    # One that is alive, and stands still: it does not look at the slot.
-    holding(tmp_path / f"asking-{0:020}-x.lock")
+def test_a_dead_process_s_slot_is_free_though_another_process_waits(tmp_path: Path) -> None:
+    # One that is alive and hangs: it does not look at the slot.
+    holding(tmp_path / f"waiter-{0:020}-x.lock")
     holding(tmp_path / "slot-0.lock", started="1")
-    with connected("http://x.example", tmp_path, most=1).lease():
+    with connected(URL, tmp_path, most=1, timing=replace(EAGER, reserved=0.1)).lease():
         pass
 
 
-def test_storage_that_fails_takes_no_connection_for_good(
+def test_what_killed_processes_left_goes(tmp_path: Path) -> None:
+    for name in ("slot-7.lock", "slot-0.lock.ab", f"waiter-{0:020}-x.lock", "probe.lock"):
+        holding(tmp_path / name, started="1")
+    connections = connected(URL, tmp_path)
+    with connections.lease():
+        pass
+    connections.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_storage_that_fails_takes_no_slot_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flareset.archive.connections._LEASE", 0.0)
-    connections = connected("http://x.example", tmp_path, most=1)
+    connections = connected(URL, tmp_path, most=1, timing=EAGER)
     unlink, failures = Path.unlink, iter([True] * 3)
 
     def fail(path: Path, **options: bool) -> None:
-        if path.name == "slot-0.lock" and next(failures, False):
+        if path.parent.name == "slot-0.lock" and next(failures, False):
             raise OSError(5, "Input/output error")
         unlink(path, **options)
 
-    def refuse(_: Connections) -> int:
-        raise StoreError("no room")
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
 
     lease = connections.lease()
     lease.__enter__()
     with monkeypatch.context() as broken:
         broken.setattr(Path, "unlink", fail)
-        broken.setattr(Connections, "_ahead", refuse)
-        with pytest.raises(StoreError, match="no room"):
-            lease.__exit__(None, None, None)
+        with monkeypatch.context() as worse:
+            worse.setattr(Path, "glob", refuse)
+            with pytest.raises(OSError, match="Input/output error"):
+                lease.__exit__(None, None, None)
         connections.close()
-    with connected("http://x.example", tmp_path, most=1).lease():
+    with connected(URL, tmp_path, most=1).lease():
         pass
-
-
-def test_retry_after_holds_for_all(tmp_path: Path) -> None:
-    slept: list[float] = []
-    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
-    one, other = (connected("http://x.example", tmp_path, **options) for _ in range(2))
-    with pytest.raises(TransferError), one.lease():
-        raise TransferError("HTTP 503", unavailable=True, retry_after=120.0)
-    assert slept == []
-    with other.lease():
-        assert slept == [120.0], "another process waits as well"
-    with one.lease():
-        assert slept == [120.0]
-
-
-def test_who_is_told_to_stay_away_for_a_day_does(tmp_path: Path) -> None:
-    slept: list[float] = []
-    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
-    for wait in (86400.0, 1e11):
-        first = connected("http://x.example", tmp_path, **options)
-        with pytest.raises(TransferError), first.lease():
-            raise TransferError("HTTP 503", unavailable=True, retry_after=wait)
-        for connections in (first, connected("http://x.example", tmp_path, **options)):
-            with pytest.raises(TransferError, match=r"HTTP 503; another .*day.*Run again"):
-                connections.lease().__enter__()
-        assert slept == []
-        (tmp_path / "outage.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("120", 120),
-        ("", 0),
-        ("²", 0),
-        ("soon", 0),
-        ("9" * 400, 366 * 86400),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86400),
-    ],
-)
-def test_retry_after(text: str, seconds: float) -> None:
-    assert retry_after(text) == seconds
-
-
-def test_an_answer_does_not_end_what_the_server_asked_for(tmp_path: Path) -> None:
-    slept: list[float] = []
-    options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
-    connections = connected("http://x.example", tmp_path, **options)
-    # The outer one is under way meanwhile, and ends well.
-    with connections.lease(), pytest.raises(TransferError), connections.lease():
-        raise TransferError("HTTP 429", unavailable=True, retry_after=50.0)
-    with connections.lease():
-        assert slept == [50.0]
-
-
-def test_one_failure_slows_all_connections(serve: Callable[..., StandIn], tmp_path: Path) -> None:
-    b = Bench(serve(faults=[Fault("status", "T1801", times=1, retry_after=30)]), tmp_path / "s")
-    assert b.fetch(8)["status"].tolist() == ["verified"] * 8
-    assert max(b.waited) >= 29
-
-
-def test_an_archive_that_is_down_is_asked_rarely_and_costs_no_file(
-    serve: Callable[..., StandIn], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "flareset")
-    server = serve(faults=[Fault("status")])
-    b = Bench(server, tmp_path / "store", patience=36000.0, outage=7200.0)
-    manifest = b.fetch()
-    assert manifest["status"].tolist() == ["verified"] * 4
-    assert sum("seems to be down (HTTP 503" in line for line in caplog.messages) == 1
-    assert sum("answers again" in line for line in caplog.messages) == 1
-    # Two hours of 150 to 450 s, after the first ten.
-    assert sum(server.log.values()) < 10 + 48 + 20
-
-
-def test_patience_ends_with_what_to_do(serve: Callable[..., StandIn], tmp_path: Path) -> None:
-    b = Bench(serve(faults=[Fault("html")]), tmp_path / "store", patience=1800.0)
-    manifest = b.fetch(30)
-    assert manifest["status"].tolist() == ["failed"] * 30
-    # The first are given up for themselves, with one connection left; the rest was not asked for.
-    last = manifest["reason"].str.contains(
-        r"it is an HTML page.*, \d+ times in a row in 0:\d\d:\d\d; another .*Run again"
-    )
-    assert last.sum() >= 26
-    assert sum(b.server.log.values()) < 30
-    assert sum(b.waited) >= 1700
-    assert b.stored() == []
-
-
-def test_an_outage_of_long_ago_is_forgotten(tmp_path: Path) -> None:
-    now = [1e9]
-    options = {"clock": lambda: now[0], "patience": 100.0}
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    def fail(times: int) -> TransferError:
-        connections = connected("http://x.example", tmp_path, sleep=sleep, **options)
-        for _ in range(times):
-            with pytest.raises(TransferError) as error, connections.lease():
-                raise TransferError("HTTP 503", unavailable=True)
-        return error.value
-
-    assert fail(30).down
-    assert not fail(1).down, "a new run asks once for itself"
-    assert fail(2).down, "and goes by what the others found"
-    now[0] += 7200
-    assert not fail(2).down
 
 
 def test_jobs_of_all_machines_meet_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,4 +266,57 @@ def test_jobs_of_all_machines_meet_at_home(tmp_path: Path, monkeypatch: pytest.M
     assert place.is_dir()
     monkeypatch.setenv("HOME", "/proc/nowhere")
     with pytest.raises(StoreError, match="set XDG_STATE_HOME to a folder that all machines"):
+        meeting_place("http://jsoc.stanford.edu/")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder where others may write."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("state")
+def test_no_other_user_can_use_the_folder() -> None:
+    before = os.umask(0)
+    try:
+        place = meeting_place("http://jsoc.stanford.edu/")
+    finally:
+        os.umask(before)
+    for folder in (place, place.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    place.chmod(0o777)
+    assert meeting_place("http://jsoc.stanford.edu/") == place
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["flareset", "flareset/jsoc.stanford.edu"])
+def test_a_link_in_the_state_folder_is_not_followed(state: Path, tmp_path: Path, name: str) -> None:
+    (target := tmp_path / "theirs").mkdir()
+    link = state / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(target)
+    with pytest.raises(StoreError, match=rf"{name}: another user made this"):
+        meeting_place("http://jsoc.stanford.edu/")
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["flareset", "flareset/jsoc.stanford.edu"])
+def test_a_folder_of_another_user_is_refused(
+    state: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = state / name
+    folder.mkdir(parents=True)
+    # Only root could give one of them to another user.
+    owner = Path.lstat
+
+    def of_another(path: Path) -> os.stat_result:
+        found = owner(path)
+        return os.stat_result((*found[:4], found.st_uid + (path == folder), *found[5:]))
+
+    monkeypatch.setattr(Path, "lstat", of_another)
+    with pytest.raises(StoreError, match=rf"{name}: another user made this"):
         meeting_place("http://jsoc.stanford.edu/")

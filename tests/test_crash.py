@@ -107,6 +107,45 @@ def test_what_is_synced_stays(disks: Iterator[Disk]) -> None:
         assert disk.after_loss(seed) == {"file": NEW}
 
 
+FOLDERS = """
+import os, sys
+folder = os.path.join(sys.argv[sys.argv.index("--store") + 1], "folder")
+os.mkdir(f"{folder}.new")
+with open(f"{folder}.new/name", "wb") as out:
+    out.write(b"new")
+os.rename(f"{folder}.new", folder)
+"""
+
+
+def test_what_lies_in_a_folder_moves_with_it(disks: Iterator[Disk]) -> None:
+    left = []
+    for seed in range(40):
+        disk = next(disks)
+        disk.script.write_text(FOLDERS)
+        assert disk.write().returncode == 0
+        powerloss.lose(disk.journal, disk.store, random.Random(seed))
+        left.append({path.relative_to(disk.store).as_posix() for path in disk.store.rglob("*")})
+    assert {frozenset(names - {"file"}) for names in left} == {
+        frozenset(names)
+        for names in (
+            (), ("folder",), ("folder", "folder/name"), ("folder.new",),
+            ("folder.new", "folder.new/name"),
+        )
+    }  # fmt: skip
+
+
+def test_a_kill_while_a_folder_is_moved_is_seen(disks: Iterator[Disk]) -> None:
+    found = []
+    for number in range(1, 6):
+        disk = next(disks)
+        disk.script.write_text(FOLDERS)
+        disk.write(crash=f"SIGKILL:{number}")
+        powerloss.catch_up(disk.journal, disk.store)
+        found.append(sorted(path.name for path in disk.store.rglob("*")))
+    new, moved = ["file", "folder.new", "name"], ["file", "folder", "name"]
+    assert found == [["file"], ["file", "folder.new"], new, new, moved]
+
+
 def test_a_kill_comes_just_before_a_change(disks: Iterator[Disk]) -> None:
     whole = next(disks)
     whole.write("file", "folder")

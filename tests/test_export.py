@@ -306,7 +306,7 @@ def test_pauses_grow_to_a_minute_and_no_further() -> None:
 def test_refusals_of_a_day_are_borne(world: Callable[..., World]) -> None:
     here = world(jsoc(4, "SUMS is down.", op="exp_status", times=1500))
     run = here.run()
-    run.jsoc.connections.patience = 30 * 3600.0
+    run.jsoc.connections.outage.patience = 30 * 3600.0
     (answer,) = run.bring()
     assert answer.count == 61
     assert 20 * 3600 < sum(run.slept) < 30 * 3600

@@ -400,7 +400,7 @@ def test_a_quota(
     store = str(project.folder / "store")
 
     def over(path: str) -> bool:
-        name = re.sub(r"([.]new|[.]tmp|[.][0-9a-f]{32})$", "", path)
+        name = re.sub(r"([.]new|[.]tmp|[.][0-9a-f]{32}/[0-9a-f]{32})$", "", path)
         return path.startswith(store) and name.endswith(what)
 
     with monkeypatch.context() as limited:

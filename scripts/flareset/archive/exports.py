@@ -327,7 +327,7 @@ class Exporter:
             now = self.clock()
             since = since if refusals > 1 else now
             pause = backoff(refusals, self._jitter())
-            if now - since + pause > self.jsoc.connections.patience:
+            if now - since + pause > self.jsoc.connections.outage.patience:
                 raise ExportError(
                     f"JSOC has said {answer.error!r} for longer than archive.patience; run again"
                     " later"

@@ -230,7 +230,7 @@ class Jsoc:
                         f"{endpoint} of {self._base} fails at this request and answers others:"
                         f" {error}; look at {asked!r}"
                     ) from None
-                log.info("%s: %s; again in %.0f s", endpoint, error, self.connections.pause)
+                log.info("%s: %s; again in %.0f s", endpoint, error, self.connections.outage.pause)
 
     def _answers_others(self) -> bool:
         """Return whether JSOC answers a request that is known to be right."""

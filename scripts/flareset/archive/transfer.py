@@ -191,7 +191,7 @@ class Transfer:
 
     def _works(self) -> bool:
         """Return whether the archive still gives the witness, so that the trouble is the file's."""
-        if self.connections.failures < _DOUBTFUL:
+        if self.connections.outage.failures < _DOUBTFUL:
             return True
         if not self.witness:
             return False

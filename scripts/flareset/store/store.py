@@ -2,7 +2,7 @@
 
 A file stands under its final name only when it was verified; beside it lies `<name>.json` with
 its record, sha256, size, keywords and whole header, written first. What is under way is
-`<name>.part`, with a note of its own beside it, and a lease in `.locks`: jobs on several machines
+`<name>.part`, with a note of its own beside it, and a lock in `.locks`: jobs on several machines
 share a store.
 """
 
@@ -13,19 +13,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flareset.errors import StoreError
 from flareset.system.files import make_folder, replaced, sync, write_json, writing
-from flareset.system.locks import Holder, Lease, held, holder_of, living_holder, take
+from flareset.system.locks import USUAL, Holder, Lock, Timing, held, sweep
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Where leases lie.
+# Where locks lie.
 LOCKS = ".locks"
 # What an archive's folder has besides files: small, and the way back to an export.
 _KEPT = ("requests", "answers")
@@ -34,14 +34,19 @@ _APPENDED = (".new", ".whole", ".json", ".part")
 
 
 class Store:
-    """The files of one archive and series under `root`."""
+    """The files of one archive and series under `root`; `timing` is that of its locks."""
 
-    def __init__(self, root: str | Path, archive: str, series: str) -> None:
+    def __init__(
+        self, root: str | Path, archive: str, series: str, *, timing: Timing = USUAL
+    ) -> None:
         self.root = Path(root)
         self.archive = archive
         self.folder = Path(archive) / series
         self._locks = self.root / LOCKS
-        self._claims: dict[str, Lease] = {}
+        self._claims: dict[str, Lock] = {}
+        # The run that this process belongs to.
+        self._owner = ""
+        self._timing = timing
 
     def path_of(self, wavelength: int, filename: str, t_rec: Any) -> str:
         """Return an image's path relative to the root: archive, series, wavelength, day, name."""
@@ -55,29 +60,26 @@ class Store:
         Raises StoreError where another run holds it, at once where that is on this machine, or
         where it cannot be written.
         """
+
+        def is_other(holder: Holder) -> bool:
+            return holder.owner not in ("", owner)
+
+        self._owner = owner
         with writing(self.root):
             make_folder(self._locks)
-        with held(self._locks / "runs.lock"):
-            for path, there in self._holders().items():
-                if there is None or there.owner in ("", owner):
-                    continue
-                if living_holder(path):
+        with ExitStack() as use:
+            use.callback(sweep, self._locks, timing=self._timing)
+            with self._held("runs"):
+                for holder in filter(is_other, sweep(self._locks, is_other, timing=self._timing)):
                     raise StoreError(
-                        f"{self.root}: another run uses this store (from {there.owner}):"
-                        f" {there}; wait for it to end or give this campaign a store of its own"
+                        f"{self.root}: another run uses this store (from {holder.owner}): {holder};"
+                        " wait for it to end or give this campaign a store of its own"
                     )
-                path.unlink(missing_ok=True)
-            lease = take(self._locks / f"run-{uuid4().hex}.lock", owner)
-        assert lease is not None
-        try:
-            with lease:
-                yield
-        finally:
-            self._holders()
+                use.enter_context(self._held(f"run-{uuid4().hex}"))
+            yield
 
-    def _holders(self) -> dict[Path, Holder | None]:
-        """Who holds what; what the dead have left is removed by the look at it."""
-        return {path: holder_of(path) for path in list(self._locks.glob("*.lock*"))}
+    def _held(self, name: str) -> AbstractContextManager[Lock]:
+        return held(self._locks / f"{name}.lock", self._owner, timing=self._timing)
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
         """Return what is known of a verified file, None where it is not there whole.
@@ -144,15 +146,15 @@ class Store:
         """Yield the `.part` of a file, locked against other jobs while the block runs."""
         part = self.root / f"{path}.part"
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
-        with held(self._locks / f"{name}.lock") as lease:
-            _prepare(part, fresh=lease.inherited)
-            self._claims[path] = lease
+        with self._held(name) as lock:
+            _prepare(part, fresh=lock.inherited)
+            self._claims[path] = lock
             try:
                 yield part
             finally:
                 del self._claims[path]
                 with suppress(FileNotFoundError):
-                    if not part.stat().st_size and lease.ours:
+                    if not part.stat().st_size and lock.ours:
                         part.unlink()
 
     def check_claim(self, path: str) -> None:
@@ -162,7 +164,7 @@ class Store:
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
         """Give a claimed, verified and synced part its final name; it is read-only from then on.
 
-        Raises StoreError where another job has taken the claim over.
+        Raises StoreError where another job has taken the claim over, and the part may be its.
         """
         final = self.root / path
         self.check_claim(path)
@@ -170,10 +172,12 @@ class Store:
             raise StoreError(f"{part}: has {size} bytes, and {facts['bytes']} came; run again")
         with writing(final):
             write_json(self.root / f"{path}.json", facts)
+            # Any sync may have hung for longer than a lock lasts.
+            self.check_claim(path)
             # Hard links share the mode: nobody edits the store by editing a result.
             part.chmod(0o444)
-            note_of(part).unlink(missing_ok=True)
             os.replace(part, final)
+            note_of(part).unlink(missing_ok=True)
             sync(final.parent)
 
     def tidy(self, path: str) -> None:
@@ -197,19 +201,25 @@ def note_of(part: Path) -> Path:
 
 
 def _prepare(part: Path, *, fresh: bool) -> None:
-    """See to it that a part is there; where it is `fresh`, who had it before writes elsewhere."""
+    """Create the part, or make it writable: a process may have been killed while it named it.
+
+    With `fresh`, copy it to a new inode, out of reach of a previous holder that may go on.
+    """
     while True:
         with writing(part.parent):
             make_folder(part.parent)
             try:
-                if fresh and part.exists():
-                    with replaced(part) as copy:
-                        shutil.copyfile(part, copy)
+                if part.exists():
+                    if not os.access(part, os.W_OK):
+                        part.chmod(0o644)
+                    if fresh:
+                        with replaced(part) as copy:
+                            shutil.copyfile(part, copy)
                 # Where others made files in this folder, it also makes a network's cache see them.
                 open(part, "ab").close()
                 return
             except FileNotFoundError:
-                continue  # who had the last file in the folder has just removed it
+                continue  # another job has just removed the last file of the folder, and it
 
 
 def sha256_of(path: str | Path) -> str:

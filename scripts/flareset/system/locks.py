@@ -1,9 +1,23 @@
-"""Locks that hold between machines: leases, files on a filesystem that the machines share.
+"""Locks that hold between machines, on a filesystem that the machines share.
 
-The kernel's locks will not do: on some of a cluster's filesystems they hold on one node only, and
-nothing says so. A lease is a file that only one process can make, and that its holder touches every
-few seconds. It is over when the holder removes it; when the holder is gone, which its own machine
-knows; or when it was not touched for a minute, as others saw by their own clocks.
+The kernel's locks do not: some cluster filesystems keep them to one node, without a word.
+
+A lock is a folder that holds one file, the marker of its holder. Three properties carry it:
+
+- Taking is one rename. A process writes its marker in a folder of its own and renames that folder
+  to the lock's name. rename(2) refuses where the lock's folder has a marker already.
+- A marker's name is its holder's alone. Whoever removes it, however late, removes no other. So a
+  process that hangs while it gives back, or takes over, does no harm when it goes on.
+- A process that is killed at any point leaves a lock that is free, or one whose holder is dead.
+
+A holder touches its marker (heartbeat). A lock is over when its marker is gone; when its holder is
+known to be dead, on the same start of the same machine; or when its marker was not touched for
+`Timing.expiry`, by the observer's own monotonic clock. No two clocks are compared.
+
+filelock (4.3.1) is not used. Its SoftFileLease releases in two steps, look and unlink, and so may
+remove its successor's lock; takes a living lock of another machine with the same host name; waits
+for ever for a holder that was killed before it wrote its marker; leaves `.break.` files; and takes
+over by RENAME_EXCHANGE alone, which NFS refuses. `benchmarks/locks.py` shows all five.
 """
 
 from __future__ import annotations
@@ -12,79 +26,196 @@ import errno
 import json
 import math
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from flareset.errors import StoreError
 from flareset.system.endings import at_end, end
-from flareset.system.files import boot_id, writing
+from flareset.system.files import write_all, writing
+from flareset.system.processes import Process
 
-# A holder touches its leases this often (s); one that did not for so long is believed dead, and a
-# lease whose bytes a power loss took, after a moment.
-_TOUCHED, _SILENT, _NAMELESS = 5.0, 60.0, 3.0
-# How often who waits looks (s).
-_SOON, _LATER = 0.02, 1.0
+# A file that was removed, perhaps by another machine.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who holds a lease: a process, and where it runs. `owner` is for its own use."""
+class Timing:
+    """Intervals (seconds). All processes that share a lock must agree on them.
 
-    token: str
-    owner: str
-    host: str
-    machine: str
-    boot: str
-    space: str
-    pid: int
-    started: str
+    `heartbeat`: how often a holder touches its marker. `expiry`: how long a marker may be observed
+    untouched before its holder counts as dead. `reboot`: the same, where the holder seems to be of
+    this machine before it was started anew. `unreadable`: the same, for a marker that lost its
+    bytes with the power. `forgotten`: how old an untouched marker may be, by this machine's clock,
+    where that tells enough. `poll`: the first and the longest pause between two attempts.
+    """
 
-    @classmethod
-    def here(cls, owner: str) -> Holder:
-        """This process, with a token that no other lease has."""
-        pid = os.getpid()
-        return cls(uuid4().hex, owner, *_place(), pid, _started(pid) or "")
+    heartbeat: float = 5.0
+    expiry: float = 60.0
+    reboot: float = 12.0
+    unreadable: float = 3.0
+    forgotten: float = math.inf
+    poll: tuple[float, float] = (0.02, 1.0)
+
+
+USUAL = Timing()
+
+
+@dataclass(frozen=True)
+class Holder(Process):
+    """The process that holds a lock. `owner` is the caller's own text."""
+
+    owner: str = ""
+
+
+class Lock:
+    """The lock at `path`, for one thread at a time. `owner` is written into its marker.
+
+    `lost` is called if another process takes the lock over while it is held. It ends this process,
+    which was silent for too long and whose work another does now.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        owner: str = "",
+        *,
+        timing: Timing = USUAL,
+        lost: Callable[[str], object] = end,
+    ) -> None:
+        self._given = path
+        # The process may go to another folder.
+        self.path = path.absolute()
+        self.owner = owner
+        self.timing = timing
+        self.lost = lost
+        # Whether the last holder was only silent, and may go on.
+        self.inherited = False
+        self._marker: Path | None = None
+        self._seen: dict[Path, _Observed] = {}
+
+    def take(self) -> bool:
+        """Take the lock if it is free or over; return whether this process holds it now.
+
+        Raises StoreError where the lock cannot be written.
+        """
+        token = uuid4().hex
+        marker = self.path / token
+        # Written where no other process looks for a holder, then renamed with its folder.
+        new = self.path.with_name(f"{self.path.name}.{token}") / token
+        with writing(self._given):
+            before = self._look()
+            if not all(each.is_over for each in before):
+                return False
+            try:
+                _write(new, Holder.here(owner=self.owner))
+                for each in before:
+                    each.path.unlink(missing_ok=True)
+                _rename(new.parent, self.path)
+                if taken := _read(marker) is not None:
+                    self._hold(marker)
+                else:
+                    _remove(new)
+            except BaseException:
+                _remove(new)
+                _remove(marker)
+                raise
+        self.inherited = any(each.holder.alive is None for each in before)
+        return taken
+
+    def give_back(self) -> None:
+        """Let others have the lock. What another process took over is left alone."""
+        marker, self._marker = self._marker, None
+        _held.discard(self)
+        if marker is not None:
+            try:
+                _remove(marker)
+            except OSError:
+                self._marker = marker
+                raise
 
     @property
-    def alive(self) -> bool | None:
-        """Whether it still runs; None where this machine cannot tell."""
-        host, machine, boot, space = _place()
-        if not (machine and boot and self.boot) or (self.host, self.machine) != (host, machine):
-            return None
-        if self.boot != boot:
-            return False  # the machine was started anew since
-        if not space or self.space != space or (started := _started(self.pid)) is None:
-            return None
-        return bool(started) and started == self.started
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A lease that this process holds, given back when it is left as a context; `inherited` from a
-    holder that fell silent and may yet wake up."""
-
-    path: Path
-    holder: Holder
-    inherited: bool
+    def ours(self) -> bool:
+        """Whether this process holds the lock and no other has taken it over."""
+        marker = self._marker
+        return marker is not None and _read(marker) is not None
 
     def check(self) -> None:
-        """Raise StoreError where another process has taken it over."""
+        """Raise StoreError where another process has taken the lock over."""
         if not self.ours:
             raise StoreError(
-                f"{self.path}: another job took this lock over, since this one had not been heard"
-                f" of for {_SILENT:.0f} s. Run again: what is verified is kept"
+                f"{self._given}: another job took this lock over, since this one had not been heard"
+                f" of for {self.timing.expiry:.0f} s. Run again: what is verified is kept"
             )
+
+    def now(self) -> float:
+        """Return the time of the filesystem (seconds), by touching the marker of the held lock."""
+        assert self._marker is not None
+        with writing(self._given):
+            os.utime(self._marker)
+            return self._marker.stat().st_mtime
+
+    def holder(self) -> Holder | None:
+        """Return the holder; None where the lock is free or over."""
+        return next((each.holder for each in self._look() if not each.is_over), None)
+
+    def is_doubtful(self, wanted: Callable[[Holder], bool]) -> bool:
+        """Look whether the holder may be dead, so that it is worth to wait until that is known.
+
+        That is so for one that is `wanted`, or where it takes less than `timing.expiry`.
+        """
+        seen = [each for each in self._look() if not each.is_over]
+        doubtful = [each for each in seen if each.holder.alive is None and not each.beats]
+        return any(each.limit < self.timing.expiry or wanted(each.holder) for each in doubtful)
+
+    def clear(self) -> None:
+        """Remove the files of a lock that is over."""
+        with writing(self._given):
+            if all(each.is_over for each in self._look()):
+                for path in self._seen:
+                    path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.rmdir()
+
+    def _look(self) -> list[_Observed]:
+        """Read the markers: one at most, but for files that the filesystem keeps by itself."""
+        before, self._seen = self._seen, {}
+        for path in _markers(self.path):
+            if found := _read(path):
+                holder, touched = found
+                seen = before.get(path) or _Observed(path, holder, touched, self.timing)
+                seen.look(touched)
+                self._seen[path] = seen
+        return list(self._seen.values())
+
+    def _hold(self, marker: Path) -> None:
+        self._marker = marker
+        _held.add(self)
+        interval = self.timing.heartbeat
+        if interval not in _hearts or not _hearts[interval].is_alive():
+            _hearts[interval] = threading.Thread(target=_beat, args=(interval,), daemon=True)
+            _hearts[interval].start()
+
+    def touch(self) -> None:
+        """Touch the marker (heartbeat), or tell that another process has the lock."""
+        if (marker := self._marker) is None:
+            return
+        # Where that fails, the next heartbeat may come in time.
+        with suppress(OSError):
+            os.utime(marker)
+        try:
+            self.check()
+        except StoreError as error:
+            if self._marker == marker:  # and was not given back meanwhile
+                _held.discard(self)
+                self.lost(f"error: {error}")
+        except OSError:
+            pass
 
     def __enter__(self) -> Self:
         return self
@@ -92,298 +223,173 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         self.give_back()
 
-    def give_back(self) -> None:
-        """Let others have it."""
-        _keeper.leave(self)
-        if self.ours:
-            self.path.unlink(missing_ok=True)
-
-    @property
-    def ours(self) -> bool:
-        """Whether nobody has taken it over."""
-        return _holds(self.path, _text(self.holder))
-
-
-def take(path: Path, owner: str = "") -> Lease | None:
-    """A lease, or None where another holds it; StoreError where its file cannot be made.
-
-    Should another take it over, this process ends: it was silent for a minute, and what it believes
-    to hold is another's.
-    """
-    holder, inherited = Holder.here(owner), False
-    if not _create(path, _text(holder)):
-        found = _look(path)
-        how = _end_of(path, found) if found else None
-        if found is None or how is None or not _replace(path, found.text, _text(holder)):
-            return None
-        inherited = how == "silent"
-    # It is kept, and given back, also when this process has gone to another folder.
-    lease = Lease(path.absolute(), holder, inherited)
-    _keeper.keep(lease)
-    return lease
-
-
-def holder_of(path: Path) -> Holder | None:
-    """Who holds a lease; None where nobody does, or does not say so.
-
-    What a process that is known to be dead has left is removed.
-    """
-    if (found := _look(path)) is None:
-        return None
-    how = _end_of(path, found)
-    if how == "gone" and (lease := take(path)):
-        lease.give_back()
-    return found.holder if how is None else None
-
-
-def living_holder(path: Path, sleep: Callable[[float], object] = time.sleep) -> Holder | None:
-    """Who holds a lease, for sure: one on another machine is waited for until it shows a sign of
-    life or has been silent for too long."""
-    first: _Found | None = None
-    while (holder := holder_of(path)) is not None:
-        found = _look(path)
-        if holder.alive or (first and found and found.touched != first.touched):
-            return holder
-        first = first or found
-        sleep(_LATER)
-    return None
-
 
 @contextmanager
 def held(
     path: Path,
+    owner: str = "",
     *,
+    timing: Timing = USUAL,
     waiting: Callable[[str], object] = lambda _: None,
     sleep: Callable[[float], object] = time.sleep,
-) -> Iterator[Lease]:
-    """Hold a lease while the block runs; `waiting` is told once who has it, if another does."""
-    pause, told = _SOON, False
-    while (lease := take(path)) is None:
+) -> Iterator[Lock]:
+    """Hold a lock while the block runs. `waiting` is told once which process has it."""
+    lock = Lock(path, owner, timing=timing)
+    pause, longest = timing.poll
+    told = False
+    while not lock.take():
         if not told:
-            waiting(str(holder_of(path) or "another process"))
+            waiting(str(lock.holder() or "another process"))
             told = True
         sleep(pause)
-        pause = min(2 * pause, _LATER)
-    with lease:
-        yield lease
+        pause = min(2 * pause, longest)
+    with lock:
+        yield lock
+
+
+def sweep(
+    folder: Path,
+    wanted: Callable[[Holder], bool] | None = None,
+    *,
+    timing: Timing = USUAL,
+    sleep: Callable[[float], object] = time.sleep,
+) -> list[Holder]:
+    """Remove the locks of a folder that are over; return the holders of the others.
+
+    With `wanted`, a holder that may be dead is observed until that is known, where it is wanted or
+    where that takes less than `timing.expiry`.
+    """
+    locks = [Lock(path, timing=timing) for path in folder.glob("*.lock*")]
+    # Every lock is looked at each time: `any` would stop at the first.
+    while wanted and sum(lock.is_doubtful(wanted) for lock in locks):
+        sleep(timing.poll[1])
+    for lock in locks:
+        lock.clear()
+    return [holder for lock in locks if (holder := lock.holder())]
+
+
+_held: set[Lock] = set()
+# The threads that touch the markers of held locks, by interval.
+_hearts: dict[float, threading.Thread] = {}
+
+
+def _beat(interval: float) -> None:
+    while True:
+        time.sleep(interval)
+        for lock in list(_held):
+            if lock.timing.heartbeat == interval:
+                lock.touch()
 
 
 def give_all_back() -> None:
-    """Let others have what this process holds: it ends without unwinding its threads."""
-    for lease in _keeper.kept():
+    """Give back what this process holds: it ends without unwinding its threads."""
+    for lock in list(_held):
         with suppress(OSError):
-            lease.give_back()
+            lock.give_back()
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A lease's file: what stands in it, and when it was touched (ns)."""
-
-    text: bytes
-    touched: int
-
-    @property
-    def holder(self) -> Holder | None:
-        try:
-            said = json.loads(self.text)
-            return Holder(**{field.name: said.get(field.name, "") for field in fields(Holder)})
-        except (ValueError, AttributeError):
-            return None
-
-
-def _text(holder: Holder) -> bytes:
-    return json.dumps(asdict(holder)).encode()
-
-
-def _create(path: Path, text: bytes) -> bool:
-    """Make a lease's file, which has its bytes from the first; whether there was none."""
-    with writing(path), _written(path, text) as new:
-        try:
-            os.link(new, path)
-        except FileExistsError:
-            return _holds(path, text)  # where only the answer of a network's filesystem was lost
-        except OSError:
-            # No hard links here.
-            try:
-                with open(path, "xb", buffering=0) as file:
-                    file.write(text)
-            except FileExistsError:
-                return False
-            return _holds(path, text)
-    return True
-
-
-def _replace(path: Path, old: bytes, text: bytes) -> bool:
-    """Put other bytes in the place of a lease that is over; whether no other did, or does."""
-    alone = path.with_name(f"{path.name}.over")
-    with writing(path), _written(path, text) as new:
-        try:
-            open(alone, "xb").close()
-        except FileExistsError:
-            # Who was at it may have died, or only stand still.
-            found = _look(alone)
-            if found is not None and _silence(alone, found) >= _SILENT:
-                alone.unlink(missing_ok=True)
-            return False
-        try:
-            if not _holds(path, old):
-                return False
-            os.replace(new, path)
-        finally:
-            alone.unlink(missing_ok=True)
-    _seen.pop(path, None)
-    return True
-
-
-@contextmanager
-def _written(path: Path, text: bytes) -> Iterator[Path]:
-    """A file with these bytes beside a lease, for as long as the block runs."""
-    new = path.with_name(f"{path.name}.{uuid4().hex}")
-    try:
-        try:
-            file = open(new, "wb", buffering=0)  # noqa: SIM115
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(new, "wb", buffering=0)  # noqa: SIM115
-        with file:
-            file.write(text)
-        yield new
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _look(path: Path) -> _Found | None:
-    """A lease's file as it is now, which an open file shows and a cached name may not."""
-    try:
-        with open(path, "rb") as file:
-            return _Found(file.read(), os.fstat(file.fileno()).st_mtime_ns)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if error.errno == errno.ESTALE:  # removed by another machine while we read
-            return None
-        raise
-
-
-def _holds(path: Path, text: bytes) -> bool:
-    """Whether a lease's file is there, with these bytes."""
-    found = _look(path)
-    return found is not None and found.text == text
-
-
-def _end_of(path: Path, found: _Found) -> str | None:
-    """How a lease ended: `gone` or `silent`; None while it is held."""
-    holder = found.holder
-    alive = holder.alive if holder is not None else None
-    if alive is not None:
-        return None if alive else "gone"
-    silent = _silence(path, found) >= (_SILENT if holder else _NAMELESS)
-    return "silent" if silent else None
-
-
-_seen: dict[Path, tuple[_Found, float, float]] = {}
-
-
-def _silence(path: Path, found: _Found) -> float:
-    """For how long (s) this process has seen a lease as it is. Time in which it did not look counts
-    little: it may have stood still itself, or its filesystem may."""
-    now = time.monotonic()
-    before, silent, looked = _seen.get(path, (None, 0.0, now))
-    silent = silent + min(now - looked, _TOUCHED) if before == found else 0.0
-    _seen[path] = (found, silent, now)
-    return silent
-
-
-class _Keeper:
-    """Touches the leases that this process holds."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        # Each with when it was last touched (s, monotonic).
-        self._kept: dict[Lease, float] = {}
-        self._thread: threading.Thread | None = None
-
-    def kept(self) -> list[Lease]:
-        with self._changed:
-            return list(self._kept)
-
-    def keep(self, lease: Lease) -> None:
-        with self._changed:
-            self._kept[lease] = time.monotonic()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._touch_all, daemon=True)
-                self._thread.start()
-
-    def leave(self, lease: Lease) -> None:
-        with self._changed:
-            self._kept.pop(lease, None)
-
-    def _touch_all(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait(_TOUCHED)
-                if not self._kept:
-                    self._thread = None
-                    return
-            for lease in self.kept():
-                if not self._touch(lease):
-                    _check(lease)
-
-    def _touch(self, lease: Lease) -> bool:
-        """Whether a lease could be touched in the last minute, or is kept no more."""
-        with suppress(OSError):  # five seconds later it may do
-            if not lease.ours:
-                return lease not in self.kept()
-            os.utime(lease.path)
-            with self._changed:
-                if lease in self._kept:
-                    self._kept[lease] = time.monotonic()
-        with self._changed:
-            return time.monotonic() - self._kept.get(lease, math.inf) < _SILENT
-
-
-def _check(lease: Lease) -> None:
-    """End this process where others have what it believes to hold, or that cannot be seen."""
-    try:
-        lease.check()
-    except (StoreError, OSError) as error:
-        end(f"error: {error}")
-
-
-_keeper = _Keeper()
 at_end(give_all_back)
 
 
-@cache
-def _place() -> tuple[str, str, str, str]:
-    """Where this process runs: host, machine, start of the machine, space of process numbers."""
-    machine = space = boot = ""
-    with suppress(OSError):
-        machine = Path("/etc/machine-id").read_text().strip()
-    # Without these, only silence tells.
-    with suppress(OSError):
-        boot = boot_id()
-        # In some containers /proc has the processes of another space, with other numbers.
-        if os.readlink("/proc/self") == str(os.getpid()):
-            space = os.readlink("/proc/self/ns/pid")
-    return platform.node(), machine, boot, space
+class _Observed:
+    """What this process has seen of a marker."""
+
+    def __init__(self, path: Path, holder: Holder, touched: int, timing: Timing) -> None:
+        self.path = path
+        self.holder = holder
+        self.beats = 0
+        # How long a holder that cannot be asked may be silent.
+        self.limit = timing.expiry if holder.pid else timing.unreadable
+        self.limit = timing.reboot if holder.rebooted else self.limit
+        self._longest_gap = timing.heartbeat
+        self._touched = touched
+        self._looked = time.monotonic()
+        # To start a machine anew takes a while. Clocks differ by less than `expiry`.
+        known = timing.expiry if holder.rebooted else timing.forgotten
+        self._silent = max(0.0, time.time() - touched / 1e9 - known)
+
+    def look(self, touched: int) -> None:
+        """Note when the marker was touched (ns).
+
+        A gap between two looks counts for one heartbeat at most: this process may have been
+        suspended, or the filesystem for both.
+        """
+        now = time.monotonic()
+        if touched != self._touched:
+            self._touched, self._silent = touched, 0.0
+            self.beats += 1
+        else:
+            self._silent += min(now - self._looked, self._longest_gap)
+        self._looked = now
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the holder is dead, or silent for so long that it counts as dead."""
+        alive = self.holder.alive
+        return self._silent >= self.limit if alive is None else not alive
 
 
-def _started(pid: int) -> str | None:
-    """When a process of this machine started, as it counts; empty where it runs no more, None where
-    that cannot be seen."""
+def _write(marker: Path, holder: Holder) -> None:
+    """Write a marker in a folder of its own."""
+    text = json.dumps(asdict(holder)).encode()
+    for last in (False, False, True):
+        try:
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            with open(marker, "xb", buffering=0) as out:
+                write_all(out, text)
+            return
+        except FileNotFoundError:
+            # A sweep removed the folder while it was empty.
+            if last:
+                raise
+
+
+def _rename(folder: Path, path: Path) -> None:
+    """Rename a folder unless there is one that is not empty."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return "" if _is_gone(pid) else None
-    # One that was killed holds its connections until the last of its threads has ended.
-    return "" if state in "ZX" and fields[16] in "01" else fields[18]
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether no process has this number; /proc may hide what is another user's."""
-    try:
-        os.kill(pid, 0)
+        os.rename(folder, path)
     except OSError as error:
-        return isinstance(error, ProcessLookupError)
-    return False
+        # It is gone where the answer of a network's filesystem was lost: it was renamed.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, *_GONE):
+            raise
+
+
+def _remove(marker: Path) -> None:
+    """Remove a marker, and its folder unless that has another."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        marker.unlink()
+    with suppress(OSError):
+        marker.parent.rmdir()
+
+
+def _markers(path: Path) -> list[Path]:
+    """List the markers of a lock. A symbolic link is not followed."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ENOTDIR:
+            return [path]  # the locks of version 0.1.0 are files
+        if error.errno in _GONE:
+            return []
+        raise
+    try:
+        return [path / name for name in os.listdir(folder)]
+    finally:
+        os.close(folder)
+
+
+def _read(marker: Path) -> tuple[Holder, int] | None:
+    """Read a marker: its holder, and when it was touched (ns). None where it was removed."""
+    try:
+        # Opening a file bypasses the attribute cache of NFS.
+        with open(os.open(marker, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            text, touched = file.read(), os.fstat(file.fileno()).st_mtime_ns
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    try:
+        said = json.loads(text)
+        return Holder(**{field.name: said[field.name] for field in fields(Holder)}), touched
+    except (ValueError, TypeError, KeyError):
+        return Holder(), touched

@@ -1,0 +1,220 @@
+"""The failures of a server, shared by all processes that use it: one back-off for all.
+
+The processes meet in a folder, on any machine. A file there has the failures since the last answer,
+with durations in place of times: the clocks of two machines may differ. How old it is, a process
+knows by its own clock since it first read the file, and by the filesystem's for what was before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from flareset.errors import TransferError
+from flareset.system.files import write_text
+from flareset.system.locks import USUAL, Lock, Timing, held
+from flareset.system.retry import backoff
+
+# So many failures in a row, of all processes together, and the server counts as down.
+_DOWN = 10
+# The longest pause of the back-off (s): while the server is down, and before.
+_LONGEST, _LONGEST_BEFORE = 300.0, 60.0
+# A failure so long ago (s) belongs to another outage: longer than a pause and its time-outs.
+_FORGOTTEN = 900.0
+# This machine's clock and the filesystem's differ by less (s).
+_SKEW = 60.0
+# A longer pause (s) is told.
+_LONG = 60.0
+# What a sum of durations may be off (s).
+_INSTANT = 0.001
+# How often a process looks whether another has done its probe (s).
+_LOOK = 0.05
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The failures since the last answer. All times are durations in seconds.
+
+    `lasting` is the time from the first to the last. From the last on, no process asks for `pause`,
+    which the server may have `asked` for. `key` tells one state of the file from another.
+    """
+
+    key: str = ""
+    count: int = 0
+    lasting: float = 0.0
+    pause: float = 0.0
+    asked: bool = False
+    problem: str = ""
+
+
+class Outage:
+    """The failures of `server`, and when the next request is due.
+
+    `patience` is how long (seconds) the server may fail at everything. `check` is called before
+    each wait, and may raise. `clock` is monotonic, `wall` gives seconds since 1970; they, `sleep`
+    and `jitter` (0 to 1) are passed in by tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: str,
+        *,
+        patience: float,
+        check: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+        timing: Timing = USUAL,
+    ) -> None:
+        self.patience = patience
+        self._path = folder / "outage.json"
+        self._server = server
+        self._check = check
+        self._clock = clock
+        self._wall = wall
+        self._sleep = sleep
+        self._jitter = jitter
+        self._timing = timing
+        # The state of the file that was read last, and when it was read first.
+        self._known = "", 0.0
+        self._failed_here = False
+
+    @property
+    def failures(self) -> int:
+        """How often in a row the server has failed, whichever process asked."""
+        return self._read()[0].count
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the back-off is over."""
+        failures, age = self._read()
+        return max(0.0, failures.pause - age)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until the back-off is over; while the server is down, one process asks at a time.
+
+        Raises a TransferError that is `down` where that would be over patience.
+        """
+        probe = Lock(self._path.with_name("probe.lock"), timing=self._timing)
+        deadline, told = self._clock() + self.patience, False
+        while True:
+            self._check()
+            failures, age = self._read()
+            rest, left = failures.pause - age, deadline - self._clock()
+            if self._is_over_patience(failures, rest, left):
+                raise self._given_up(failures, rest)
+            if not failures.asked:
+                rest = min(rest, left)
+            if rest > _INSTANT:
+                if rest > _LONG and not told:
+                    log.info("%s: %s; waiting for %.0f s", self._server, failures.problem, rest)
+                    told = True
+                self._sleep(rest)
+            elif failures.count < _DOWN:
+                yield
+                return
+            elif probe.take():
+                with probe:
+                    yield
+                return
+            else:
+                time.sleep(_LOOK)
+
+    def answered(self) -> None:
+        """Note that the server answered."""
+        self._failed_here = False
+        if not self.failures:
+            return
+        with self._held() as lock:
+            before, age = self._read(lock.now())
+            # A wait that the server asked for holds, whatever another connection brings.
+            rest = max(0.0, before.pause - age) if before.asked else 0.0
+            self._write(replace(before, count=0, lasting=0.0, pause=rest))
+        if before.count >= _DOWN:
+            log.info("%s answers again", self._server)
+
+    def failed(self, error: TransferError) -> None:
+        """Note that the server failed, and how long no process asks it for that."""
+        with self._held() as lock:
+            before, age = self._read(lock.now())
+            if age - before.pause > _FORGOTTEN:
+                before = Failures()
+            count, lasting = before.count + 1, before.lasting + age if before.count else 0.0
+            pause = max(self._backoff(count, lasting), error.retry_after)
+            # What was agreed on before goes on, where it lasts longer.
+            rest = max(0.0, before.pause - age)
+            asked = before.asked if rest > pause else pause == error.retry_after
+            pause = max(pause, rest)
+            self._write(Failures("", count, lasting, pause, asked, str(error)))
+            self._failed_here = True
+        if count == _DOWN:
+            log.warning(
+                "%s seems to be down (%s): asking now and then, for up to %s (archive.patience)",
+                self._server,
+                error,
+                timedelta(seconds=round(self.patience)),
+            )
+
+    def _backoff(self, count: int, lasting: float) -> float:
+        """Return the pause after a failure. The last request is due when patience ends."""
+        longest = _LONGEST if count >= _DOWN else _LONGEST_BEFORE
+        left = self.patience - lasting
+        return min(backoff(count, self._jitter(), longest), left if left > 0 else longest)
+
+    def _is_over_patience(self, failures: Failures, rest: float, left: float) -> bool:
+        """Whether to wait for the server is hopeless.
+
+        A process asks once for itself, unless the server wants to be left alone for longer.
+        """
+        if self._failed_here and failures.count:
+            return failures.lasting + failures.pause > self.patience + _INSTANT
+        return failures.asked and rest > left
+
+    def _given_up(self, failures: Failures, rest: float) -> TransferError:
+        failing = timedelta(seconds=round(failures.lasting))
+        often = f", {failures.count} times in a row in {failing}" if failures.count > 1 else ""
+        return TransferError(
+            f"{self._server}: {failures.problem}{often}; another"
+            f" {timedelta(seconds=max(0, round(rest)))} of waiting would be over archive.patience"
+            f" ({timedelta(seconds=round(self.patience))}). Run again when it is back: what arrived"
+            " is kept",
+            permanent=True,
+            down=True,
+        )
+
+    def _held(self) -> AbstractContextManager[Lock]:
+        return held(self._path.with_name("outage.lock"), timing=self._timing)
+
+    def _read(self, now: float | None = None) -> tuple[Failures, float]:
+        """Read the failures, and how long ago (seconds) the last one was, at least.
+
+        `now` is the filesystem's time; without it, this machine's stands in.
+        """
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                failures, written = Failures(**json.load(file)), os.fstat(file.fileno()).st_mtime
+        except (OSError, ValueError, TypeError):
+            return Failures(), 0.0
+        if self._known[0] != failures.key:
+            self._known = failures.key, self._clock()
+        passed = (self._wall() if now is None else now) - written - _SKEW
+        return failures, max(passed, self._clock() - self._known[1])
+
+    def _write(self, failures: Failures) -> None:
+        failures = replace(failures, key=uuid4().hex)
+        write_text(json.dumps(asdict(failures)), self._path)
+        self._known = failures.key, self._clock()
