@@ -31,7 +31,7 @@ _LOADED = (
     *("snakemake.cli", "snakemake.benchmark", "snakemake.profiles"),
     *("snakemake.report.html_reporter", "graphlib", "platformdirs.unix"),
     *("jinja2", "jsonschema", "smart_open", "yte"),
-    *("astropy.io.fits", "bs4", "erfa", "filelock", "http.server"),
+    *("astropy.io.fits", "bs4", "erfa", "http.server"),
     *("pandas.io.formats.csvs", "PIL.Image", "pydantic", "requests"),
 )
 _KILL = bytes([signal.SIGKILL])
