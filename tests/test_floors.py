@@ -41,6 +41,7 @@ STAGES = ["list", "draw", "download", "partition", "sample", "label", "summary"]
 BEHIND = {
     "archive/connections",
     "archive/endpoints",
+    "archive/outage",
     "archive/transfer",
     "campaign/access",
     "campaign/campaign",

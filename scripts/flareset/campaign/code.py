@@ -13,6 +13,7 @@ _WALL = (
     "system/",
     "archive/connections.py",
     "archive/endpoints.py",
+    "archive/outage.py",
     "archive/transfer.py",
     "campaign/access.py",
     "campaign/code.py",
