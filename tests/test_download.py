@@ -11,6 +11,8 @@ from support.bench import Bench, listed
 
 from flareset.download import check_complete, manifest_of
 from flareset.errors import IncompleteError, StoreError
+from flareset.proof.check import Proof
+from flareset.proof.fits import ImageCheck
 from flareset.sdo.checksum import BLOCK
 from flareset.standin.server import Fault, StandIn
 from flareset.store.store import Store
@@ -81,6 +83,31 @@ def test_a_file_that_is_bad_at_first(bench: Callable[..., Bench], kind: str) -> 
     assert manifest["tries"].isin([2, 3]).all()
     assert b.waited, "it backed off between tries"
     assert b.leftovers() == []
+
+
+def append(part: Path) -> None:
+    """Append to a part, as a job does that hung and goes on."""
+    with open(part, "ab") as out:
+        out.write(b"late")
+
+
+@pytest.mark.parametrize("change", [append, lambda part: os.truncate(part, 0)])
+def test_a_part_that_another_process_changes_is_not_named(
+    bench: Callable[..., Bench], change: Callable[[Path], None]
+) -> None:
+    class Changed(ImageCheck):
+        """A check, just after which the part is changed."""
+
+        def finish(self, path: Path) -> Proof:
+            proof = super().finish(path)
+            change(path)
+            return proof
+
+    b = bench()
+    b.downloader.check = Changed
+    with pytest.raises(StoreError, match=r"has \d+ bytes, and \d+ came; run again"):
+        b.fetch(1)
+    assert b.stored() == []
 
 
 def test_the_archive_may_be_down_only_so_long(bench: Callable[..., Bench]) -> None:

@@ -1,4 +1,5 @@
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_listed_members_arrive(path: Path, prefix: str) -> None:
         fetched = tarball.take(name, part, length)
         assert part.read_bytes() == data
         assert (fetched.found, fetched.bytes) == (len(data), len(data))
+
+
+def test_a_part_that_another_process_empties_is_too_short(path: Path) -> None:
+    class Emptied(AtEnd[int]):
+        """A check during which the part is emptied, once."""
+
+        def feed(self, _: bytes) -> None:
+            if not emptied:
+                emptied.append(part)
+                os.truncate(part, 0)
+
+    emptied: list[Path] = []
+    data = RNG.bytes(3 << 20)
+    path.write_bytes(packed({"0.fits": data}))
+    part = path.with_name("x.part")
+    Tarball(path, len(data)).take("0.fits", part, lambda _: Emptied(lambda _: 0))
+    # Not a file of the right size that begins with zeros.
+    assert emptied
+    assert 0 < part.stat().st_size < len(data)
 
 
 def test_every_cut_is_seen(path: Path) -> None:

@@ -281,7 +281,7 @@ class Downloader:
         facts = {
             "record": row.record,
             "sha256": got.found.sha256,
-            "bytes": part.stat().st_size,
+            "bytes": got.found.bytes,
             "tries": got.tries,
             "proof": got.found.grade,
             "keywords": got.found.keywords,
@@ -303,7 +303,7 @@ class Downloader:
 
             def look(file: Path) -> Proof:
                 check_picture(file, suffix)
-                return Proof(sha256_of(file))
+                return Proof(file.stat().st_size, sha256_of(file))
 
             return lambda _: AtEnd(look)
         as_made = self.delivered

@@ -56,8 +56,10 @@ for line in sys.stdin:
 
 
 class Other:
-    """Another process that has its own view of the lock at `path`; `within` are words before its
-    command, such as those of `unshare`."""
+    """Another process that has its own view of the lock at `path`.
+
+    `within` are words before its command, such as those of `unshare`.
+    """
 
     def __init__(self, path: Path, timing: Timing = QUICK, within: Sequence[str] = ()) -> None:
         times = repr(tuple(asdict(timing).values()))
@@ -71,13 +73,13 @@ class Other:
         )
 
     def begin(self, word: str) -> None:
-        """Tell it what to do."""
+        """Send a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
 
     def says(self) -> str:
-        """Wait for what it says; empty where it has ended."""
+        """Return the next answer; empty where the process has ended."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -124,14 +126,22 @@ def clone(path: Path, **how: Any) -> Path:
 
 
 @contextmanager
-def beating(marker: Path, interval: float = QUICK.heartbeat) -> Iterator[None]:
-    """Touch a marker while the block runs, as a living holder does."""
+def beating(
+    marker: Path, interval: float = QUICK.heartbeat, *, behind: float = 0.0
+) -> Iterator[None]:
+    """Touch a marker while the block runs, as a living holder does whose clock is `behind` (s)."""
+
+    def touch() -> None:
+        now = time.time() - behind
+        os.utime(marker, (now, now))
+
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(interval):
-            os.utime(marker)
+            touch()
 
+    touch()
     thread = threading.Thread(target=beat)
     thread.start()
     try:

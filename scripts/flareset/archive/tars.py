@@ -84,9 +84,9 @@ class Tars:
 
         The next run resumes the others.
         """
-        if kind is None and not self._keep:
-            self._remove_served()
-        self._claims.close()
+        with self._claims:
+            if kind is None and not self._keep:
+                self._remove_served()
         for folder in {part.parent for part in self._held.values()}:
             with suppress(OSError):  # other jobs have tars in it
                 folder.rmdir()
@@ -94,6 +94,7 @@ class Tars:
     def _remove_served(self) -> None:
         for link, part in self._held.items():
             if link in self._dismissed or _is_whole(part, link):
+                self._store.check_claim(self._path(link))
                 _empty(part)
 
     def _path(self, link: str) -> str:
@@ -101,8 +102,8 @@ class Tars:
 
     def _hold(self, link: str) -> Path:
         if link not in self._held:
-            claim = self._store.claim(self._path(link))
-            self._held[link] = self._claims.enter_context(claim)
+            part = self._store.hold(self._path(link))
+            self._held[link] = self._claims.enter_context(part)
         return self._held[link]
 
 
@@ -153,7 +154,8 @@ class Tarball:
                 permanent=True,
                 tries=1,
             )
-        with open(part, "wb", buffering=0) as out:
+        with open(part, "ab", buffering=0) as out:
+            out.truncate(0)
             proving = check(part)
             try:
                 for data in self._bytes_of(member):

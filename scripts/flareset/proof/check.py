@@ -13,13 +13,14 @@ T = TypeVar("T", covariant=True)
 
 @dataclass(frozen=True)
 class Proof:
-    """A proven file: the sha256 of its bytes (hex), its keywords and its header.
+    """A proven file: the number and the sha256 (hex) of its bytes, its keywords and its header.
 
     `grade` says what proves the pixels: `datasum` (a checksum that JSOC wrote with them), `pixels`
     (the statistics that JSOC computed from them) or `header` (nothing but the header). `header` is
     whole and packed (`proof.fits.pack`); a file that is not FITS has none.
     """
 
+    bytes: int
     sha256: str
     keywords: dict[str, Any] = field(default_factory=dict)
     grade: str = ""

@@ -123,7 +123,7 @@ class ImageCheck(Check[Proof]):
             self._check_end()
             hdu, grade = self._check_image(path)
             keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
-            return Proof(self._digest.hexdigest(), keywords, grade, pack(hdu.cards))
+            return Proof(self._size, self._digest.hexdigest(), keywords, grade, pack(hdu.cards))
 
     def _check_end(self) -> None:
         """Raise VerificationError where the file is empty or cut."""

@@ -143,11 +143,23 @@ class Store:
 
     @contextmanager
     def claim(self, path: str) -> Iterator[Path]:
-        """Yield the `.part` of a file, locked against other jobs while the block runs."""
+        """Yield the `.part` of a file, locked against other jobs while the block runs.
+
+        What an earlier holder left is copied: it may only have hung, and still write to its file.
+        """
+        with self.hold(path) as part:
+            if part.stat().st_size:
+                with writing(part), replaced(part) as copy:
+                    shutil.copyfile(part, copy)
+            yield part
+
+    @contextmanager
+    def hold(self, path: str) -> Iterator[Path]:
+        """Do as `claim`, without a copy: an earlier holder may still append to the part."""
         part = self.root / f"{path}.part"
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
         with self._held(name) as lock:
-            _prepare(part, fresh=lock.inherited)
+            _create(part)
             self._claims[path] = lock
             try:
                 yield part
@@ -164,7 +176,8 @@ class Store:
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
         """Give a claimed, verified and synced part its final name; it is read-only from then on.
 
-        Raises StoreError where another job has taken the claim over, and the part may be its.
+        Raises StoreError where another job has taken the claim over, or has changed the part: parts
+        are only appended to or emptied, so that its size tells.
         """
         final = self.root / path
         self.check_claim(path)
@@ -177,14 +190,15 @@ class Store:
             # Hard links share the mode: nobody edits the store by editing a result.
             part.chmod(0o444)
             os.replace(part, final)
-            note_of(part).unlink(missing_ok=True)
+            self.tidy(path)
             sync(final.parent)
 
     def tidy(self, path: str) -> None:
-        """Remove the note of a part that is gone: a power loss may have kept the note."""
-        note = f"{self.root}/{path}.part.json"
-        if os.path.exists(note):
-            os.unlink(note)
+        """Remove the note and the copy of a part that is gone: a power loss may have kept them."""
+        for suffix in (".json", ".new"):
+            left = f"{self.root}/{path}.part{suffix}"
+            if os.path.exists(left):
+                os.unlink(left)
 
     def remove(self, path: str) -> None:
         """Remove a file and what is known of it."""
@@ -200,23 +214,15 @@ def note_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _prepare(part: Path, *, fresh: bool) -> None:
-    """Create the part, or make it writable: a process may have been killed while it named it.
-
-    With `fresh`, copy it to a new inode, out of reach of a previous holder that may go on.
-    """
+def _create(part: Path) -> None:
+    """Create a part and its folder, unless they are there."""
     while True:
         with writing(part.parent):
             make_folder(part.parent)
             try:
-                if part.exists():
-                    if not os.access(part, os.W_OK):
-                        part.chmod(0o644)
-                    if fresh:
-                        with replaced(part) as copy:
-                            shutil.copyfile(part, copy)
-                # Where others made files in this folder, it also makes a network's cache see them.
-                open(part, "ab").close()
+                # Where other machines made files in this folder, a network's cache sees them then.
+                # A process that was killed while it named the part has made it read-only.
+                os.close(os.open(part, os.O_CREAT | os.O_RDONLY, 0o666))
                 return
             except FileNotFoundError:
                 continue  # another job has just removed the last file of the folder, and it

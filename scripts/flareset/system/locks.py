@@ -10,9 +10,21 @@ A lock is a folder that holds one file, the marker of its holder. Three properti
   process that hangs while it gives back, or takes over, does no harm when it goes on.
 - A process that is killed at any point leaves a lock that is free, or one whose holder is dead.
 
-A holder touches its marker (heartbeat). A lock is over when its marker is gone; when its holder is
-known to be dead, on the same start of the same machine; or when its marker was not touched for
-`Timing.expiry`, by the observer's own monotonic clock. No two clocks are compared.
+A holder touches its marker (heartbeat). A lock has expired when its holder is known to be dead, on
+the same start of the same machine, or when its marker was not touched for `Timing.expiry`, by the
+observer's own monotonic clock. The clocks of two machines may differ by less than that: they are
+compared only where a machine was started anew, or a marker may be `Timing.forgotten`.
+
+What is known of a holder, and what is not:
+
+- A zombie is dead on its own machine, at once. Elsewhere every dead process counts as alive until
+  its lock expires, as does one that /proc does not show: of another container or of a hidden user.
+- A machine is known by its boot id. Two that were resumed from one snapshot share it, and would
+  take each other's processes for dead.
+- A living holder that cannot touch its marker for `Timing.expiry` loses the lock. It ends when it
+  notices; until then it may go on, so what it does last has to be harmless (`Lock.check`).
+- The filesystem must rename a folder atomically, over an empty one, and pass on the time at which
+  a file was touched. POSIX asks for both; a bucket that is mounted as a folder does neither.
 
 filelock (4.3.1) is not used. Its SoftFileLease releases in two steps, look and unlink, and so may
 remove its successor's lock; takes a living lock of another machine with the same host name; waits
@@ -76,8 +88,8 @@ class Holder(Process):
 class Lock:
     """The lock at `path`, for one thread at a time. `owner` is written into its marker.
 
-    `lost` is called if another process takes the lock over while it is held. It ends this process,
-    which was silent for too long and whose work another does now.
+    `lost` is called if another process takes the lock over while it is held. By default it ends
+    this process: another does its work now.
     """
 
     def __init__(
@@ -94,13 +106,11 @@ class Lock:
         self.owner = owner
         self.timing = timing
         self.lost = lost
-        # Whether the last holder was only silent, and may go on.
-        self.inherited = False
         self._marker: Path | None = None
         self._seen: dict[Path, _Observed] = {}
 
     def take(self) -> bool:
-        """Take the lock if it is free or over; return whether this process holds it now.
+        """Take the lock if it is free or has expired; return whether this process holds it now.
 
         Raises StoreError where the lock cannot be written.
         """
@@ -110,7 +120,7 @@ class Lock:
         new = self.path.with_name(f"{self.path.name}.{token}") / token
         with writing(self._given):
             before = self._look()
-            if not all(each.is_over for each in before):
+            if not all(each.is_expired for each in before):
                 return False
             try:
                 _write(new, Holder.here(owner=self.owner))
@@ -125,11 +135,10 @@ class Lock:
                 _remove(new)
                 _remove(marker)
                 raise
-        self.inherited = any(each.holder.alive is None for each in before)
         return taken
 
     def give_back(self) -> None:
-        """Let others have the lock. What another process took over is left alone."""
+        """Let others have the lock. Where another process took it over, its marker is left."""
         marker, self._marker = self._marker, None
         _held.discard(self)
         if marker is not None:
@@ -161,22 +170,22 @@ class Lock:
             return self._marker.stat().st_mtime
 
     def holder(self) -> Holder | None:
-        """Return the holder; None where the lock is free or over."""
-        return next((each.holder for each in self._look() if not each.is_over), None)
+        """Return the holder; None where the lock is free or has expired."""
+        return next((each.holder for each in self._look() if not each.is_expired), None)
 
     def is_doubtful(self, wanted: Callable[[Holder], bool]) -> bool:
-        """Look whether the holder may be dead, so that it is worth to wait until that is known.
+        """Return whether it is worth waiting until it is known whether the holder is dead.
 
-        That is so for one that is `wanted`, or where it takes less than `timing.expiry`.
+        That is so for a `wanted` holder, and for any where it takes less than `timing.expiry`.
         """
-        seen = [each for each in self._look() if not each.is_over]
+        seen = [each for each in self._look() if not each.is_expired]
         doubtful = [each for each in seen if each.holder.alive is None and not each.beats]
         return any(each.limit < self.timing.expiry or wanted(each.holder) for each in doubtful)
 
     def clear(self) -> None:
-        """Remove the files of a lock that is over."""
+        """Remove the files of a lock that has expired."""
         with writing(self._given):
-            if all(each.is_over for each in self._look()):
+            if all(each.is_expired for each in self._look()):
                 for path in self._seen:
                     path.unlink(missing_ok=True)
                 with suppress(OSError):
@@ -202,7 +211,7 @@ class Lock:
             _hearts[interval].start()
 
     def touch(self) -> None:
-        """Touch the marker (heartbeat), or tell that another process has the lock."""
+        """Touch the marker (heartbeat). Where another process has the lock, call `lost`."""
         if (marker := self._marker) is None:
             return
         # Where that fails, the next heartbeat may come in time.
@@ -254,10 +263,10 @@ def sweep(
     timing: Timing = USUAL,
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[Holder]:
-    """Remove the locks of a folder that are over; return the holders of the others.
+    """Remove the expired locks of a folder; return the holders of the others.
 
-    With `wanted`, a holder that may be dead is observed until that is known, where it is wanted or
-    where that takes less than `timing.expiry`.
+    With `wanted`, wait until it is known whether a holder is dead: for the holders that are wanted,
+    and for any where it takes less than `timing.expiry`.
     """
     locks = [Lock(path, timing=timing) for path in folder.glob("*.lock*")]
     # Every lock is looked at each time: `any` would stop at the first.
@@ -323,7 +332,7 @@ class _Observed:
         self._looked = now
 
     @property
-    def is_over(self) -> bool:
+    def is_expired(self) -> bool:
         """Whether the holder is dead, or silent for so long that it counts as dead."""
         alive = self.holder.alive
         return self._silent >= self.limit if alive is None else not alive
