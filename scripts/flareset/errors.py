@@ -3,6 +3,7 @@
 FlaresetError
 ├── ConfigError         a setting that is unknown, of the wrong type or impossible
 ├── EventsError         rows of events.csv that cannot be used
+├── IntakeError         a flare list that cannot be used
 ├── ListingError        a page that is no complete listing of what was asked
 ├── ExportError         an export that cannot be asked for, or that JSOC refused or failed
 ├── TransferError       a file that the archive did not deliver
@@ -25,6 +26,10 @@ class ConfigError(FlaresetError):
 
 class EventsError(FlaresetError):
     """Rows of events.csv that cannot be used."""
+
+
+class IntakeError(FlaresetError):
+    """A flare list that cannot be used."""
 
 
 class ListingError(FlaresetError):
