@@ -11,6 +11,7 @@ if Path("config/config.yaml").exists():
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/intake.smk"
 include: "workflow/rules/list.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/download.smk"

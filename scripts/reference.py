@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from flareset.campaign.reference import schema_text, with_tables
+from flareset.intake.rules import with_rules
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 
@@ -17,7 +18,8 @@ def main() -> None:
     parser.add_argument("--schema", required=True, help="output: JSON")
     args = parser.parse_args()
 
-    write_text(with_tables(args.manual.read_text(encoding="utf-8")), args.manual)
+    manual = args.manual.read_text(encoding="utf-8")
+    write_text(with_rules(with_tables(manual)), args.manual)
     write_text(schema_text(), args.schema)
 
 

@@ -22,6 +22,7 @@ FLOORS = [
     {"draw", "sample"},
     {"archive"},
     {"sources"},
+    {"intake"},
     {"job"},
     {"listing", "ledger", "account", "download"},
     {"plan", "verify", "check_archive"},
@@ -54,7 +55,10 @@ BEHIND = {
     "campaign/run",
     "campaign/values",
     "check_archive",
+    "intake/outcome",
+    "intake/rules",
     "plan",
+    "sdo/matching",
     "store/unused",
     "verify",
 }

@@ -15,6 +15,7 @@ from support.project import ROOT
 from flareset.campaign.checks import check_config
 from flareset.campaign.reference import schema_text, with_tables
 from flareset.errors import ConfigError
+from flareset.intake.rules import RULES, with_rules
 
 MANUAL = ROOT / "config/README.md"
 SCHEMA = ROOT / "workflow/schemas/config.schema.json"
@@ -35,7 +36,7 @@ STEPS = {
 @pytest.mark.parametrize("path", [MANUAL, SCHEMA], ids=lambda path: path.name)
 def test_what_is_made_of_the_config_is_current(path: Path) -> None:
     text = path.read_text()
-    made = with_tables(text) if path == MANUAL else schema_text()
+    made = with_rules(with_tables(text)) if path == MANUAL else schema_text()
     assert text == made, "run `make reference`"
 
 
@@ -53,6 +54,12 @@ def test_every_key_is_in_the_manual_with_its_default() -> None:
             assert yaml.safe_load(default) == value or (default, value) == ("empty", "")
 
     check(check_config({}).model_dump(mode="json"), "")
+
+
+def test_every_rule_of_the_intake_is_in_the_manual() -> None:
+    row = r"^\| `([a-z_]+(?:\.[a-z_]+)?)` \| [^|]{10,} \| [^|]* \|$"
+    rules = re.findall(row, MANUAL.read_text(), re.MULTILINE)
+    assert rules == list(RULES)
 
 
 def test_a_key_without_a_table_is_told() -> None:
@@ -104,6 +111,11 @@ def test_editors_take_what_the_workflow_takes(schema: Draft202012Validator) -> N
         {"window": {"pre": "178 minutes"}},
         {"window": None},
         {"sample": {"pre": -1}},
+        {"intake": {"lists": "a.csv"}},
+        {"intake": {"select": {"class": ["M"]}}},
+        {"intake": {"select": {"class": ["C1", "M1", "X1"]}}},
+        {"intake": {"select": {"keep": {"per": "week"}}}},
+        {"intake": {"select": {"require": ["class"]}}},
         {"sample": {"pre": "178"}},
         {"quality": {"reject": ["bad"]}},
         {"export": {"method": "ftp"}},

@@ -41,7 +41,7 @@ sys.argv[:] = CAMPAIGN.without_address(sys.argv)
 
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
-    stage="config|list|plan|download|verify",
+    stage="config|intake|list|plan|download|verify",
     digest="[0-9a-f]+",
     wavelength="[0-9]+",
 
@@ -116,8 +116,23 @@ def flags(section):
     return [f"--{key.replace('_', '-')}={value}" for key, value in section]
 
 
+def with_events():
+    """Raise where events.csv is still to be made by `snakemake intake`."""
+    try:
+        CAMPAIGN.check_events()
+    except FlaresetError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def jobs(wildcards):
+    """Every job, as <event_id>/<wavelength>."""
+    with_events()
+    return JOBS
+
+
 def every_event(wildcards):
     """The event.json of every event."""
+    with_events()
     return [f"{RESULTS}/events/{event}/event.json" for event in CAMPAIGN.events]
 
 
@@ -125,7 +140,7 @@ def every_job(*names):
     """Files of every event and wavelength, named when a job asks: a job on a cluster does not."""
 
     def of_target(wildcards):
-        return [f"{RESULTS}/events/{job}/{name}" for name in names for job in JOBS]
+        return [f"{RESULTS}/events/{job}/{name}" for name in names for job in jobs(wildcards)]
 
     return of_target
 

@@ -36,7 +36,7 @@ rule verify:
     params:
         store=STORE,
         results=lambda wildcards, input: str(Path(input.settings).parents[1]),
-        jobs=JOBS,
+        jobs=jobs,
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
         " --store {params.store:q} --settings {input.settings:q} --list {log:q}"
@@ -54,7 +54,7 @@ rule repair:
     params:
         store=STORE,
         results=lambda wildcards, input: str(Path(input.settings).parents[1]),
-        jobs=JOBS,
+        jobs=jobs,
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
         " --store {params.store:q} --settings {input.settings:q} --list {log:q} --repair"
@@ -71,7 +71,7 @@ rule clean_unused:
     params:
         store=STORE,
         results=RESULTS,
-        jobs=JOBS,
+        jobs=jobs,
         option="--remove" if CAMPAIGN.config.clean == "remove" else "",
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
@@ -90,7 +90,7 @@ rule check_archive:
     conda:
         "../../envs/flareset.yaml"
     params:
-        wavelength=CAMPAIGN.jobs[0][1],
+        wavelength=lambda wildcards: CAMPAIGN.jobs[0][1],
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {params.wavelength}"
         " --settings {input.settings:q} --report {log:q}"

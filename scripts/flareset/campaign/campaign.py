@@ -17,7 +17,7 @@ from flareset.campaign.code import modules, sum_of
 from flareset.campaign.events import Event, read_events
 from flareset.campaign.pages import SavedPages
 from flareset.campaign.settings import OF_STAGE
-from flareset.errors import ConfigError
+from flareset.errors import ConfigError, EventsError
 
 
 class Campaign:
@@ -25,7 +25,19 @@ class Campaign:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
-        events = read_events(
+        # Only `snakemake intake` runs then: it makes the file.
+        self.awaits_intake = (
+            bool(self.config.intake.lists) and not Path(self.config.events).exists()
+        )
+        events = [] if self.awaits_intake else self._read_events()
+        self.events: dict[str, Event] = {event.event_id: event for event in events}
+        if self.awaits_intake:
+            return
+        if strange := sorted(set(self.config.accept_pages) - set(self.events)):
+            raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
+
+    def _read_events(self) -> list[Event]:
+        return read_events(
             self.config.events,
             series=self.config.image_series,
             wavelengths=list(self.config.wavelengths),
@@ -33,9 +45,14 @@ class Campaign:
             post=self.config.window.post,
             source=self.config.source,
         )
-        self.events: dict[str, Event] = {event.event_id: event for event in events}
-        if strange := sorted(set(self.config.accept_pages) - set(self.events)):
-            raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
+
+    def check_events(self) -> None:
+        """Raise EventsError where the events are still to be made from the flare lists."""
+        if self.awaits_intake:
+            raise EventsError(
+                f"{self.config.events}: not there yet: run `snakemake intake` first, which makes it"
+                " from intake.lists"
+            )
 
     @cached_property
     def _pages(self) -> SavedPages:

@@ -84,6 +84,20 @@ def _together(config: Config) -> Iterator[str]:
         )
 
 
+@_of("intake.select.keep")
+def _kept(config: Config) -> Iterator[str]:
+    keep = config.intake.select.keep
+    if keep.strongest is not None and keep.sample is not None:
+        yield "intake.select.keep: strongest and sample: write one of them"
+
+
+@_of("intake.select.class")
+def _classes(config: Config) -> Iterator[str]:
+    least, *most = config.intake.select.goes_class or ("A1",)
+    if most and (most[0][0], float(most[0][1:])) < (least[0], float(least[1:])):
+        yield f"intake.select.class: {most[0]} is less than {least}: write the least first"
+
+
 @_of("series", "segment")
 def _segment(config: Config) -> Iterator[str]:
     series = config.image_series

@@ -29,6 +29,7 @@ from flareset.campaign.values import (
     Flag,
     FrameSize,
     From1To16,
+    GoesClass,
     Host,
     ImageSeries,
     KeywordSeries,
@@ -48,6 +49,7 @@ from flareset.campaign.values import (
     Shape,
     Size,
     Text,
+    Time,
     Url,
     WindowLimbOrTime,
     empty_is_none,
@@ -364,10 +366,122 @@ class Export(Manners, Request):
     """How exports are asked for."""
 
 
+class Conflicts(Section):
+    """What a flare has where its lists differ."""
+
+    ar: Literal["first", "blank"] = Field(
+        "first", description="the region: that of the first list that has one, or none"
+    )
+    position: Literal["first", "blank"] = Field("first", description="the position, likewise")
+    # Every Python class has a keyword `class`.
+    goes_class: Literal["first", "blank"] = Field(
+        "first", alias="class", description="the class, likewise"
+    )
+
+
+class Disk(Section):
+    """Where on the disk a flare has to be."""
+
+    longitude: Above0 | None = Field(
+        None, description="the largest Stonyhurst longitude, east or west (degrees)"
+    )
+    latitude: Above0 | None = Field(
+        None, description="the largest latitude, north or south (degrees)"
+    )
+    radius: Above0 | None = Field(
+        None, description="the largest distance from the disk's centre (solar radii)"
+    )
+
+
+class Keep(Section):
+    """How many of the flares that are left are kept."""
+
+    strongest: Natural | None = Field(
+        None, description="so many of each `per`, the strongest first; ties: the earlier peak"
+    )
+    sample: Natural | None = Field(
+        None,
+        description="so many of each `per`, by chance: the sha256 of seed, bar and flare_id, hex,"
+        " ascending",
+    )
+    per: Literal["all", "year", "month", "date", "class"] = Field(
+        "all", description="what flares are kept of; `date` of the start, `class`: its letter"
+    )
+    by: Literal["class", "fl_peakflux", "integrated_flux"] = Field(
+        "class", description="what `strongest` compares; a flare without it is not kept"
+    )
+    seed: Seed = Field(20140107, description="of `sample`")
+
+
+class Select(Section):
+    """Which of all known flares are the campaign's."""
+
+    begin: Time | None = Field(
+        None, alias="from", description="the first start; null: SDO's first images, 2010-05-13"
+    )
+    end: Time | None = Field(None, alias="to", description="starts before this")
+    goes_class: tuple[GoesClass, ...] = Field(
+        (),
+        alias="class",
+        max_length=2,
+        description="the least class, or the least and the largest, like `[M1.0, X99]`; compared as"
+        " fluxes on `intake.scale`",
+    )
+    disk: Disk = Disk()
+    regions: Annotated[tuple[Natural, ...], unique] = Field(
+        (), description="NOAA active regions (five digits); empty: any"
+    )
+    require: Annotated[tuple[Literal["region", "position"], ...], unique] = Field(
+        (), description="what a flare has to have"
+    )
+    apart: Duration = Field(
+        timedelta(0),
+        description="the least time between the flare and any other of `apart_class` or more. Most"
+        " flares have another near: with 178m six in seven of M and X are lost",
+    )
+    apart_class: GoesClass = Field("C1.0", description="see `apart`")
+    keep: Keep = Keep()
+
+
+class Intake(Section):
+    """Flare lists, from which `snakemake intake` makes `events`."""
+
+    lists: Annotated[tuple[Path, ...], unique] = Field(
+        (),
+        description="flare lists of any known form; `*` and `**` stand for any name and folders."
+        " The order is that of precedence: values come from the first list that has them. Files of"
+        " one pattern are of one rank",
+    )
+    sources: Annotated[tuple[Name, ...], unique] = Field(
+        (),
+        description="the sources that count, like `swpc`, `ssw`, `aia_131`; empty: all. A list may"
+        " hold several: HEK's do",
+    )
+    times: Name = Field(
+        "goes",
+        description="whose start, peak and end a flare has: `goes`: the first list's, or a source,"
+        " like `aia_131`, where it saw the flare",
+    )
+    scale: Literal["operational", "science"] = Field(
+        "operational",
+        description="the scale on which classes are compared. Operational classes of GOES-8 to 15"
+        " are 0.7 of science classes; from GOES-16 on there is one scale, `science`",
+    )
+    conflicts: Conflicts = Conflicts()
+    longest: Duration = Field(
+        timedelta(hours=12), description="an end later than this after the start is none"
+    )
+    at_most_dropped: Part = Field(
+        0.02, description="the part of a list's rows that may be unreadable"
+    )
+    select: Select = Select()
+
+
 class Config(Section):
     """The settings of a flareset campaign; config/README.md explains each."""
 
     events: Path = Field("config/events.csv", description="the flares")
+    intake: Intake = Intake()
     results: Path = Field("results", description="the folder of results")
     store: Path = Field(
         "store",

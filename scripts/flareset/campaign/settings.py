@@ -12,20 +12,15 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from flareset.campaign.config import Completeness, Config, Quality, Request
+from flareset.campaign.config import Completeness, Config, Intake, Quality, Request
 from flareset.campaign.events import Event
 from flareset.campaign.values import ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
 from flareset.sdo.series import SERIES, Series
 
 
-class Settings(Section):
-    """What `list` reads, and the others too. Each field is an attribute of the config."""
-
-    series: ImageSeries
-    segment: Name
-    origin: Name
-    request: Request
+class StageSettings(Section):
+    """What a stage reads. Each field is an attribute of the config."""
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -44,6 +39,21 @@ class Settings(Section):
     def to_json(self) -> str:
         """Return the settings as one sorted text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1)
+
+
+class IntakeSettings(StageSettings):
+    """What `intake` reads."""
+
+    intake: Intake
+
+
+class Settings(StageSettings):
+    """What `list` reads, and the stages behind it too."""
+
+    series: ImageSeries
+    segment: Name
+    origin: Name
+    request: Request
 
     @property
     def image_series(self) -> Series:
@@ -81,6 +91,7 @@ class DownloadSettings(PlanSettings):
 
 
 OF_STAGE = {
+    "intake": IntakeSettings,
     "list": Settings,
     "plan": PlanSettings,
     "download": DownloadSettings,

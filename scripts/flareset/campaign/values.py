@@ -235,6 +235,13 @@ Size = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(kB|MB|GB)\s*$"}),
     Takes("a number and kB, MB or GB, like 100MB", _with_unit("MB")),
 ]
+Time = Annotated[
+    datetime,
+    PlainValidator(_read_time),
+    PlainSerializer(iso),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Takes("a time"),
+]
 PeakStartOrTime = Annotated[datetime | Literal["peak", "start"], *_time_or("peak", "start")]
 WindowLimbOrTime = Annotated[datetime | Literal["window", "limb"], *_time_or("window", "limb")]
 
@@ -250,6 +257,7 @@ Url = Annotated[str, _matching("https?://.*"), Takes("a URL with http:// or http
 Host = Annotated[
     str, _matching(r"[A-Za-z0-9.:\[\]-]+"), Takes("the name of a host, with or without a port")
 ]
+GoesClass = Annotated[str, _matching(r"[ABCMX][0-9]+(\.[0-9]+)?"), Takes("a GOES class, like M1.0")]
 Requestor = Annotated[str, _matching("[^;']*"), Takes("a name without ; and '", _in_quotes)]
 KeywordSeries = Annotated[str, _matching(r"[\w.]*"), Takes("the name of a series")]
 ImageSeries = Annotated[

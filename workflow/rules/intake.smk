@@ -1,0 +1,16 @@
+# Makes events.csv from flare lists. It has no outputs, which Snakemake would delete before the job:
+# a table that somebody edited stays.
+rule intake:
+    input:
+        script=script("intake"),
+        settings=settings("intake"),
+    log:
+        "logs/intake.log",
+    localrule: True
+    conda:
+        "../../envs/flareset.yaml"
+    params:
+        events=CAMPAIGN.config.events,
+    shell:
+        "python {input.script:q} --settings {input.settings:q} --events {params.events:q}"
+        " 2>&1 | tee {log:q}"
