@@ -35,7 +35,7 @@ def test_retry_after_holds_for_all(tmp_path: Path) -> None:
         assert slept == [120.0]
 
 
-def test_who_is_told_to_stay_away_for_a_day_does(tmp_path: Path) -> None:
+def test_a_process_that_is_told_to_stay_away_for_a_day_does(tmp_path: Path) -> None:
     slept: list[float] = []
     options = {"clock": lambda: 1e9 + sum(slept), "sleep": slept.append, "patience": 600.0}
     for wait in (86400.0, 1e11):

@@ -47,8 +47,8 @@ class Timing:
 
     `turn`: how long a process keeps a slot while others wait. `idle`: how long a connection is kept
     for the next request. `linger`: how long both ends take to close it. `reserved`: how long a free
-    slot is left to each process that came first. `told`: after how long a wait is told. `poll`: the
-    first and the longest pause between two looks. `locks`: those of the locks.
+    slot is left to each process that came first. `told`: after how long a wait is logged. `poll`:
+    the first and the longest pause between two looks. `locks`: those of the locks.
     """
 
     turn: float = 5.0
@@ -98,7 +98,7 @@ class Queue:
 
     def __init__(self, folder: Path, timing: LockTiming) -> None:
         self._folder = folder
-        # An hour old, it is of a machine that died: clocks differ by less.
+        # A marker that is an hour old is of a machine that died: clocks differ by less.
         self._timing = replace(timing, forgotten=3600.0)
         self._own: Lock | None = None
         self._others: dict[Path, Lock] = {}

@@ -32,7 +32,7 @@ _LONGEST, _LONGEST_BEFORE = 300.0, 60.0
 _FORGOTTEN = 900.0
 # This machine's clock and the filesystem's differ by less (s).
 _SKEW = 60.0
-# A longer pause (s) is told.
+# A longer pause (s) is logged.
 _LONG = 60.0
 # What a sum of durations may be off (s).
 _INSTANT = 0.001
