@@ -486,6 +486,20 @@ def test_a_lock_of_version_0_1_0_is_a_file(path: Path) -> None:
     assert left(path) == []
 
 
+@pytest.mark.parametrize("change", range(1, TAKE_OVER))
+def test_one_process_takes_a_lock_of_version_0_1_0_over(path: Path, change: int) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"token": "1", **vars(Holder.here()), "started": "1"}))
+    with Other(path) as first, Other(path) as second:
+        first.begin(f"signal SIGSTOP {change}")
+        first.begin("take")
+        first.wait_until_stopped()
+        assert second("take") == "True"
+        first.process.send_signal(signal.SIGCONT)
+        assert first.says() == "False"
+        assert second("ours") == "True"
+
+
 # The store and the results.
 
 NAME = "a/s/131/x.fits"

@@ -125,7 +125,7 @@ class Lock:
             try:
                 _write(new, Holder.here(owner=self.owner))
                 for each in before:
-                    each.path.unlink(missing_ok=True)
+                    _unlink(each.path)
                 _rename(new.parent, self.path)
                 if taken := _read(marker) is not None:
                     self._hold(marker)
@@ -187,7 +187,7 @@ class Lock:
         with writing(self._given):
             if all(each.is_expired for each in self._look()):
                 for path in self._seen:
-                    path.unlink(missing_ok=True)
+                    _unlink(path)
                 with suppress(OSError):
                     self.path.rmdir()
 
@@ -365,10 +365,15 @@ def _rename(folder: Path, path: Path) -> None:
 
 def _remove(marker: Path) -> None:
     """Remove a marker, and its folder unless that has another."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        marker.unlink()
+    _unlink(marker)
     with suppress(OSError):
         marker.parent.rmdir()
+
+
+def _unlink(marker: Path) -> None:
+    """Remove a marker, unless another process has, and perhaps put its lock there."""
+    with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        marker.unlink()
 
 
 def _markers(path: Path) -> list[Path]:
