@@ -17,7 +17,10 @@ include: "workflow/rules/draw.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/partition.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/split.smk"
 include: "workflow/rules/label.smk"
+include: "workflow/rules/leaks.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/upkeep.smk"
 
@@ -25,7 +28,10 @@ include: "workflow/rules/upkeep.smk"
 rule all:
     default_target: True
     input:
+        rules.split.output,
         rules.label.output,
+        rules.leaks.output,
+        rules.audit.output,
         rules.summary.output,
         gaps(
             *rules.event.output,

@@ -128,8 +128,11 @@ def all_flares(folder: Path, flares: int, channels: int) -> None:
     paths = [results / "events" / name / str(wavelength) for name, wavelength in jobs]
     data = results / "data_selection"
     data.mkdir()
+    rows = sorted({str(path.parent / "event.json") for path in paths})
+    splits = ["--splits", str(data / "splits.csv")]
+    measure("split", len(paths), folder, "--events", *rows, "--seed=1", *splits)
     label = ["--samples", *(str(path / "sample.csv") for path in paths), "--store", str(store)]
-    measure("label", len(paths), folder, *label, "--folder", str(data))
+    measure("label", len(paths), folder, *label, *splits, "--split-seed=1", "--folder", str(data))
     summary = [
         "--accounts", *(str(path / "account.json") for path in paths),
         "--config", json.dumps({"sample": {"seed": 1}}),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
-from flareset.label import image_links, label_images, read_samples, write_labels
+from flareset.label import image_links, label_images, read_samples, with_splits, write_labels
+from flareset.split import SHARES, leaky, read_splits
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -22,6 +23,15 @@ def main() -> None:
         help="<event_id>/<wavelength>/sample.csv of every job; its sampling_log.csv lies beside it,"
         " the event.json above",
     )
+    parser.add_argument("--splits", required=True, help="splits.csv")
+    parser.add_argument("--split-seed", required=True, help="decides the baseline's split")
+    for name, share in SHARES.items():
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            default=share,
+            help=f"share of the images in {name} of the baseline (default: %(default)s)",
+        )
     parser.add_argument("--store", required=True, help="the folder of verified files")
     parser.add_argument("--folder", required=True, help="output: the data set's folder")
     args = parser.parse_args()
@@ -31,6 +41,9 @@ def main() -> None:
         samples = read_samples(args.samples)
         folders = sorted({path.parents[1] for path in args.samples})
         images = label_images(samples, [read_event(path / "event.json") for path in folders])
+        shares = {name: getattr(args, name) for name in SHARES}
+        baseline = leaky(images["record"], args.split_seed, shares)
+        images = with_splits(images, read_splits(args.splits), baseline)
         sync_folder(folder / "fits" / "raw", image_links(samples, Path(args.store)))
         logs = {
             f"{path.parents[1].name}.{path.parent.name}.csv": path.with_name("sampling_log.csv")

@@ -14,6 +14,7 @@ from support.project import ROOT, Project
 
 from flareset.campaign import environment
 from flareset.campaign.code import SCRIPTS
+from flareset.campaign.config import Leaks
 from flareset.standin.server import StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
@@ -31,6 +32,8 @@ RESULTS = ["--results", "results"]
 JOBS = ["--jobs", f"{A}/131", f"{B}/131"]
 SAMPLES = [f"results/events/{event}/131/sample.csv" for event in (A, B)]
 ACCOUNTS = [f"results/events/{event}/131/account.json" for event in (A, B)]
+SPLITS = ["--splits", "results/data_selection/splits.csv"]
+IMAGES = ["--images", "results/data_selection/images.csv"]
 TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.csv")]
 
 # The flags of each script. `{stage}` is the file of a stage's settings; outputs go to `new/`.
@@ -57,7 +60,22 @@ COMMANDS: dict[str, list[str]] = {
         "--log", "new/sampling_log.csv", "--ledger", f"new/{A}.131.csv",
         "--account", "new/account.json",
     ],
-    "label": ["--samples", *SAMPLES, *STORE, "--folder", "new/data_selection"],
+    "split": [
+        "--events", *(f"results/events/{event}/event.json" for event in (A, B)),
+        "--seed=7", "--group-by", "noaa_ar", "--stratify", "goes_class",
+        "--splits", "new/splits.csv",
+    ],
+    "label": [
+        "--samples", *SAMPLES, *SPLITS, "--split-seed=7", *STORE,
+        "--folder", "new/data_selection",
+    ],
+    "leaks": [
+        *IMAGES, "--keywords", *Leaks().keywords, "--seed=7", "--leaks", "new/leaks.csv",
+    ],
+    "audit": [
+        *IMAGES, *SPLITS, "--buffer", "1d", "--group-by", "noaa_ar",
+        "--json", "new/audit.json", "--markdown", "new/audit.md",
+    ],
     "summary": [
         "--accounts", *ACCOUNTS, "--config", "{config}", *RESULTS, "--outputs", *TABLES,
         "--csv", "results/by_hand.csv", "--markdown", "results/by_hand.md",
@@ -89,6 +107,9 @@ SAME = {
         f"new/data_selection/{name}": f"results/data_selection/{name}"
         for name in ("images.csv", "image_labels.csv", f"sampling_logs/{A}.131.csv")
     },
+    "split": {"new/splits.csv": "results/data_selection/splits.csv"},
+    "leaks": {"new/leaks.csv": "results/data_selection/leaks.csv"},
+    "audit": {f"new/audit.{end}": f"results/data_selection/audit.{end}" for end in ("json", "md")},
     "summary": {"results/by_hand.csv": "results/summary.csv"},
     "reference": {
         "new/README.md": str(ROOT / "config/README.md"),
@@ -100,7 +121,10 @@ SAYS = {
     "download": "15/15 images",
     "partition": "flare: ",
     "sample": "15 images drawn",
+    "split": "no split: 2 groups of events for 3 splits leave",
     "label": "31 drawn",
+    "leaks": "EXPTIME",
+    "audit": "Verdict: **no split**",
     "plan": "TOTAL",
     "verify": "31 files are what their manifests say",
     "clean_unused": "unused: 0 in all",

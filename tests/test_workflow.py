@@ -30,12 +30,18 @@ ALL = {
     "download": 2,
     "partition": 2,
     "sample": 2,
+    "split": 1,
     "label": 1,
+    "leaks": 1,
+    "audit": 1,
     "summary": 1,
 }
-ONE = dict.fromkeys(
-    ("event", "list", "draw", "download", "partition", "sample", "label", "summary"), 1
-)
+# From the labels on: what is made of all events together.
+SET = dict.fromkeys(("label", "leaks", "audit", "summary"), 1)
+ONE = {
+    **dict.fromkeys(("event", "list", "draw", "download", "partition", "sample", "split"), 1),
+    **SET,
+}
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 
 
@@ -147,26 +153,31 @@ EDITS: list[tuple[str, str | None, dict, dict[str, int]]] = [
         {},
         ONE,
     ),
-    ("delete a row", ONE_FLARE, {}, {"label": 1, "summary": 1}),
+    ("delete a row", ONE_FLARE, {}, {"split": 1, **SET}),
     # The channels of an event are drawn together: the others may draw other slots then.
     ("add a wavelength", None, {"wavelengths": [131, 171]},
-     {**ALL, "settings": 1, "event": 0, "download": 4, "partition": 4, "sample": 4}),
+     {**ALL, "settings": 1, "event": 0, "split": 0,
+      "download": 4, "partition": 4, "sample": 4}),
     ("window", None, {"window": {"pre": "3m"}}, {**ALL, "settings": 1}),
+    # It decides the order of the splits too.
     ("seed", None, {"sample": {"seed": 8}}, {**ALL, "settings": 1, "event": 0, "list": 0}),
     ("other flares", None, {"other_flares": "allow"},
-     {**ALL, "settings": 1, "event": 0, "list": 0}),
+     {**ALL, "settings": 1, "event": 0, "list": 0, "split": 0}),
     ("more images", None, {"sample": {"pre": 6}},
-     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0}),
+     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0, "split": 0}),
     ("allow_missing", None, {"completeness": {"allow_missing": 3}},
-     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0}),
-    ("accept a page", None, {"accept_pages": [A]}, {**ONE, "settings": 1, "event": 0}),
+     {**ALL, "settings": 2, "event": 0, "list": 0, "draw": 0, "split": 0}),
+    ("accept a page", None, {"accept_pages": [A]}, {**ONE, "settings": 1, "event": 0, "split": 0}),
+    ("a leak's keywords", None, {"leaks": {"keywords": ["EXPTIME", "goes_class"]}},
+     {"settings": 1, "leaks": 1, "summary": 1}),
+    ("no split", None, {"splits": {"method": "none"}}, {"settings": 1, "split": 1, **SET}),
     ("who asks, and how patiently", None,
      {"archive": {"email": "jane.doe@example.org", "connections": 1, "patience": "1m"},
       "export": {"requestor": "Jane", "wait": "3h"}},
      {"settings": 1, "summary": 1}),
     ("a cut-out", None,
      {"export": {"processing": [{"rebin": {"scale": 0.25}}]}},
-     {**ALL, "event": 0}),
+     {**ALL, "event": 0, "split": 0}),
     ("the same in other words", None, {"window": {"pre": "240s"}, "sample": {"seed": 7.0}}, {}),
 ]  # fmt: skip
 
@@ -205,7 +216,7 @@ def test_with_fetch_all_the_seed_concerns_the_draw_alone(
     before, fetched = project.data_set(), dict(server.log)
     project.configure(sample={"seed": 8})
     jobs = dict.fromkeys(("draw", "download", "partition", "sample"), 1)
-    assert project.run().jobs == {"settings": 1, **jobs, "label": 1, "summary": 1}
+    assert project.run().jobs == {"settings": 1, **jobs, "split": 1, **SET}
     assert dict(server.log) == fetched, "all files are there"
     assert project.data_set()["images.csv"] != before["images.csv"]
 
@@ -217,7 +228,7 @@ def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> Non
     copy.configure(completeness={"allow_missing": 0})
     assert copy.planned() == {}
     copy.configure(completeness={"allow_missing": 3})
-    left = ("settings", "event", "list", "draw")
+    left = ("settings", "event", "list", "draw", "split")
     again = {rule: n for rule, n in ALL.items() if rule not in left}
     assert copy.planned() == again
 
@@ -251,7 +262,7 @@ def test_a_change_in_code_asks_the_archive_nothing(
     module = clone / "scripts/flareset/listing.py"
     module.write_text(module.read_text() + "\n# another line\n")
     jobs = project.run(*ours).jobs
-    assert jobs == {stage: 1 for stage in ONE if stage != "event"}
+    assert jobs == {stage: 1 for stage in ONE if stage not in ("event", "split")}
     assert (len(server.calls), dict(server.log)) == (calls, requests)
     assert project.data_set() == expected
 
@@ -282,10 +293,13 @@ def test_a_change_in_code_runs_what_it_touches(
         return jobs
 
     assert edited("summary.py") == {"summary": 1}
-    assert edited("label.py") == {"label": 1, "summary": 1}
-    assert edited("sample.py") == {"sample": 1, "label": 1, "summary": 1}
-    assert edited("flareset/label.py") == {"label": 1, "summary": 1}
-    draws = {k: v for k, v in ONE.items() if k not in ("event", "list")}
+    assert edited("leaks.py") == {"leaks": 1, "summary": 1}
+    assert edited("flareset/audit.py") == {"audit": 1, "summary": 1}
+    assert edited("flareset/split.py") == {"split": 1, **SET}
+    assert edited("label.py") == SET
+    assert edited("sample.py") == {"sample": 1, **SET}
+    assert edited("flareset/label.py") == SET
+    draws = {k: v for k, v in ONE.items() if k not in ("event", "list", "split")}
     assert edited("draw.py") == draws
     downloads = {k: v for k, v in draws.items() if k != "draw"}
     assert edited("flareset/archive/tars.py") == downloads
@@ -533,7 +547,10 @@ def test_lost_intermediates_are_made_again(copy: Project) -> None:
         "download": [f"{job}/manifest.csv"],
         "partition": [f"{job}/partition.csv"],
         "sample": [f"{job}/{name}" for name in ("sample.csv", "sampling_log.csv", "account.json")],
+        "split": ["results/data_selection/splits.csv"],
         "label": [f"results/data_selection/image_labels.{end}" for end in ("csv", "txt")],
+        "leaks": ["results/data_selection/leaks.csv"],
+        "audit": ["results/data_selection/audit.md"],
         "summary": [f"results/{name}" for name in ("summary.csv", "summary.md", "provenance.json")],
     }
     made["sample"].append(f"results/ledger/{A}.131.csv")

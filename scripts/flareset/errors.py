@@ -10,7 +10,9 @@ FlaresetError
 ├── VerificationError   bytes that are not the FITS image asked for
 │   └── ProcessingError a sound image to which something else was done than asked
 ├── StoreError          a store that cannot be used
-└── IncompleteError     an event with more images missing than allowed
+├── IncompleteError     an event with more images missing than allowed
+├── LeakError           a keyword that tells the label better than allowed
+└── AuditError          splits that share what they must not
 """
 
 from __future__ import annotations
@@ -84,3 +86,11 @@ class StoreError(FlaresetError):
 
 class IncompleteError(FlaresetError):
     """An event with more images missing than allowed."""
+
+
+class LeakError(FlaresetError):
+    """A keyword that tells the label better than allowed."""
+
+
+class AuditError(FlaresetError):
+    """Splits that share what they must not."""

@@ -11,17 +11,9 @@ from flareset.errors import StoreError
 from flareset.partition import PHASES
 from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import iso_column
+from flareset.split import Row
 from flareset.tables.csv import write_table
-
-KNOWN = [
-    "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
-    "time",
-    "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-    *KEYWORD_NAMES, "proof", "bytes", "sha256",
-]  # fmt: skip
-
-# How a listing was come by is in the provenance: the data set is the same whichever way it was.
-_NOT_CARRIED = ("event_id", "request_id", "source")
+from flareset.tables.images import COLUMNS, OF_SPLITS, carried_name
 
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
@@ -73,17 +65,27 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
     table["channels"] = samples.groupby(["event_id", "slot"])["wavelength"].transform("nunique")
     own = _own_columns(drawn_from)
     table["time"] = iso_column(samples["time"])
-    return pd.concat([table[KNOWN], own.iloc[codes].reset_index(drop=True)], axis=1)
+    known = table[[name for name in COLUMNS if name not in OF_SPLITS]]
+    return pd.concat([known, own.iloc[codes].reset_index(drop=True)], axis=1)
+
+
+def with_splits(images: pd.DataFrame, rows: list[Row], leaky: list[str]) -> pd.DataFrame:
+    """Return the images with the split and group of their events, and their split of the baseline.
+
+    `rows` are those of splits.csv, `leaky` has a split for each image.
+    """
+    by_id = {row.event_id: row for row in rows}
+    codes, ids = pd.factorize(images["event_id"])
+    of_event = pd.DataFrame([by_id[event_id] for event_id in ids], columns=Row._fields)
+    found = of_event.iloc[codes].reset_index(drop=True).assign(split_leaky=leaky)
+    place = images.columns.get_loc("sha256") + 1
+    return pd.concat([images.iloc[:, :place], found[OF_SPLITS], images.iloc[:, place:]], axis=1)
 
 
 def _own_columns(events: list[Event]) -> pd.DataFrame:
     """The events' rows, one row each, columns in alphabetical order."""
     rows = [
-        {
-            f"events.{name}" if name in KNOWN else name: value
-            for name, value in event.row.items()
-            if name not in _NOT_CARRIED
-        }
+        {carried: value for name, value in event.row.items() if (carried := carried_name(name))}
         for event in events
     ]
     table = pd.DataFrame(rows, index=range(len(events))).fillna("")

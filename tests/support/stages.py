@@ -11,6 +11,7 @@ import yaml
 
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.events import Event
+from flareset.sdo.times import duration_text, iso
 from support.project import ROOT, Project
 
 
@@ -87,9 +88,26 @@ def label_and_summarise(campaign: Campaign) -> None:
     data.mkdir(exist_ok=True)
     samples = [str(job / "sample.csv") for job in jobs]
     store = ["--store", campaign.config.store]
-    script("label", "--samples", *samples, *store, "--folder", str(data))
+    splitting = campaign.config.splits
+    seed = campaign.config.split_seed
+    shares = [f"--{name}={share}" for name, share in splitting.shares.items()]
+    linked = ["--buffer", duration_text(splitting.buffer), "--group-by", *splitting.group_by]
+    rows = [str(results / "events" / event / "event.json") for event in campaign.events]
+    splits, images = options(data, "splits"), options(data, "images")
+    rules = ["--method", splitting.method, f"--stratify={splitting.stratify}", f"--seed={seed}"]
+    rules += ["--folds", str(splitting.folds), "--boundaries", *map(iso, splitting.boundaries)]
+    frozen = ["--freeze", splitting.freeze]
+    script("split", "--events", *rows, *rules, *shares, *linked, *frozen, *splits)
+    drawn = [f"--split-seed={seed}", *shares]
+    script("label", "--samples", *samples, *splits, *drawn, *store, "--folder", str(data))
+    leaks = ["--keywords", *campaign.config.leaks.keywords, f"--seed={campaign.config.sample.seed}"]
+    script("leaks", *images, *leaks, *options(data, "leaks"))
+    found = ["--json", str(data / "audit.json"), "--markdown", str(data / "audit.md")]
+    script("audit", *images, *splits, *linked, *found)
     accounts = [str(job / "account.json") for job in jobs]
-    tables = [str(data / name) for name in ("images.csv", "image_labels.csv", "image_labels.txt")]
+    names = ("images.csv", "image_labels.csv", "image_labels.txt")
+    names += ("leaks.csv", "splits.csv", "audit.json", "audit.md")
+    tables = [str(data / name) for name in names]
     told = ["--config", settings_file(campaign, "config"), "--results", str(results)]
     made = ["--csv", str(results / "summary.csv"), "--markdown", str(results / "summary.md")]
     history = ["--provenance", str(results / "provenance.json")]

@@ -17,9 +17,12 @@ from flareset.campaign.campaign import Campaign
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.run import begin
 from flareset.errors import FlaresetError
+from flareset.refusals import refuse
+from flareset.sdo.times import duration_text, iso
 
 try:
     CAMPAIGN = Campaign(config)
+    refuse(CAMPAIGN.config, CAMPAIGN.events.values())
 except FlaresetError as error:
     raise WorkflowError(str(error)) from None
 
@@ -27,6 +30,7 @@ code = CAMPAIGN.code
 RESULTS = CAMPAIGN.config.results
 STORE = CAMPAIGN.config.store
 PAGES = CAMPAIGN.config.export_pages
+SHARES = [f"--{name}={share}" for name, share in CAMPAIGN.config.splits.shares.items()]
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 
@@ -109,11 +113,6 @@ def growing(amount, of_each_job=0):
 def settings(stage):
     """The file with the settings of a stage: other settings are another file."""
     return f"{RESULTS}/settings/{CAMPAIGN.settings_file(stage)}"
-
-
-def flags(section):
-    """The flags of a script that say what a section of the config says."""
-    return [f"--{key.replace('_', '-')}={value}" for key, value in section]
 
 
 def with_events():

@@ -4,6 +4,7 @@ rule label:
         events=every_event,
         samples=every_job("sample.csv"),
         logs=every_job("sampling_log.csv"),
+        splits=f"{RESULTS}/data_selection/splits.csv",
     output:
         images=report(
             f"{RESULTS}/data_selection/images.csv",
@@ -21,7 +22,11 @@ rule label:
         runtime=growing(10, 0.01),
     params:
         code=code("label"),
+        shares=SHARES,
+        seed=CAMPAIGN.config.split_seed,
         store=STORE,
         folder=lambda wildcards, output: str(Path(output.images).parent),
     shell:
-        "python {input.script:q} --samples {input.samples:q} --store {params.store:q} --folder {params.folder:q} > {log:q} 2>&1"
+        "python {input.script:q} --samples {input.samples:q} --splits {input.splits:q}"
+        " --split-seed={params.seed:q} {params.shares} --store {params.store:q} --folder {params.folder:q}"
+        " > {log:q} 2>&1"

@@ -7,6 +7,10 @@ rule summary:
         images=f"{RESULTS}/data_selection/images.csv",
         labels=f"{RESULTS}/data_selection/image_labels.csv",
         labels_txt=f"{RESULTS}/data_selection/image_labels.txt",
+        about=[
+            f"{RESULTS}/data_selection/{name}"
+            for name in ("leaks.csv", "splits.csv", "audit.json", "audit.md")
+        ],
     output:
         csv=report(
             f"{RESULTS}/summary.csv",
@@ -27,5 +31,5 @@ rule summary:
         results=lambda wildcards, output: str(Path(output.csv).parent),
     shell:
         "python {input.script:q} --accounts {input.accounts:q} --config {input.config:q}"
-        " --results {params.results:q} --outputs {input.images:q} {input.labels:q} {input.labels_txt:q} --csv {output.csv:q}"
-        " --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+        " --results {params.results:q} --outputs {input.images:q} {input.labels:q} {input.labels_txt:q} {input.about:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from itertools import takewhile
+from fractions import Fraction
+from itertools import pairwise, takewhile
 from typing import Any
 
 from pydantic import ValidationError
@@ -169,3 +170,42 @@ def _scaling(config: Config) -> Iterator[str]:
 @_of("series", "export.processing")
 def _steps(config: Config) -> Iterator[str]:
     yield from step_problems(config.export.processing, config.image_series)
+
+
+@_of("splits.fractions")
+def _shares(config: Config) -> Iterator[str]:
+    shares = config.splits.shares
+    total = sum(Fraction(str(share)) for share in shares.values())
+    if total != 1:
+        yield f"splits.fractions: {_listed(shares)} add up to {float(total):g}, not to 1"
+
+
+def _listed(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:g}" for name, share in shares.items())
+
+
+@_of("splits.method", "splits.fractions", "splits.boundaries")
+def _boundaries(config: Config) -> Iterator[str]:
+    splits = config.splits
+    if splits.method != "time":
+        if splits.boundaries:
+            yield f"splits.boundaries: are of method: time, not of method: {splits.method}"
+        return
+    if len(splits.boundaries) != len(splits.names) - 1:
+        yield (
+            f"splits.boundaries: {len(splits.names)} splits ({', '.join(splits.names)}) need"
+            f" {len(splits.names) - 1} times between them, not {len(splits.boundaries)}; a split"
+            " that is not wanted has the fraction 0"
+        )
+    if any(after <= before for before, after in pairwise(splits.boundaries)):
+        yield "splits.boundaries: are not in the order of time"
+
+
+@_of("splits.method", "splits.freeze", "splits.folds")
+def _of_groups(config: Config) -> Iterator[str]:
+    splits = config.splits
+    for key in ("freeze", "folds"):
+        if getattr(splits, key) and splits.method != "groups":
+            yield f"splits.{key}: is of method: groups, not of method: {splits.method}"
+    if splits.folds == 1:
+        yield "splits.folds: 1 leaves nothing to train on; write 2 or more, or 0 for none"

@@ -21,6 +21,7 @@ from pydantic import (
 from flareset.campaign.events import SOURCES
 from flareset.campaign.values import (
     Above0,
+    Auc,
     Cadence,
     Count,
     Duration,
@@ -47,6 +48,7 @@ from flareset.campaign.values import (
     Section,
     Seed,
     Shape,
+    Share,
     Size,
     Text,
     Time,
@@ -165,6 +167,85 @@ class Completeness(Section):
     allow_missing: Count = Field(
         0, description="images of an event and channel that may fail before its job fails"
     )
+
+
+class Leaks(Section):
+    """How well each keyword alone tells the label."""
+
+    keywords: Annotated[tuple[Name, ...], unique] = Field(
+        (
+            "EXPTIME", "seconds_in_slot", "AECTYPE", "QUALITY", "bytes",
+            "hour", "day_of_year", "year",
+        ),
+        description="what is judged in `leaks.csv`: any column of `images.csv`, carried ones too,"
+        " and what its times say: `seconds_in_slot` (the image's time less that of its slot),"
+        " `hour`, `day_of_year`, `year`",
+    )  # fmt: skip
+    fail_above: Auc | None = Field(
+        None,
+        description="the run fails where a keyword of the instrument, or a carried column, tells"
+        " the label with an AUC above this; null: it never does",
+    )
+
+
+class Fractions(Section):
+    """The share of the events in each split."""
+
+    train: Share = Field(0.7, description="the share of the events to train on")
+    validation: Share = Field(0.15, description="the share to choose a model by; 0: no such split")
+    test: Share = Field(0.15, description="the share to judge it by; 0: no such split")
+
+
+class Splits(Section):
+    """Which events are for training, validation and test."""
+
+    method: Literal["groups", "time", "none"] = Field(
+        "groups",
+        description="`groups`: events that are linked, by `group_by` or `buffer`, stay together."
+        " `time`: by `boundaries`. `none`: no split. Where nothing is set under `splits` and the"
+        " flares are too few for the groups, there is no split and `audit.md` says so",
+    )
+    fractions: Fractions = Fractions()
+    buffer: Duration = Field(
+        timedelta(days=1),
+        description="windows that are nearer than this are linked; windows that touch always are",
+    )
+    group_by: Annotated[tuple[Name, ...], unique] = Field(
+        ("noaa_ar",),
+        description="columns of events.csv: events with the same value are linked. In `noaa_ar` (or"
+        " HEK's `ar_noaanum`) 1944 is 11944, and 0 and nothing are no region",
+    )
+    stratify: Text = Field(
+        "goes_class",
+        description="the column of whose values each split gets its share; of `goes_class` (or"
+        " HEK's `fl_goescls`) the letter counts, of a group the highest. Empty: none",
+    )
+    seed: Seed | None = Field(
+        None, description="decides the order of the groups; null: that of `sample.seed`"
+    )
+    freeze: Text = Field(
+        "",
+        description="the `splits.csv` of an earlier release: its events keep their split, and what"
+        " links two of its splits is in none",
+    )
+    boundaries: tuple[Time, ...] = Field(
+        (),
+        description="of `method: time`: the times between the splits, one less than there are"
+        " splits. Events nearer to one than `buffer`, and regions on both sides, are in none",
+    )
+    folds: Count = Field(
+        0, description="so many parts of whole groups for cross-validation, beside the split"
+    )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each split in the order of time; 0 where there is no such split."""
+        return self.fractions.model_dump()
+
+    @property
+    def names(self) -> list[str]:
+        """The splits that there are."""
+        return [name for name, share in self.shares.items() if share]
 
 
 class NoOp(Section):
@@ -540,6 +621,8 @@ class Config(Section):
         " it all the same. A file that is then both has label 1",
     )
     completeness: Completeness = Completeness()
+    leaks: Leaks = Leaks()
+    splits: Splits = Splits()
     export: Export = Export()
     clean: Literal["list", "remove"] = Field(
         "list",
@@ -570,6 +653,11 @@ class Config(Section):
     def origin(self) -> str:
         """What files come from."""
         return self.archive.origin
+
+    @property
+    def split_seed(self) -> int | str:
+        """What decides the order of the groups of the splits."""
+        return self.sample.seed if self.splits.seed is None else self.splits.seed
 
     @property
     def request(self) -> Request:

@@ -207,6 +207,8 @@ From1To16 = Annotated[
 FrameSize = Annotated[Literal[128, 256, 512, 1024, 2048, 4096], _OrPoint0]
 Above0 = Annotated[_Above0, Takes("a number above 0", _without_quotes)]
 Part = Annotated[_Above0, Field(le=1), Takes("a number above 0, at most 1", _without_quotes)]
+Share = Annotated[_Real, Field(ge=0, le=1), Takes("a number from 0 to 1", _without_quotes)]
+Auc = Annotated[_Real, Field(ge=0.5, lt=1), Takes("a number from 0.5, below 1", _without_quotes)]
 Point = Annotated[tuple[_Real, _Real], Takes("two numbers, [x, y]")]
 PointOrEvent = Annotated[
     tuple[_Real, _Real] | Literal["event"], Takes("two numbers, [x, y], or event")

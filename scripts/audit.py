@@ -1,0 +1,46 @@
+"""Audit a split from images.csv and splits.csv alone: what two of its parts share."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from flareset.audit import audit, read_images, read_splits, refuse_breaches, to_markdown
+from flareset.campaign.run import tried_once
+from flareset.sdo.times import parse_duration
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+from flareset.system.logs import job_log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True, help="images.csv")
+    parser.add_argument("--splits", required=True, help="splits.csv")
+    parser.add_argument(
+        "--buffer",
+        required=True,
+        type=parse_duration,
+        help="the least time between images of two splits, like 1d",
+    )
+    parser.add_argument(
+        "--group-by",
+        nargs="*",
+        default=[],
+        help="columns of images.csv of which no value may be in two splits",
+    )
+    parser.add_argument("--json", required=True, type=Path, help="output: what was found, JSON")
+    parser.add_argument("--markdown", required=True, help="output: the same for people")
+    args = parser.parse_args()
+
+    with job_log(), tried_once(args.json.with_name(".audit.failed")):
+        images, splits = read_images(args.images, args.group_by), read_splits(args.splits)
+        found = audit(images, splits, args.buffer, args.group_by)
+        print(to_markdown(found))
+        write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", args.json)
+        write_text(to_markdown(found), args.markdown)
+        refuse_breaches(found)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,71 @@
+"""What the rows and the settings together make impossible, said before the first job.
+
+Only the standard library is imported here: Snakemake asks in every job it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from flareset.campaign.config import Config, Splits
+from flareset.campaign.events import Event
+from flareset.campaign.values import did_you_mean
+from flareset.errors import ConfigError
+from flareset.split import SYNONYMS, Rules, divide, frozen_splits
+from flareset.tables.images import COLUMNS, DERIVED, carried_name
+
+
+def refuse(config: Config, events: Collection[Event]) -> None:
+    """Raise ConfigError where the set could not be judged or split as asked.
+
+    What nobody set is not refused: a campaign of two flares has no split, and its audit says so.
+    Nothing is where `snakemake intake` has still to make the events.
+    """
+    if not events:
+        return
+    columns = {name for event in events for name in event.row}
+    problems = [*_unknown_keywords(config, columns)]
+    if config.splits.model_fields_set:
+        problems += _no_split(config, events, columns)
+    if problems:
+        raise ConfigError(
+            "the data set cannot be made as asked (config/README.md explains every key):\n"
+            + "\n".join(f"  {problem}" for problem in problems)
+        )
+
+
+def _unknown_keywords(config: Config, columns: set[str]) -> Iterator[str]:
+    known = {*COLUMNS, *DERIVED, *map(carried_name, columns)} - {""}
+    for keyword in config.leaks.keywords:
+        if keyword not in known:
+            advice = did_you_mean(keyword, known)
+            yield (
+                f"leaks.keywords: {keyword} is no column of images.csv{advice}; there are"
+                f" {', '.join(sorted(known))}"
+            )
+
+
+def _no_split(config: Config, events: Collection[Event], columns: set[str]) -> Iterator[str]:
+    splits = config.splits
+    asked = {"group_by": splits.group_by, "stratify": (splits.stratify,)}
+    for key in splits.model_fields_set & asked.keys():
+        for column in asked[key]:
+            if column and not {column, SYNONYMS.get(column)} & columns:
+                yield (
+                    f"splits.{key}: {config.events} has no column {column}; it has"
+                    f" {', '.join(sorted(columns))}"
+                )
+    rules = rules_of(splits)
+    try:
+        frozen = frozen_splits(splits.freeze, rules.names)
+    except ConfigError as error:
+        yield f"splits.freeze: {error}"
+        return
+    if lack := divide(events, rules, config.split_seed, frozen).lack:
+        yield f"splits: {lack}"
+
+
+def rules_of(splits: Splits) -> Rules:
+    """Return how events are split, as the config says."""
+    keys = ("method", "shares", "buffer", "group_by", "stratify", "boundaries", "folds")
+    return Rules(**{key: getattr(splits, key) for key in keys})

@@ -1,0 +1,38 @@
+"""Measure how well each keyword of the images, without their pixels, tells the label."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flareset.campaign.run import tried_once
+from flareset.leaks import find_leaks, read_images, refuse_leaks
+from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
+from flareset.tables.csv import write_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True, help="images.csv")
+    parser.add_argument(
+        "--keywords", required=True, nargs="+", help="columns of images.csv, or what its times say"
+    )
+    parser.add_argument("--seed", required=True, help="decides the bootstraps")
+    parser.add_argument(
+        "--fail-above",
+        type=float,
+        help="the AUC above which a keyword of the instrument fails (default: never)",
+    )
+    parser.add_argument("--leaks", required=True, type=Path, help="output: CSV, a row per keyword")
+    args = parser.parse_args()
+
+    with job_log(), tried_once(args.leaks.with_name(".leaks.failed")):
+        leaks = find_leaks(read_images(args.images, args.keywords), args.keywords, args.seed)
+        print(leaks.to_string(index=False))
+        write_table(leaks, args.leaks)
+        if args.fail_above is not None:
+            refuse_leaks(leaks, args.fail_above)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,23 @@
+rule audit:
+    input:
+        script=script("audit"),
+        images=f"{RESULTS}/data_selection/images.csv",
+        splits=f"{RESULTS}/data_selection/splits.csv",
+    output:
+        json=f"{RESULTS}/data_selection/audit.json",
+        markdown=f"{RESULTS}/data_selection/audit.md",
+    log:
+        "logs/audit.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=growing(700, 0.7),
+        runtime=growing(10, 0.003),
+    params:
+        code=code("audit"),
+        buffer=duration_text(CAMPAIGN.config.splits.buffer),
+        group_by=CAMPAIGN.config.splits.group_by,
+    shell:
+        "python {input.script:q} --images {input.images:q} --splits {input.splits:q}"
+        " --buffer {params.buffer} --group-by {params.group_by:q} --json {output.json:q}"
+        " --markdown {output.markdown:q} > {log:q} 2>&1"

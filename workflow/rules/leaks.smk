@@ -1,0 +1,29 @@
+rule leaks:
+    input:
+        script=script("leaks"),
+        images=f"{RESULTS}/data_selection/images.csv",
+    output:
+        leaks=report(
+            f"{RESULTS}/data_selection/leaks.csv",
+            category="Data set",
+            caption="../report/leaks.rst",
+        ),
+    log:
+        "logs/leaks.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=growing(700, 0.7),
+        runtime=growing(10, 0.003),
+    params:
+        code=code("leaks"),
+        keywords=CAMPAIGN.config.leaks.keywords,
+        seed=CAMPAIGN.config.sample.seed,
+        limit=(
+            []
+            if CAMPAIGN.config.leaks.fail_above is None
+            else [f"--fail-above={CAMPAIGN.config.leaks.fail_above}"]
+        ),
+    shell:
+        "python {input.script:q} --images {input.images:q} --keywords {params.keywords:q}"
+        " --seed={params.seed:q} {params.limit:q} --leaks {output.leaks:q} > {log:q} 2>&1"
