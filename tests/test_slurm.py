@@ -311,7 +311,7 @@ def test_jobs_that_are_killed(
     slow.faults.clear()
     watch.until(run.ended, run)
     watch.check()
-    project.run("label")
+    project.run("leaks", "audit")
     assert project.data_set() == expected
 
 
@@ -372,7 +372,7 @@ def test_slurm_away_a_node_lost_and_a_job_out_of_time(
     slow.faults.clear()
     watch.until(run.ended)
     watch.check()
-    project.run("label")
+    project.run("leaks", "audit")
     assert project.data_set() == expected
 
 
