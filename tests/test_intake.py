@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,12 @@ ANY = Wanted()
 
 def taken(real: Path, *names: str, wanted: Wanted = ANY, **how: Any) -> Outcome:
     """What comes of lists of the real folder, the first with the highest rank."""
-    return take_in([[real / "flares" / name] for name in names], Cleaning(**how), wanted)
+    return taken_once(tuple(real / "flares" / name for name in names), Cleaning(**how), wanted)
+
+
+@cache
+def taken_once(paths: tuple[Path, ...], how: Cleaning, wanted: Wanted) -> Outcome:
+    return take_in([[path] for path in paths], how, wanted)
 
 
 def from_text(*texts: str, **preferences: Any) -> Outcome:
@@ -93,6 +99,26 @@ def test_counts_of_the_merged_list(real: Path) -> None:
     assert found["position.polar"] == sum(latitude > 45 for latitude in latitudes)
     assert found["before_sdo"] == sum(r[1] < "2010-05-13" for r in rows)
     assert not {name for name in found if name.startswith(("class.", "end.", "peak."))}
+
+
+def test_positions_far_from_those_of_their_region(real: Path) -> None:
+    """Against plain differences of longitude and latitude, where those leave no doubt."""
+    rows = [r for r in records(real / "flares" / SC24) if r[8].strip() and r[10]]
+    rows = [r for r in rows if abs(float(r[10])) <= 45]
+    outcome = taken(real, SC24)
+    flagged = {f.flare_id for f in outcome.flares if "position.off_ar" in f.flags}
+    assert len(flagged) == counts(outcome)["position.off_ar"] > 50
+    for r in rows:
+        others = [o for o in rows if o[8] == r[8] and o[1][:10] == r[1][:10] and o is not r]
+        differ = [
+            max(abs(float(o[column]) - float(r[column])) for column in (10, 11)) for o in others
+        ]
+        name = f"{datetime.fromisoformat(r[1]):%Y-%m-%dT%H%M%S}"
+        # The Sun turns 13 degrees at most meanwhile; a degree of longitude is less near the poles.
+        if differ and min(differ) > 40:
+            assert name in flagged
+        if not differ or min(differ) < 5:
+            assert name not in flagged
 
 
 def test_counts_of_swpc(real: Path) -> None:

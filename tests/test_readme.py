@@ -32,6 +32,20 @@ def test_your_own_campaign(tmp_path: Path) -> None:
     assert (project.folder / "my_results/data_selection/images.csv").exists()
 
 
+def test_from_a_flare_list(tmp_path: Path) -> None:
+    project = Project(tmp_path / "clone")
+    (project.folder / "lists").mkdir()
+    (project.folder / "lists/mine.csv").write_text(
+        "start,peak,end,class\n2014-01-07 18:04,2014-01-07 18:32,2014-01-07 18:58,X1.2\n"
+    )
+    *settings, command = block_after("From a flare list to a campaign")
+    for each in settings:
+        subprocess.run(each, shell=True, check=True, cwd=project.folder)
+    run = project.run(*command.split()[1:])
+    assert run.code == 0
+    assert "2014-01-07T180400" in (project.folder / "strongest.csv").read_text()
+
+
 def test_upkeep_commands_name_real_targets() -> None:
     commands = [c for c in block_after("When something fails") if c.startswith("snakemake")]
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))

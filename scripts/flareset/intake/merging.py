@@ -5,7 +5,6 @@ The result depends on what the lists say and on their rank, not on the order of 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from flareset.intake.cleaning import OWN, Change, Report
 from flareset.intake.flares import ListedFlare, named, order
+from flareset.intake.regions import APART, degrees_apart, off_region
 from flareset.intake.rows import Note, Row
 from flareset.intake.values import on_scale, same_class
 from flareset.sdo.matching import last, match, near, overlap, peaks_apart
@@ -23,8 +23,6 @@ from flareset.sdo.times import iso
 _FIRST = (OWN, "swpc", "ngdc", "flsum", "hec_goes", "donki", "ssw", "hec_gevloc")
 _MINUTE = timedelta(minutes=1)
 _NOTHING = timedelta(0)
-# Positions further apart are of two places on the Sun (degrees).
-_APART = 15.0
 # By how much classes on two scales may differ after conversion: GOES-15 by 0.67 to 0.72, not 0.7.
 _CONVERTED = 1.08
 
@@ -89,13 +87,28 @@ def _finished(groups: list[_Group], preferences: Preferences, changes: list[Chan
         else:
             whole.append((flare, group))
     whole.sort(key=lambda pair: order(pair[0]))
-    flares = named(flare for flare, _ in whole)
+    flares = _flagged(named(flare for flare, _ in whole), [group for _, group in whole], changes)
     flare_of = {
         (report.row.file, report.row.line): flare.flare_id
         for flare, (_, group) in zip(flares, whole, strict=True)
         for report in (*group.reports, *group.observers)
     }
     return Merged(flares, changes, flare_of)
+
+
+def _flagged(
+    flares: list[ListedFlare], groups: list[_Group], changes: list[Change]
+) -> list[ListedFlare]:
+    """Return flares, those flagged that lie elsewhere than the others of their region."""
+    flares = list(flares)
+    for place in sorted(off_region(flares)):
+        row = groups[place].reports[0].row
+        if row.source != OWN:  # flagged already, if it was
+            flare = flares[place]
+            before = f"{_place_text(flare)} {flare.noaa_ar}"
+            changes.append(_change(row, "position.off_ar", "position", before, before))
+            flares[place] = replace(flare, flags=flare.flags | {"position.off_ar"})
+    return flares
 
 
 def _change(row: Row, rule: str, column: str = "", before: str = "", after: str = "") -> Change:
@@ -500,12 +513,7 @@ def _class_text(flare: ListedFlare) -> str:
 def _places_differ(a: ListedFlare, b: ListedFlare) -> bool:
     if a.position is None or b.position is None:
         return False
-    (lon, lat), (other_lon, other_lat) = a.position, b.position
-    north, other_north = math.radians(lat), math.radians(other_lat)
-    cosine = math.sin(north) * math.sin(other_north) + math.cos(north) * math.cos(
-        other_north
-    ) * math.cos(math.radians(lon - other_lon))
-    return math.degrees(math.acos(max(-1.0, min(1.0, cosine)))) > _APART
+    return degrees_apart(a.position, b.position) > APART
 
 
 def _place_text(flare: ListedFlare) -> str:

@@ -105,6 +105,11 @@ RULES: dict[str, Rule] = {
         "lists differ by more than 15° in the position: as `intake.conflicts.position` says",
         flags=True,
     ),
+    "position.off_ar": Rule(
+        "more than 15° from every other flare of its region on that day: kept",
+        "region or position is wrong: trust neither where both matter",
+        flags=True,
+    ),
     "position.other_source": Rule(
         "the position is of a list that does not name the flare's region",
         "trust neither where both matter",
