@@ -60,6 +60,12 @@ def test_separators_a_bom_and_comments(separator: str) -> None:
     assert found.row.line == 4
 
 
+def test_decimal_commas() -> None:
+    text = "start;end;class;hpc_x;hpc_y\n2014-01-07 18:04;2014-01-07 18:58;C9,9;577,14;-391,8\n"
+    (found,) = reports(text.encode())
+    assert (found.flare.goes_class, found.flare.hpc_x, found.flare.hpc_y) == ("C9.9", 577.1, -391.8)
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -239,6 +245,12 @@ def test_hek_as_helioviewer_wraps_it(real: Path) -> None:
     text = json.dumps(wrapped).encode()
     plain = reports(json.dumps(answer).encode(), "a.json")
     assert [r.flare for r in reports(text, "a.json")] == [r.flare for r in plain]
+
+
+def test_what_hek_calls_no_flare_is_dropped_by_name() -> None:
+    text = CSV.replace("fl_goescls", "fl_goescls,event_type") + ROW[:-1] + ",AR\n"
+    assert reports(text.encode()) == []
+    assert rules(text.encode()) == ["event.no_flare"]
 
 
 def test_hek_with_broken_characters_mixed_units_and_nulls() -> None:

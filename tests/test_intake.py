@@ -312,6 +312,16 @@ def test_590_rows_of_17_methods_are_as_many_flares_as_swpc_has_starts(real: Path
     assert {flare.sources[0] for flare in outcome.flares} == {"swpc"}
 
 
+def test_a_list_of_ones_own_has_the_flares_though_it_has_no_class() -> None:
+    mine = "event_starttime,event_endtime\n2014-01-07 18:05:34,2014-01-07 19:48:58\n"
+    swpc = "date,start_time,max_time,end_time,goes_sat,goes_channel,goes_class\n"
+    swpc += "20140107,1804,1832,1858,G15,1-8A,X1.2\n20140107,2216,2233,2239,G15,1-8A,C7.4\n"
+    first, other = from_text(mine, swpc).flares
+    assert (first.start.second, first.goes_class) == (34, "X1.2")
+    assert first.sources == ("0", "swpc")
+    assert other.goes_class == "C7.4"
+
+
 def test_a_class_threshold_compares_one_scale() -> None:
     """M1.0 of GOES-16 is M1.4 divided by what GOES-15's factor was."""
     rows = (
@@ -320,7 +330,8 @@ def test_a_class_threshold_compares_one_scale() -> None:
     outcome = from_text("start,end,goes_class,goes_sat\n" + rows)
     assert [f.scale for f in outcome.flares] == ["operational", "science"]
     wanted = Wanted(least_flux=1e-5)
-    assert [v.reason for v in select(outcome.flares, wanted)] == ["", "class below select.class"]
+    below = "class below select.class on the operational scale, not as listed: see intake.scale"
+    assert [v.reason for v in select(outcome.flares, wanted)] == ["", below]
     science = replace(wanted, scale="science")
     assert [v.reason for v in select(outcome.flares, science)] == ["", ""]
 

@@ -22,7 +22,7 @@ def read_json(text: str, file: str) -> FlareList:
         ) from None
     form, records, remarks = _records(answer, file)
     rows = tuple(_row(record, number, file) for number, record in enumerate(records, 1))
-    return FlareList(file, form, tuple(row for row in rows if row is not None), remarks)
+    return FlareList(file, form, rows, remarks)
 
 
 def _records(answer: Any, file: str) -> tuple[str, list[dict[str, Any]], tuple[str, ...]]:
@@ -81,10 +81,8 @@ def _edited(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(record: dict[str, Any], number: int, file: str) -> Row | None:
-    """Return the row of a record; None of one that HEK calls no flare."""
-    if record.get("event_type", "FL") not in ("FL", None):
-        return None
+def _row(record: dict[str, Any], number: int, file: str) -> Row:
+    """Return the row of a record."""
     names = list(record)
     values = [_text(record[name]) for name in names]
     cells = {

@@ -130,6 +130,9 @@ class _Work:
     notes: list[Note]
 
     def flare(self) -> ListedFlare | None:
+        if self._cell("event_type") not in ("", "FL"):
+            self._note("event.no_flare", "event_type")
+            return None
         times = self._times()
         if times is None:
             return None

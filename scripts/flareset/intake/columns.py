@@ -49,6 +49,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "box_top": ("boundbox_c2ur",),
     "method": ("frm_name",),
     "channel": ("obs_channelid",),
+    "event_type": ("event_type",),
     "label": ("hv_labels_formatted",),
     "fl_peakflux": ("fl_peakflux",),
     "fl_peakfluxunit": ("fl_peakfluxunit",),

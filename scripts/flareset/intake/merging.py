@@ -139,8 +139,13 @@ def _content(report: Report) -> tuple[Any, ...]:
 
 
 def _is_goes(reports: Sequence[Report]) -> bool:
-    """Return whether a source reports flares as GOES sees them."""
-    return reports[0].source in _FIRST or any(report.flare.goes_class for report in reports)
+    """Return whether a source reports flares as GOES sees them, or as a list of somebody's own.
+
+    What HEK has from AIA's detector and from observers says by which method, and has no class.
+    """
+    if reports[0].source in _FIRST or not reports[0].row.cells.get("method"):
+        return True
+    return any(report.flare.goes_class for report in reports)
 
 
 def _without_copies(reports: list[Report], changes: list[Change]) -> list[Report]:

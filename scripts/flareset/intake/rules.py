@@ -20,6 +20,7 @@ RULES: dict[str, Rule] = {
         "the first cell of each row is an index that the header does not name: left out",
         "write the list with `index=False`",
     ),
+    "event.no_flare": Rule("an event that HEK calls no flare (`event_type`): the row is dropped"),
     "start.unreadable": Rule("the start is missing or no time: the row is dropped", _SEE),
     "time.unreadable": Rule("a peak or an end that is no time is left out", _SEE),
     "time.next_day": Rule(

@@ -107,7 +107,14 @@ def _by_class(flare: ListedFlare, wanted: Wanted) -> str:
     flux = flux_on(flare, wanted.scale)
     if flux is None:
         return "no class"
-    # A class has one decimal: what rounds to a threshold reaches it.
+    reason = _beyond(flux, wanted)
+    if reason and flare.flux is not None and not _beyond(flare.flux, wanted):
+        return f"{reason} on the {wanted.scale} scale, not as listed: see intake.scale"
+    return reason
+
+
+def _beyond(flux: float, wanted: Wanted) -> str:
+    # Conversion and back may cost a last digit.
     if wanted.least_flux is not None and flux < wanted.least_flux * (1 - 1e-9):
         return "class below select.class"
     if wanted.most_flux is not None and flux > wanted.most_flux * (1 + 1e-9):
@@ -235,7 +242,7 @@ def _rank(flare: ListedFlare, wanted: Wanted) -> tuple[object, ...]:
 
 def reasons(verdicts: Sequence[Verdict]) -> Counter[str]:
     """Return how many flares each reason kept out; those of a ranking are counted together."""
-    short = (v.reason.partition(":")[0].partition(" of keep")[0] for v in verdicts if v.reason)
+    texts = (verdict.reason for verdict in verdicts if verdict.reason)
     return Counter(
-        "not among those to keep" if text.startswith("not among") else text for text in short
+        "not among those to keep" if text.startswith("not among") else text for text in texts
     )
