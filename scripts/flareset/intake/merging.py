@@ -6,7 +6,7 @@ The result depends on what the lists say and on their rank, not on the order of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -430,7 +430,7 @@ def _leading(reports: Iterable[Report]) -> list[Report]:
     return list(found.values())
 
 
-def _first(reports: Iterable[Report], has: Any) -> Report | None:
+def _first(reports: Iterable[Report], has: Callable[[ListedFlare], object]) -> Report | None:
     return next((report for report in reports if has(report.flare)), None)
 
 

@@ -15,7 +15,7 @@ from flareset.intake.cleaning import OWN, Change, Report, clean, join_parts
 from flareset.intake.flares import ListedFlare, table_text
 from flareset.intake.merging import Preferences, merge
 from flareset.intake.reading import read_list
-from flareset.intake.rows import FlareList, Row
+from flareset.intake.rows import FlareList, Note, Row
 from flareset.intake.rules import RULES, UNREADABLE
 from flareset.intake.selection import Verdict, Wanted, select
 
@@ -149,7 +149,7 @@ def _refuse(lists: Iterable[FlareList]) -> NoReturn:
     )
 
 
-def _cleaned(row: Row, longest: timedelta, rank: int) -> tuple[Report | None, list]:
+def _cleaned(row: Row, longest: timedelta, rank: int) -> tuple[Report | None, list[Note]]:
     try:
         return clean(row, longest, rank)
     except (ValueError, OverflowError) as error:

@@ -13,27 +13,25 @@ from flareset.intake.cleaning import Change
 from flareset.intake.outcome import Outcome, rows_by_rule
 from flareset.intake.rules import RULES
 from flareset.intake.selection import Verdict, reasons
-from flareset.system.files import make_folder, write_text
+from flareset.system.files import make_folder, write_text, writing
 
 _MOST_SHOWN = 20
-_SUM = re.compile(r"^\| *(?P<name>\S+) *\| *\d+ *\| *(?P<sum>[0-9a-f]{64}) *\|$", re.MULTILINE)
+_SUM = re.compile(r"^\| (?P<name>.+) \| (?P<rows>\d+) \| (?P<sum>[0-9a-f]{64}) \|$", re.MULTILINE)
 
 
-def report_text(outcome: Outcome, written: Mapping[str, str]) -> str:
-    """Return intake.md; `written` has the text of each table by the name of its file."""
+def report_text(outcome: Outcome, written: Mapping[str, tuple[str, str]]) -> str:
+    """Return intake.md; `written` has the rows and the sha256 of each table, by its file's name."""
     parts = ["# Flare intake", _counts(outcome), "## Lists", _sources(outcome)]
     parts += ["## Rules that fired", _rules(outcome), "## Flares", _flares(outcome)]
     parts += ["## Selection", _selection(outcome), "## Files", _FILES]
-    sums = [
-        (name, text.count("\n") - 1, _sum(text.encode())) for name, text in sorted(written.items())
-    ]
+    sums = [(name, *told) for name, told in sorted(written.items())]
     parts.append(_table(sums, ["file", "rows", "sha256"]))
     return "\n\n".join(parts) + "\n"
 
 
 _FILES = (
-    "The next intake writes a file anew only where it is as it was written: one that was edited"
-    " stays, and the intake says what it would change."
+    "As they were written last. The next intake writes a file anew only where it still is so: one"
+    " that was edited stays, and the intake says what it would change."
 )
 
 
@@ -131,26 +129,31 @@ def _table(rows: list[tuple], headers: list[str]) -> str:
 def write(texts: Mapping[Path, str], report: Path, outcome: Outcome) -> list[str]:
     """Write tables and report; return a sentence for each file that somebody edited.
 
-    Such a file is left as it is. A file counts as unedited when its sha256 is the one that the
-    report of the intake before says.
+    Such a file is left as it is. A file counts as unedited when it is as the intake wrote it last,
+    of which the report keeps the sha256.
     """
-    known = set()
-    if report.exists():
-        text = report.read_text(encoding="utf-8", errors="replace")
-        known = {(match["name"], match["sum"]) for match in _SUM.finditer(text)}
+    written = _written_before(report)
     kept: list[str] = []
-    written: dict[str, str] = {}
     for path, text in texts.items():
-        make_folder(path.parent)
+        with writing(path):
+            make_folder(path.parent)
         if path.exists():
             there = path.read_bytes()
-            if there != text.encode() and (path.name, _sum(there)) not in known:
+            if there != text.encode() and _sum(there) != written.get(path.name, ("", ""))[1]:
                 kept.append(_difference(path, there, text))
                 continue
         write_text(text, path)
-        written[path.name] = text
+        written[path.name] = (str(text.count("\n") - 1), _sum(text.encode()))
     write_text(report_text(outcome, written), report)
     return kept
+
+
+def _written_before(report: Path) -> dict[str, tuple[str, str]]:
+    """Return rows and sha256 of each file as a report says that it was written."""
+    if not report.exists():
+        return {}
+    text = report.read_text(encoding="utf-8", errors="replace")
+    return {match["name"]: (match["rows"], match["sum"]) for match in _SUM.finditer(text)}
 
 
 def _difference(path: Path, there: bytes, text: str) -> str:
