@@ -496,3 +496,12 @@ def test_a_reset_is_one(serve: Callable[..., StandIn]) -> None:
         client.sendall(f"GET /SUM1/D1/S00000/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         with pytest.raises(ConnectionResetError):
             drain(client)
+
+
+def test_the_stand_in_shares_no_reading_of_recordsets_with_the_client() -> None:
+    shared = set()
+    for path in (ROOT / "scripts/flareset/standin").glob("*.py"):
+        for line in path.read_text().splitlines():
+            if match := re.match(r"from flareset\.sdo(?:\.(\w+) import|( import .+))", line):
+                shared.add(match[1] or match[2].strip())
+    assert shared == {"checksum", "flares", "import geometry", "geometry", "series", "times"}

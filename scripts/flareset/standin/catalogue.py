@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from flareset.errors import ListingError
-from flareset.standin.compared import compared
 from flareset.standin.drmstime import moment, scan
 from flareset.standin.frames import Frames
 from flareset.standin.holdings import Holdings
@@ -39,17 +38,17 @@ class Export:
 
 
 def records(text: str, frames: Frames) -> Sequence[Record]:
-    """Return the records of a recordset in the order of its prime keys; BadQuery as JSOC refuses.
+    """Return the records of a recordset in the order of its prime keys.
 
-    Times are compared with T_REC (`Departures.times`).
+    Raises BadQuery where JSOC refuses it.
     """
-    return Holdings(MadeUp(frames), frames, compared).find(text)
+    return Holdings(MadeUp(frames), frames).find(text)
 
 
 def export(text: str, frame_size: int) -> Export:
     """Return the export of a recordset of AIA; its ids depend on the recordset alone."""
     frames = Frames(frame_size, [])
-    holdings = Holdings(MadeUp(frames), frames, compared)
+    holdings = Holdings(MadeUp(frames), frames)
     subset, structure = holdings.subsets(text)[0]
     begin = next((found[0] for body in subset.filters if (found := scan(body))), None)
     if not structure.name.startswith("aia.") or begin is None:

@@ -51,7 +51,6 @@ def declare(series: Series, cards: list[Card]) -> Structure:
             "segments": [_segment(series, name, linked=linked) for name in series.segments],
             "links": [link] if linked else [],
         },
-        slots.lead,
     )
 
 

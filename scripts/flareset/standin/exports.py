@@ -23,7 +23,7 @@ from flareset.standin.faults import EXPORT_FAULTS, Fault
 from flareset.standin.forms import Form
 from flareset.standin.holdings import Holdings
 from flareset.standin.madeup import Record
-from flareset.standin.products import Departures, Product, megabytes, quick
+from flareset.standin.products import Product, megabytes, quick
 from flareset.standin.recordset import BadFilter, BadQuery, Crash, UnknownSeries
 from flareset.standin.steps import read_processing
 from flareset.standin.wire import PLAIN, Answer, compact, crashed
@@ -100,7 +100,6 @@ class Exports:
         clock: Callable[[], float],
         delay: float,
         limits: Limits,
-        departures: Departures,
         faults: list[Fault],
     ) -> None:
         self.created: list[str] = []
@@ -108,7 +107,6 @@ class Exports:
         self._clock = clock
         self._delay = delay
         self._limits = limits
-        self._departures = departures
         self._faults = faults
         self._struck: dict[int, int] = {}
         self._products: dict[str, Product] = {}
@@ -254,8 +252,7 @@ class Exports:
         The real program hands the address on as it is: a `+` is a space where it arrives.
         """
         given = args.get("notify")
-        asked = given if given is None or self._departures.plus else given.replace("+", " ")
-        status, message = check_address(asked)
+        status, message = check_address(given and given.replace("+", " "))
         if status != 2:
             raise Refused(4, f"Cannot process your request. {message}")
         return unquote(given or "").strip()
@@ -299,7 +296,7 @@ class Exports:
         """Return the answer that lists the stored files of so many records."""
         if not count:
             raise Refused(4, "There are no files in this RecordSet")
-        rows = quick(form, self._holdings, self._departures)
+        rows = quick(form, self._holdings)
         images = sum(1 for record, _ in rows if not record.endswith("{spikes}"))
         return {
             "rcount": count,
@@ -403,7 +400,6 @@ class Exports:
                     entry["folder"],
                     datetime.fromtimestamp(done, UTC),
                     self._holdings,
-                    self._departures,
                     [(kind, pattern) for kind, pattern in entry["faults"]],
                 )
             return self._products[requestid]

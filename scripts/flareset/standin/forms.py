@@ -81,7 +81,7 @@ class Form:
             return f"Invalid process field value: {self.process}."
         if not self.kind:
             return "Problem running protocol-export command."
-        if not holdings.forgiving and len(self.dataset(holdings)) > LONGEST:
+        if len(self.dataset(holdings)) > LONGEST:
             return "Record-set specification is too long."
         return ""
 

@@ -14,7 +14,7 @@ from flareset.standin.database import select
 from flareset.standin.drmstime import printed, scan, seconds_of
 from flareset.standin.frames import Frames
 from flareset.standin.madeup import Record
-from flareset.standin.recordset import Hull, Subset, TimesReader, UnknownSeries
+from flareset.standin.recordset import Hull, Subset, UnknownSeries
 from flareset.standin.structure import Keyword, Structure
 
 IMAGE_EXISTS = "? drms.image_exists(quality) ?"
@@ -39,18 +39,11 @@ class Catalogue(Protocol):
 
 
 class Holdings:
-    """A catalogue's records as recordsets select them, with the keywords that `frames` write.
+    """A catalogue's records as recordsets select them, with the keywords that `frames` write."""
 
-    With `times`, filters on time are read in that way instead of DRMS's, and no text is too long.
-    """
-
-    def __init__(
-        self, catalogue: Catalogue, frames: Frames, times: TimesReader | None = None
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, frames: Frames) -> None:
         self.catalogue = catalogue
         self.frames = frames
-        self.forgiving = times is not None
-        self._times = times
         self._found = lru_cache(maxsize=64)(self._find)
         # An answer has a column after the other: each record is asked for some hundred times.
         self._told: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -80,11 +73,16 @@ class Holdings:
         found: list[Record] = []
         for subset, structure in self.subsets(text):
             asked = _with_image(subset, structure) if images_only else subset
-            clause = recordset.clause(asked, structure, self._times)
+            clause = recordset.clause(asked, structure)
             records = self.catalogue.candidates(structure, clause.hull)
             columns = _Columns(structure, self.frames)
             chosen = select(clause, structure, records, columns.value)
-            found += [replace(record, written=subset.series) for record in chosen]
+            found += [
+                record
+                if record.written == subset.series
+                else replace(record, written=subset.series)
+                for record in chosen
+            ]
         return tuple(found)
 
     def _keywords(self, record: Record) -> Mapping[str, Any]:

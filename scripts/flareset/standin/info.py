@@ -122,7 +122,7 @@ class Info:
             ]
         answer["keywords"] = [
             {
-                "name": name.strip(),
+                "name": name,
                 "values": [self._holdings.shown(r, name, precise=precise) for r in found],
             }
             for name in keys
@@ -138,14 +138,13 @@ class Info:
         if name not in structure.segments:
             return {"name": name, "values": ["InvalidSegName"] * len(found)}
         frames, own = self._holdings.frames, not structure.linked
-        step = next(e for e in structure.answer["segments"] if e["name"] == name)
         return {
             "name": name,
             "values": [record.path(name) for record in found],
             "dims": [record.dimensions(name, frames) for record in found],
             "cparms": ["compress Rice"] * len(found),
             "bzeros": ["0"] * len(found) if own else [],
-            "bscales": [str(step.get("bscale", 1))] * len(found) if own else [],
+            "bscales": [record.scale(name) for record in found] if own else [],
         }
 
     def _list_regions(self, args: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ from flareset.standin.database import DatabaseError
 from flareset.standin.declared import declare
 from flareset.standin.drmstime import EPOCH, printed, seconds_of
 from flareset.standin.frames import Frame, Frames, noaa_ar
+from flareset.standin.headers import HMI_UNITS
 from flareset.standin.recordset import Hull
 from flareset.standin.slots import slots_of
 from flareset.standin.structure import Structure
@@ -147,6 +148,10 @@ class Record:
     def path(self, segment: str) -> str:
         """Return where a segment's file is stored, whether there is one or not."""
         return f"{self.folder}/{self.series.segments[segment]}.fits"
+
+    def scale(self, segment: str) -> str:
+        """Return the step of a segment's stored values as jsoc_info prints it."""
+        return f"{HMI_UNITS.get(segment, ('', 1.0))[1]:g}"
 
     def dimensions(self, segment: str, frames: Frames) -> str:
         """Return a segment's dimensions as jsoc_info prints them."""

@@ -37,27 +37,6 @@ _MADE = 1735689600
 
 
 @dataclass(frozen=True)
-class Departures:
-    """What the stand-in does otherwise than JSOC, for a client that asks JSOC in a wrong way.
-
-    `times`: filters on time compare T_REC with their times, lists of ISO times are read whole, and
-    no recordset is too long. `scaled`: aia_scale's records have T_OBS, rounded, for a T_REC, and
-    none hides another. `linked`: files as stored of linked segments are called by the segment in
-    immediate answers, and exported by `as-is`. `plus`: an address with a `+` is taken.
-    """
-
-    times: bool = True
-    scaled: bool = True
-    linked: bool = True
-    plus: bool = True
-
-    @classmethod
-    def none(cls) -> Departures:
-        """Return what JSOC does."""
-        return cls(times=False, scaled=False, linked=False, plus=False)
-
-
-@dataclass(frozen=True)
 class Item:
     """A row of an export and what its file is made of."""
 
@@ -78,7 +57,6 @@ class Product:
         folder: str,
         exptime: datetime,
         holdings: Holdings,
-        departures: Departures,
         faults: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.requestid = requestid
@@ -86,7 +64,6 @@ class Product:
         self.folder = folder
         self.exptime = exptime
         self._holdings = holdings
-        self._departures = departures
         self._faults = faults
         self._tars: dict[tuple[str, ...], IO[bytes]] = {}
         self._lock = threading.Lock()
@@ -222,7 +199,7 @@ class Product:
         """Yield the rows of files as they are stored; a record of links alone has none."""
         number = 0
         for record in found:
-            if record.linked and not self._departures.linked:
+            if record.linked:
                 continue
             for segment in segments:
                 row = f"{record.query()}{{{segment}}}"
@@ -237,8 +214,8 @@ class Product:
     def _exported(self, found: Sequence[Record], segments: Sequence[str]) -> Iterator[Item]:
         """Yield the rows of files that are made anew; none where a name cannot be."""
         kind, number = self.form.kind, 0
-        frames, departures = self._holdings.frames, self._departures
-        for made in outcomes(found, self.form.steps, self.requestid, frames, departures):
+        frames = self._holdings.frames
+        for made in outcomes(found, self.form.steps, self.requestid, frames):
             for segment in segments:
                 if not made.source.there(segment) or (kind != "fits" and segment == "spikes"):
                     continue
@@ -307,7 +284,7 @@ def megabytes(images: int, frame_size: int) -> int:
     return max(1, round(images * 0.75 * frame_size**2 / 1e6))
 
 
-def quick(form: Form, holdings: Holdings, departures: Departures) -> list[tuple[str, str]]:
+def quick(form: Form, holdings: Holdings) -> list[tuple[str, str]]:
     """Return the rows of an immediate answer: files where they are stored, under their own names.
 
     A segment that is a link is called as the record that it leads to calls it.
@@ -317,7 +294,7 @@ def quick(form: Form, holdings: Holdings, departures: Departures) -> list[tuple[
     for record in form.records(holdings):
         for segment in segments:
             stem = record.series.segments[segment]
-            name = segment if departures.linked or not record.linked else stem
+            name = stem if record.linked else segment
             path = record.path(segment) if record.there(segment) else NO_FILE
             rows.append((f"{record.query()}{{{name}}}", path))
     return rows
@@ -387,7 +364,6 @@ def outcomes(
     steps: tuple[Step, ...],
     requestid: str,
     frames: Frames,
-    departures: Departures,
 ) -> list[Made]:
     """Return what the steps make of records.
 
@@ -396,8 +372,6 @@ def outcomes(
     """
     if not any(step.scales for step in steps):
         return [Made(record, steps, requestid, record.t_rec) for record in found]
-    if departures.scaled:
-        return [Made(record, steps, requestid, record.time) for record in found]
     made = {}
     for record in found:
         slots = slots_of(record.series)

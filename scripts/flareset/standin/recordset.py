@@ -112,11 +112,6 @@ class _Range:
         return {"single": self.start, "range": self.end}.get(self.kind, self.start + self.end - 1)
 
 
-# Reads a time filter in another way than DRMS does, as a condition on the slots and their bounds;
-# None leaves the filter to DRMS's own way.
-TimesReader = Callable[[str, str, Slots], "tuple[str, tuple[int, int]] | None"]
-
-
 def parse(text: str) -> list[Subset]:
     """Return the subsets of a recordset; NoRecordset where the text is none."""
     if text.startswith("@"):
@@ -153,52 +148,42 @@ def _subset(rest: str, text: str) -> tuple[Subset, str]:
     return Subset(match[1], tuple(filters), segments), rest
 
 
-def clause(subset: Subset, structure: Structure, times: TimesReader | None = None) -> Clause:
-    """Return the WHERE clause of a subset; BadFilter or Crash where DRMS makes none.
-
-    `times` reads a filter on time in another way than DRMS.
-    """
-    reader = _Reader(structure, times)
+def clause(subset: Subset, structure: Structure) -> Clause:
+    """Return the WHERE clause of a subset; BadFilter or Crash where DRMS makes none."""
+    reader = _Reader(structure)
     text, hull = "", Hull()
     for body in subset.filters:
         if not body:
             reader.place += 1
             continue
-        part, bounds, extreme = reader.read(body)
-        if len(part) > LONGEST + _OVERRUN and times is None:
+        part, bounds = reader.read(body)
+        if len(part) > LONGEST + _OVERRUN:
             raise Crash(f"a filter of {len(part)} characters")
-        if extreme and text:
+        if bounds.extreme and text:
             # The first or last of what the filters before it select.
             part = f"{part.removesuffix(') ) )')} WHERE ( {text} ) ) ) )"
         text = f"{text} AND {part}" if text else part
         hull = hull.and_also(bounds)
-    if times is None:
-        text = text[:LONGEST]
     every = any(body.startswith((":", "!")) for body in subset.filters)
-    return Clause(text, hull, "order by" if every else "group by")
+    return Clause(text[:LONGEST], hull, "order by" if every else "group by")
 
 
 class _Reader:
     """Reads the filters of one subset; `place` is the next prime key that has no name."""
 
-    def __init__(self, structure: Structure, times: TimesReader | None) -> None:
+    def __init__(self, structure: Structure) -> None:
         self._structure = structure
-        self._times = times
         self.place = 0
 
-    def read(self, body: str) -> tuple[str, Hull, bool]:
-        """Return a filter's clause, its bounds, and whether it asks for the first or last."""
+    def read(self, body: str) -> tuple[str, Hull]:
+        """Return a filter's clause and its bounds."""
         if body[0] in "?!":
             condition = _with_times(body[1:-1].rstrip())
-            return f"( {condition}  )", _bounds(condition), False
+            return f"( {condition}  )", _bounds(condition)
         if body.startswith(":"):
-            ranges = _indices(body[1:])
-            text, hull = _recnum_clause(ranges, self._structure.name)
-            return text, hull, False
+            return _recnum_clause(_indices(body[1:]), self._structure.name)
         name, rest = self._key(body)
         column, slots = self._structure.index_name(name), self._structure.slots(name)
-        if self._times and slots and (own := self._times(rest, column, slots)):
-            return f"( {own[0]} )", Hull(own[1]), False
         if rest.startswith("#"):
             ranges, unit = _indices(rest), "((%d*1)+0)"
         elif slots:
@@ -206,8 +191,7 @@ class _Reader:
         else:
             ranges, unit = _list(rest, _whole_numbers), "%d"
         parts = [_text(found, column, self._structure.name, unit) for found in ranges]
-        extreme = ranges[0].kind in ("first", "last")
-        return f"( {' OR '.join(parts)} )", self._hull(name, ranges), extreme
+        return f"( {' OR '.join(parts)} )", self._hull(name, ranges)
 
     def _key(self, body: str) -> tuple[str, str]:
         """Return the prime key of a filter, and the text of its values."""

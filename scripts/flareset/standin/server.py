@@ -22,7 +22,6 @@ from flareset.errors import FlaresetError
 from flareset.sdo.flares import Flare
 from flareset.standin import catalogue
 from flareset.standin.body import JUNK, Body
-from flareset.standin.compared import compared
 from flareset.standin.exports import (
     Exports,
     Limits,
@@ -36,10 +35,10 @@ from flareset.standin.given import Given
 from flareset.standin.holdings import Holdings
 from flareset.standin.info import REGIONS, Info, Regions
 from flareset.standin.madeup import MadeUp
-from flareset.standin.products import Departures, fits_file, original
+from flareset.standin.products import fits_file, original
 from flareset.standin.wire import Answer
 
-__all__ = ["CGI", "FAULTS", "Departures", "Fault", "Limits", "StandIn", "running"]
+__all__ = ["CGI", "FAULTS", "Fault", "Limits", "StandIn", "running"]
 
 CGI = "/cgi-bin/ajax/"
 _FOLDER = re.compile(r"(/SUM\d+/D\d+/S\d+)(?:/([^/]*))?")
@@ -67,7 +66,6 @@ class StandIn(ThreadingHTTPServer):
     The exports are in `state`, a JSON file that several servers may share, or in memory; each is
     queued and processed for `delay` seconds. `clock` gives seconds since 1970. `holdings` are
     series and records as plain data (`given.Given`); without them it makes its own up.
-    `departures` say what it does otherwise than JSOC.
     """
 
     daemon_threads = True
@@ -86,7 +84,6 @@ class StandIn(ThreadingHTTPServer):
         limits: Limits = Limits(),  # noqa: B008 - frozen
         regions: Regions = REGIONS,
         holdings: Sequence[Mapping[str, Any]] | None = None,
-        departures: Departures = Departures(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.frame_size = frame_size
@@ -94,8 +91,7 @@ class StandIn(ThreadingHTTPServer):
         self.faults = faults or []
         self.verbose = verbose
         known = MadeUp(self.frames) if holdings is None else Given(holdings)
-        times = compared if departures.times else None
-        self.holdings = Holdings(known, self.frames, times)
+        self.holdings = Holdings(known, self.frames)
         self.info = Info(self.holdings, regions)
         self.exports = Exports(
             self.holdings,
@@ -103,7 +99,6 @@ class StandIn(ThreadingHTTPServer):
             clock=clock,
             delay=delay,
             limits=limits,
-            departures=departures,
             faults=self.faults,
         )
         self.log: Counter[str] = Counter()

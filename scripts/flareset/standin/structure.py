@@ -40,16 +40,11 @@ class Keyword:
 
 
 class Structure:
-    """A series by name, and `answer`: series_struct's answer about it, without its Interval.
+    """A series by name, and `answer`: series_struct's answer about it, without its Interval."""
 
-    `lead` is how much earlier than its slot's middle a record's T_REC is (seconds), where it is
-    known.
-    """
-
-    def __init__(self, name: str, answer: Mapping[str, Any], lead: float = 0.0) -> None:
+    def __init__(self, name: str, answer: Mapping[str, Any]) -> None:
         self.name = name
         self.answer = answer
-        self._lead = lead
         self.primes: list[str] = list(answer["primekeys"])
 
     @cached_property
@@ -98,7 +93,7 @@ class Structure:
             return None
         epoch = self.keywords[f"{keyword.name}_epoch".lower()].default
         step = self.keywords[f"{keyword.name}_step".lower()].default
-        return Slots((scan(epoch) or (0.0, 0))[0], float(step), self._lead)
+        return Slots((scan(epoch) or (0.0, 0))[0], float(step))
 
     def index_name(self, name: str) -> str:
         """Return the column that a prime key is sought in."""
