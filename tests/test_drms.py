@@ -69,7 +69,7 @@ def test_query(client: "drms.Client") -> None:
     assert segments["image"][0] == f"{expected[0].folder}/image_lev1.fits"
     assert len(client.query("hmi.sharp_cea_720s[377][2011.02.15/1h]", key="NOAA_AR")) == 5
     assert client.query(DS, key="T_REC", n=-3).shape == (3, 1)
-    empty = client.query("aia.lev1_euv_12s[2014-01-07T18:00:02Z/1s][131]", key="T_REC")
+    empty = client.query("aia.lev1_euv_12s[2009-01-07T18:00:00Z/1h][131]", key="T_REC")
     assert empty.empty
 
 

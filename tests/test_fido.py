@@ -46,10 +46,11 @@ def test_fido(
         a.jsoc.Segment("image"),
         a.jsoc.Notify("someone@example.edu"),
     )
-    assert len(found[0]) == 5
+    # Both ends of the range count, by slot.
+    assert len(found[0]) == 6
     files = Fido.fetch(found, path=str(tmp_path / "{file}"), progress=False)
     assert not files.errors
     frames = Frames(128, [])
-    query = "aia.lev1_euv_12s[2014-01-07T18:00:00Z/1m][131]"
+    query = "aia.lev1_euv_12s[2014-01-07T18:00:00Z-2014-01-07T18:01:00Z][131]"
     wanted = {b"".join(frames.file(r.frame("image"))) for r in records(query, frames)}
     assert {Path(name).read_bytes() for name in files} == wanted

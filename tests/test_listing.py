@@ -203,7 +203,7 @@ def test_a_window_that_does_not_belong_to_the_event(page: str) -> None:
     wider = replace(SHORT, window_start=begin)
     # A gap of the archive at the window's edge, or an export that was narrower: both are told.
     assert read(page)[1].edges == ""
-    assert "span 2014-01-07T18:00:49Z to 2014-01-07T18:12:49Z only" in read(page, wider)[1].edges
+    assert "span 2014-01-07T18:00:49Z to 2014-01-07T18:13:01Z only" in read(page, wider)[1].edges
     shifted = replace(wider, window_end=SHORT.window_end - timedelta(minutes=3))
     assert "belongs to another event" in refused(page, shifted)
 

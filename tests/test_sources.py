@@ -270,9 +270,9 @@ def test_pictures(
     project, server = site(export={"protocol": "JPEG,CT=aia_131.lut,scaling=LOG,size=4"})
     project.events(ONE)
     in_process(project, monkeypatch)
-    assert_products(project, "pictures", 61)
+    assert_products(project, "pictures", 62)
     assert asked(server) == [windows(project)[0]], "pictures are wanted of the whole window"
-    assert "61 files are what their manifests say" in project.run("verify").text
+    assert "62 files are what their manifests say" in project.run("verify").text
 
 
 @pytest.mark.parametrize("protocol", ["mpg", "MP4"])
@@ -458,14 +458,14 @@ def test_plan_asks_for_nothing(
     project.events(ONE)
     text = project.run("plan").text
     (order,) = re.findall(rf"^{A} 131: (\S+)  n=0\|im_patch,\S+  \(url, FITS", text, re.M)
-    assert re.search(rf"{A} +131 +1 +61 +60 +{len(recnums(order))} +0 +0\.\d\d", text)
+    assert re.search(rf"{A} +131 +1 +62 +60 +{len(recnums(order))} +0 +0\.\d\d", text)
     assert server.created == asked(server) == []
     # What was planned is what is asked for, once.
     in_process(project, monkeypatch)
     assert asked(server) == [order]
-    assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 +0\.0", project.run("plan").text)
+    assert re.search(rf"{A} +131 +0 +62 +60 +15 +15 +0\.0", project.run("plan").text)
     project.configure(sample={"pre": 8})
-    assert re.search(rf"{A} +131 +1 +61 +60 +18 +15 +0\.0", project.run("plan").text)
+    assert re.search(rf"{A} +131 +1 +62 +60 +18 +15 +0\.0", project.run("plan").text)
     assert len(server.created) == 1
 
 
@@ -634,9 +634,9 @@ def test_another_way_to_deliver_asks_nothing_where_the_files_are_there(
     project.events(ONE)
     project.run()
     calls = len(server.calls)
-    assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 ", project.run("plan").text)
+    assert re.search(rf"{A} +131 +0 +62 +60 +15 +15 ", project.run("plan").text)
     project.configure(export={"method": "url-tar"})
-    assert re.search(rf"{A} +131 +0 +61 +60 +15 +15 ", project.run("plan").text)
+    assert re.search(rf"{A} +131 +0 +62 +60 +15 +15 ", project.run("plan").text)
     assert project.run().jobs["download"] == 1
     assert len(server.calls) == calls
 

@@ -110,7 +110,8 @@ REQUESTS = [
 ]
 FIRST_NAMES = [
     "hmi.m_45s.20131209_030000_TAI.2.magnetogram.fits",
-    "aia.lev1_euv_12s.2015-10-17T043336Z.94.image.fits",
+    # The slot nearest to 04:33:30 is that of 04:33:24, before im_patch's t_start; the next is 84 s on.
+    "aia.lev1_euv_12s.2015-10-17T043448Z.94.image.fits",
     "hmi.sharp_cea_720s.377.20110215_021200_TAI.Br.fits",
     "x",
 ]
@@ -202,15 +203,15 @@ def test_a_finished_export_is_its_index_json(client: Any) -> None:
         ({"ds": "jsoc.export[x]"}, 4, "Export}} of jsoc_export series not allowed."),
         ({"seg": "image"}, 4, "cannot provide both the `seg` argument"),
         ({"ds": ""}, 4, "Bad record-set query ''.\n"),
-        ({"ds": "aia.lev1_euv_12s[2014-01-07/3d][131]"}, 3, "max record limit of 15000"),
-        ({"ds": "aia.lev1_euv_12s[2014-01-07/2d][131]"}, 3, "max byte limit of 100000MB"),
-        ({"ds": "hmi.M_45s[2014-01-07/5d]", "protocol": "FITS,**NONE**"}, 3, "of 10000MB"),
+        ({"ds": "aia.lev1_euv_12s[2014.01.07/3d][131]"}, 3, "max record limit of 15000"),
+        ({"ds": "aia.lev1_euv_12s[2014.01.07/2d][131]"}, 3, "max byte limit of 100000MB"),
+        ({"ds": "hmi.M_45s[2014.01.07/5d]", "protocol": "FITS,**NONE**"}, 3, "of 10000MB"),
         (
             {"ds": "aia.lev1_euv_12s[2014-01-07T00/1m][335]", "method": "url_quick",
              "protocol": "as-is", "max_recs": "0", "process": "n=0", "q": "0"}, 0, "",
         ),
         (
-            {"ds": "aia.lev1_euv_12s[2014-01-07T00:00:02/1s][335]", "method": "url_quick",
+            {"ds": "aia.lev1_euv_12s[2009-01-07T00:00:02/1s][335]", "method": "url_quick",
              "protocol": "as-is"}, 4, "There are no files in this RecordSet",
         ),
     ],
@@ -258,7 +259,7 @@ def test_what_the_manager_rejects(client: Any, over: dict[str, str], text: str) 
 
 
 @pytest.mark.parametrize(
-    "over", [{"ds": f"{DS},aia.lev1_euv_12s[2014-01-08/1m][131]"}, {"ds": DS + "{imgae}"}]
+    "over", [{"ds": f"{DS},aia.lev1_euv_12s[2014-01-08T00/1m][131]"}, {"ds": DS + "{imgae}"}]
 )
 def test_jobs_that_fail_say_no_reason(client: Any, over: dict[str, str]) -> None:
     asking = client()
@@ -270,7 +271,7 @@ def test_jobs_that_fail_say_no_reason(client: Any, over: dict[str, str]) -> None
 
 
 def test_an_export_of_no_records_is_finished_without_files(client: Any) -> None:
-    done = client().done(ds="aia.lev1_euv_12s[2014-01-07T18:00:02Z/1s][131]")
+    done = client().done(ds="aia.lev1_euv_12s[2009-01-07T18:00:02Z/1s][131]")
     assert (done["status"], done["count"]) == ("0", "0")
     assert done["data"][0]["record"].startswith("warning=No FITS files were exported.")
 
@@ -447,9 +448,13 @@ def test_url_quick_falls_through(client: Any) -> None:
 
 def test_as_is(client: Any) -> None:
     asking = client()
-    ds = "aia.lev1_euv_12s[2014-01-07T08:00:00Z/30m][131][? QUALITY < 0 ?]"
+    # Records that hold links alone have no file of their own (recorded: JSOC_20261126_082_IN).
+    linked = asking.done(ds=DS, protocol="as-is")
+    assert (linked["status"], linked["count"], linked["data"]) == ("0", "0", [])
+    ds = "aia.lev1[2014-01-07T08:00:00Z/30m][? WAVELNTH=131 AND QUALITY < 0 ?]"
     done = asking.done(ds=ds, protocol="as-is")
-    assert done["data"][0]["record"].endswith("[131]{image}")
+    assert len(done["data"]) == 4, "two records, an image and spikes of each"
+    assert done["data"][0]["record"].endswith("]{image}")
     assert {row["filename"] for row in done["data"][::2]} == {"NoDataFile"}
     assert int(done["count"]) == len(done["data"]) / 2
     table = asking.get(done["keywords"]).text.splitlines()
@@ -477,18 +482,20 @@ def test_records_without_image(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "steps", "record"),
+    ("series", "steps", "record", "count"),
     [
-        ("aia.lev1_euv_12s", BOX, "aia.lev1_euv_12s_mod[2014-01-07T18:01:01Z][131][ID]"),
+        ("aia.lev1_euv_12s", BOX, "aia.lev1_euv_12s_mod[2014-01-07T18:01:01Z][131][ID]", 10),
         (
+            # T_OBS of the first two are 18:01:12.253 and 18:01:22.246: of both, the middle of the
+            # nearest slot is 18:01:17, and the later hides the earlier.
             "aia.lev1_euv_12s", f"aia_scale_aialev1|{BOX}",
-            "aia.lev1_euv_12s_mod[2014-01-07T18:01:12Z][131][ID]",
+            "aia.lev1_euv_12s_mod[2014-01-07T18:01:17Z][131][ID]", 9,
         ),
-        ("aia.lev1", f"aia_scale_orig|{BOX}", "aia.lev1p5_mod[2014-01-07T18:01:12Z][131][ID]"),
-        ("aia.lev1", "aia_scale_orig", "aia.lev1p5[2014-01-07T18:00:10Z][131]"),
+        ("aia.lev1", f"aia_scale_orig|{BOX}", "aia.lev1p5_mod[2014-01-07T18:01:12Z][131][ID]", 10),
+        ("aia.lev1", "aia_scale_orig", "aia.lev1p5[2014-01-07T18:00:10Z][131]", 25),
     ],
 )  # fmt: skip
-def test_processing(client: Any, series: str, steps: str, record: str) -> None:
+def test_processing(client: Any, series: str, steps: str, record: str, count: int) -> None:
     asking = client()
     ds = {"aia.lev1_euv_12s": DS}.get(
         series, "aia.lev1[2014-01-07T18:00:00Z-2014-01-07T18:05:00Z][? WAVELNTH=131 ?]"
@@ -500,8 +507,7 @@ def test_processing(client: Any, series: str, steps: str, record: str) -> None:
     mod, when = record.split("[")[0], record.split("[")[1][:-1].replace(":", "")
     assert row["filename"] == f"{mod}.{when}.1.image.fits"
     assert "<h2><b>Processing Steps</b></h2>" in asking.get(done["dir"]).text
-    if BOX in steps:
-        assert int(done["count"]) == 10
+    assert int(done["count"]) == len(done["data"]) == count
     content = asking.get(f"{done['dir']}/{row['filename']}").content
     with fits.open(io.BytesIO(content)) as hdus:
         header = hdus[1].header
@@ -581,7 +587,12 @@ def test_keywords_are_those_of_the_headers(client: Any) -> None:
     [
         ("aia.lev1_euv_12s[2014-01-07T18:00:00Z/2m][171]", 10),
         ("AIA.Lev1_EUV_12s[2014-01-07T18:00:01Z-2014-01-07T18:02:01Z][171]", 11),
-        ("aia.lev1_euv_12s[2014-01-07T18:00:01Z,2014-01-07T18:00:13Z][131,171]", 4),
+        # Of a list of ISO times, JSOC reads the last alone.
+        ("aia.lev1_euv_12s[2014-01-07T18:00:01Z,2014-01-07T18:00:13Z][131,171]", 2),
+        ("aia.lev1_euv_12s[2014.01.07_18:00:01Z,2014.01.07_18:00:13Z][131,171]", 4),
+        ("aia.lev1_euv_12s[2014-01-07T18:00:01Z/1s,2014-01-07T18:00:13Z/1s][131,171]", 4),
+        # A date without an hour is read as a range of years that holds nothing.
+        ("aia.lev1_euv_12s[2014-01-07][131]", 0),
         ("aia.lev1_euv_12s[2014-01-07T18:00:00Z/10m@1m][131]", 10),
         ("aia.lev1_euv_12s[2014.01.07_18:00:36_TAI/2m@60.0s][131]", 2),
         ("aia.lev1_uv_24s[2014-01-07T18:00:00Z/4m]", 20),
@@ -620,7 +631,7 @@ def test_series(client: Any) -> None:
     assert b"\xc5" in found.content, "not UTF-8"
     assert "aia.lev1" in [row["name"] for row in found.json()["names"]]
     assert "aia.lev1" in asking.raw("showextseries", dbhost="hmidb2").json()["seriesList"]
-    empty = asking.info("rs_list", "aia.lev1_euv_12s[2014-01-07T18:00:02Z/1s][131]", key="T_REC")
+    empty = asking.info("rs_list", "aia.lev1_euv_12s[2009-01-07T18:00:02Z/1s][131]", key="T_REC")
     assert (empty["count"], "keywords" in empty) == (0, False)
     every = asking.info("rs_list", DS, key="**ALL**", n="-2")
     assert (every["count"], len(every["keywords"]) > 50) == (2, True)
