@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,8 @@ from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import job_log
 
+_PATIENCE, _LONGEST_EXPORT = timedelta(seconds=20), timedelta(minutes=10)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -28,7 +31,7 @@ def main() -> None:
 
     event, settings = read_event(args.event), Settings.read(args.settings)
     query = Query.of(event, args.wavelength, [args.wavelength], settings)
-    access = Access.of(args, settings.origin)
+    access = _hasty(Access.of(args, settings.origin))
     # Nothing of the campaign's store is used: each question goes to the archive.
     with job_log(), TemporaryDirectory() as folder:
         with reached(access, [event.flare], folder) as site:
@@ -50,6 +53,18 @@ def main() -> None:
                 f"{strange} things are not as expected; the report is in {args.report}: send it to"
                 " the maintainers"
             )
+
+
+def _hasty(access: Access) -> Access:
+    """Return the access with less patience: a server that fails is what is to be told."""
+    archive, manners = access.archive, access.manners
+    patience, wait = min(archive.patience, _PATIENCE), min(manners.wait, _LONGEST_EXPORT)
+    return access.model_copy(
+        update={
+            "archive": archive.model_copy(update={"patience": patience}),
+            "manners": manners.model_copy(update={"wait": wait}),
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ REQUESTS = [
 ]
 FIRST_NAMES = [
     "hmi.m_45s.20131209_030000_TAI.2.magnetogram.fits",
-    # The slot nearest to 04:33:30 is that of 04:33:24, before im_patch's t_start; the next is 84 s on.
+    # The slot nearest to 04:33:30 is that of 04:33:24, before im_patch's t_start; 84 s on is next.
     "aia.lev1_euv_12s.2015-10-17T043448Z.94.image.fits",
     "hmi.sharp_cea_720s.377.20110215_021200_TAI.Br.fits",
     "x",

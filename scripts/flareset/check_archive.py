@@ -19,15 +19,19 @@ from astropy.io import fits
 from flareset.archive.exports import Exporter, Order
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.transfer import Transfer
-from flareset.errors import FlaresetError
+from flareset.errors import ExportError, FlaresetError
 from flareset.proof.fits import Asked, ImageCheck
 from flareset.sdo.drms import default_name
 from flareset.sdo.recordset import jsoc_time, recnum_recordsets
+from flareset.sdo.series import Series
+from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.direct import Direct
 from flareset.sources.query import Query
 from flareset.sources.records import expected_records, keys_of
 
 log = logging.getLogger(__name__)
+# What a question fails with at a server that answers, but not as JSOC does.
+_FAILURES = (FlaresetError, LookupError, OSError, TypeError, ValueError)
 # Cards in which an export differs from what is made of the stored file.
 _OWN_CARDS = {"CHECKSUM", "DATASUM", "HEADSUM", "DATE", "HISTORY", "COMMENT", ""}
 
@@ -76,15 +80,21 @@ class ArchiveCheck:
             name = question.__name__.strip("_")
             try:
                 yield from question()
-            except FlaresetError as error:
-                yield Finding(name, "an answer", str(error).splitlines()[0])
+            except _FAILURES as error:
+                said = str(error).splitlines() or [type(error).__name__]
+                yield Finding(name, "an answer", said[0])
 
-    def _window(self, text: str) -> list[str]:
-        """Return the T_REC of the records of a time filter, at the query's channel."""
-        series = self.query.series
-        channel = f"[{self.query.wavelength}]" if series.keys[-1] == "WAVELNTH" else ""
-        rows = self.jsoc.records(f"{series.name}[{text}]{channel}", keys_of(series))
-        return [row["T_REC"] for row in rows]
+    def _at(self, times: str) -> str:
+        """Return the recordset of a time filter, at the query's channel where that is a key."""
+        filters = {"T_REC": times, "WAVELNTH": str(self.query.wavelength)}
+        keys = self.query.series.keys
+        keys = keys if keys[-1] == "WAVELNTH" else keys[: keys.index("T_REC") + 1]
+        return self.query.series.name + "".join(f"[{filters.get(key, '')}]" for key in keys)
+
+    def _window(self, times: str) -> list[str]:
+        """Return the T_REC of the records of a time filter, each once."""
+        rows = self.jsoc.records(self._at(times), keys_of(self.query.series))
+        return list(dict.fromkeys(row["T_REC"] for row in rows))
 
     def _series(self) -> Iterator[Finding]:
         structure = self.jsoc.structure(self.query.series.name)
@@ -96,23 +106,32 @@ class ArchiveCheck:
         yield Finding(f"segment {self.query.segment}", "True", str(there))
 
     def _slots(self) -> Iterator[Finding]:
-        """Ask for two minutes as a range and as a span: both ends, and whole slots."""
+        """Ask for a range and a span, and for the two seconds between which a slot begins."""
         series = self.query.series
-        times = [
-            jsoc_time(series, self.when + timedelta(seconds=s)) for s in (0, 10 * series.cadence)
-        ]
-        first = self._window(f"{times[0]}-{times[1]}")
-        yield Finding("records of a range of 10 slots, both ends counted", "11", str(len(first)))
-        span = self._window(f"{times[0]}/{5 * series.cadence + 1}s")
+        if not series.shares_slots:
+            return  # each second is a slot
+        ends = [self.when + timedelta(seconds=n * series.cadence) for n in (0, 10)]
+        first, last = (jsoc_time(series, when) for when in ends)
+        found = self._window(f"{first}-{last}")
+        yield Finding("records of a range of 10 slots, both ends counted", "11", str(len(found)))
+        span = self._window(f"{first}/{5 * series.cadence + 1}s")
         yield Finding("records of a span of 5 slots and a second", "5", str(len(span)))
-        yield Finding("the first record of both", first[0] if first else "", (span or [""])[0])
+        before, after = found[:2]
+        yield Finding("the first record of both", before, span[0] if span else "none")
+        begin = slot_begin(series, parse_jsoc_time(after))
+        for when, record in ((begin - timedelta(seconds=1), before), (begin, after)):
+            text = jsoc_time(series, when)
+            told = ", ".join(self._window(text)) or "none"
+            yield Finding(f"the record of {text}, whose slot is the nearest", record, told)
 
     def _records(self) -> list[dict[str, str]]:
+        """Return the records of a few slots. Raises ExportError where there is none."""
         series = self.query.series
-        text = f"{jsoc_time(series, self.when)}/{3 * series.cadence}s"
-        channel = f"[{self.query.wavelength}]" if series.keys[-1] == "WAVELNTH" else ""
-        where = f"{series.name}[{text}]{channel}"
-        return self.jsoc.records(where, keys_of(series), self.query.segment)
+        where = self._at(f"{jsoc_time(series, self.when)}/{3 * series.cadence}s")
+        rows = self.jsoc.records(where, keys_of(series), self.query.segment)
+        if not rows:
+            raise ExportError(f"jsoc_info lists no record of {where}")
+        return rows
 
     def _numbers(self) -> Iterator[Finding]:
         """Ask for the same records by number."""
@@ -147,6 +166,7 @@ class ArchiveCheck:
         order = Order(text, "url", "FITS,compress Rice", self.query.name_format, "n=0|no_op")
         (answer,) = self.exporter.bring(order)
         yield Finding("status of an export of one record", "0", str(answer.status))
+        yield Finding("files of it", "1", str(len(answer.data)))
         ((_, name),) = answer.data
         structure = self.jsoc.structure(self.query.series.name)
         told = self.jsoc.keywords(self.query.series.name, [number], self.query.segment)[number]
@@ -181,6 +201,15 @@ class ArchiveCheck:
             series.cadence,
             series.keys,
         )
+
+
+def slot_begin(series: Series, t_rec: datetime) -> datetime:
+    """Return the first whole second (UTC) of the slot of a T_REC.
+
+    A slot holds the times that are nearest to its middle, which AIA's T_REC comes before.
+    """
+    middle = series.centre(t_rec) if series.linked else t_rec
+    return middle - timedelta(seconds=series.cadence // 2)
 
 
 def _compared(made: Path, exported: Path) -> Iterator[Finding]:
