@@ -3,7 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from flareset.archive.responses import again, read_answer, request_ids, whole, without_again
+from flareset.archive.responses import (
+    Answer,
+    Registration,
+    State,
+    Told,
+    again,
+    read_answer,
+    read_object,
+    registration,
+    told,
+    whole,
+    without_again,
+)
 from flareset.sdo.protocols import kind_of_protocol
 
 RICE = "FITS,compress Rice"
@@ -126,10 +138,94 @@ def test_what_is_no_answer(text: str) -> None:
         read_answer(text)
 
 
-def test_request_ids_in_a_text() -> None:
+def test_the_requests_that_a_refusal_names() -> None:
     text = "User A has 2 pending export requests (JSOC_20210517_034,JSOC_20210517_1035_X_IN); wait"
-    assert request_ids(text) == ["JSOC_20210517_034", "JSOC_20210517_1035_X_IN"]
-    assert request_ids("There are too many requests from 127.0.0.1") == []
+    assert Answer(7, error=text).named == ["JSOC_20210517_034", "JSOC_20210517_1035_X_IN"]
+    assert Answer(7, error="There are too many requests from 127.0.0.1").named == []
+
+
+def test_the_state_of_every_recorded_answer(real: Path) -> None:
+    """By the notes of the requests, and by what the database says of the finished ones."""
+    states = {
+        2: State.PENDING, 4: State.FAILED, 7: State.BLOCKED, 25: State.OFFLINE, 0: State.DONE
+    }  # fmt: skip
+    found = []
+    for row in json.loads((real / "jsoc/recorded/fetch_requests.json").read_text()):
+        if row["request"].get("op") == "exp_request" and (answer := row["real"].get("json")):
+            read = read_answer(json.dumps(answer))
+            found.append(read.state)
+            assert read.state is states[read.status]
+            assert (read.state is State.OFFLINE) == ("offline" in row["note"] + read.error)
+            blocked = row["note"].startswith("pending: ") and "first" not in row["note"]
+            assert (read.state is State.BLOCKED) == blocked
+    assert set(found) == set(states.values())
+    for row in json.loads((real / "jsoc/recorded/exports_finished.json").read_text()):
+        # The rows of long ones are cut.
+        told_of = {key: value for key, value in row["exp_status"].items() if key != "data"}
+        state = read_answer(json.dumps(told_of)).state
+        assert state is {"0": State.DONE, "4": State.FAILED}[row["db_status"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ('{"status":3,"error":"Request exceeds max byte limit of 100000MB"}', State.TOO_LARGE),
+        ('{"status":5,"error":"Export Request has expired"}', State.EXPIRED),
+        ('{"status":6,"error":"not found"}', State.UNKNOWN),
+        ('{"status":12}', State.PENDING),
+        ('{"status":4,"error":"Cant get new RequestID"}', State.TROUBLE),
+        ('{"status":4,"error":"return index.json file not found"}', State.TROUBLE),
+        (
+            '{"status":4,"error":"jsoc_fetch did not return a known status code (code 25)"}',
+            State.OFFLINE,
+        ),
+        ('{"status":4,"error":"Bad record-set query"}', State.FAILED),
+        ('{"status":99}', State.FAILED),
+    ],
+)
+def test_states(text: str, state: State) -> None:
+    assert read_answer(text).state is state
+
+
+def test_the_rows_of_an_answer() -> None:
+    rows = [
+        ("warning=No FITS files were exported.", ""),
+        ("a[1]{image}", "NoDataFile"),
+        ("a[2]{image}", " "),
+        ("a[3]{image}", "a.fits"),
+    ]
+    answer = Answer(0, data=rows)
+    assert answer.warnings == ["No FITS files were exported."]
+    assert answer.without_file == ["a[1]{image}"]
+    assert answer.files == [("a[2]{image}", ""), ("a[3]{image}", "a.fits")]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (2, Registration.REGISTERED),
+        ("3", Registration.WAITING),
+        (4, Registration.UNKNOWN),
+        (-2, Registration.MALFORMED),
+        (-1, Registration.NOT_NOW),
+    ],
+)
+def test_what_is_said_of_an_address(status: object, said: Registration) -> None:
+    assert registration({"status": status, "msg": "x"}) is said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"count":1,"status":0}', Told.ANSWERED),
+        ('{"count":1,"status":"0"}', Told.ANSWERED),
+        ('{"status":1,"error":"series not found"}', Told.REFUSED),
+        ("status=4\nerror=Illegal text in arg: ';' not allowed\n", Told.REFUSED),
+        ('{"status":-1}', Told.STORAGE_DOWN),
+    ],
+)
+def test_what_is_said_to_a_question(text: str, said: Told) -> None:
+    assert told(read_object(text)) is said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from flareset.errors import ListingError
 from flareset.sdo.drms import (
-    LONGEST_RECORDSET,
     Keyword,
     Record,
     Segment,
@@ -21,6 +20,7 @@ from flareset.sdo.drms import (
     parse_structure,
     value_of,
 )
+from flareset.sdo.recordset import LONGEST_EXPORT
 
 SERIES = "aia.lev1_euv_12s"
 
@@ -116,7 +116,7 @@ def test_requests_are_short_enough_and_ask_for_each_record_once(recnums: set[int
     requests = keyword_requests("hmi.sharp_cea_720s", recnums, "magnetogram")
     asked = []
     for request in requests:
-        assert len(request["ds"]) <= LONGEST_RECORDSET
+        assert len(request["ds"]) <= LONGEST_EXPORT
         assert request["ds"].startswith("hmi.sharp_cea_720s[:#")
         asked += [int(n) for n in request["ds"][:-1].partition(":#")[2].split(",#")]
         assert (request["op"], request["seg"], request["M"]) == ("rs_list", "magnetogram", "1")

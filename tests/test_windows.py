@@ -132,7 +132,7 @@ def test_an_inclusive_range_has_what_the_recorded_windows_lost(real: Path) -> No
 @given(st.sets(st.integers(1, 10**10), min_size=1, max_size=900), st.integers(60, 4000))
 def test_record_numbers_are_all_asked_for_within_the_limit(numbers: set[int], longest: int) -> None:
     series = SERIES["aia.lev1_euv_12s"]
-    texts = recnum_recordsets(series, numbers, "image", longest)
+    texts = recnum_recordsets(series.name, numbers, "image", longest)
     assert all(len(text) <= longest for text in texts)
     found = [number for text in texts for number in Recordset.parse(text).recnums]
     assert found == sorted(numbers)

@@ -138,7 +138,7 @@ class ArchiveCheck:
         series = self.query.series
         rows = self._records()
         numbers = [int(row["*recnum*"]) for row in rows]
-        (text,) = recnum_recordsets(series, numbers, "")
+        (text,) = recnum_recordsets(series.name, numbers)
         again = self.jsoc.records(text, keys_of(series), self.query.segment)
         asked = ", ".join(sorted(row["T_REC"] for row in rows))
         yield Finding("records by number", asked, ", ".join(sorted(row["T_REC"] for row in again)))
@@ -162,7 +162,7 @@ class ArchiveCheck:
         """Export the same image, and compare it with what was made of the stored file."""
         assert self.exporter is not None
         record, number = self._one()
-        (text,) = recnum_recordsets(self.query.series, [number], self.query.segment)
+        (text,) = recnum_recordsets(self.query.series.name, [number], self.query.segment)
         order = Order(text, "url", "FITS,compress Rice", self.query.name_format, "n=0|no_op")
         (answer,) = self.exporter.bring(order)
         yield Finding("status of an export of one record", "0", str(answer.status))

@@ -21,7 +21,7 @@ from random import random
 from typing import Any
 
 from flareset.archive.jsoc import Jsoc
-from flareset.archive.responses import Answer, again, request_ids
+from flareset.archive.responses import Answer, State, again
 from flareset.errors import ExportError
 from flareset.sdo.recordset import split
 from flareset.sdo.series import Series
@@ -32,21 +32,11 @@ from flareset.system.retry import backoff
 # Below JSOC's own limits: some 15000 records and 100 GB, or 10 GB of files without Rice.
 MOST_RECORDS = 10_000
 MOST_MEGABYTES = {False: 90_000, True: 9_000}
-PENDING = {1: "being processed", 2: "queued", 6: "not known yet", 12: "queued for a test"}
-# JSOC's texts of status 4 for troubles that pass by themselves.
-_TEMPORARY = (
-    "cant save new export-request hash",
-    "cant get new requestid",
-    "cant create new export control record",
-    "sums is down",
-    "error checking list of pending export requests",
-    "index.json file not found",
-)
 # First and longest pause between two polls (seconds).
 _FIRST_POLL, _LONGEST_POLL = 5.0, 60.0
-# Polls in a row after which a status is believed: for a moment, a request that was just finished
-# looks expired (5), and a new one unknown (6).
-_BELIEVED_AFTER = {5: 5, 6: 20}
+# Polls in a row after which a state is believed: for a moment, a request that was just finished
+# looks expired, and a new one unknown.
+_BELIEVED_AFTER = {State.EXPIRED: 5, State.UNKNOWN: 20}
 # A finished request that JSOC has named so often as pending is cancelled.
 _STUCK_AFTER = 3
 
@@ -107,19 +97,19 @@ class _Outcome(Enum):
     FAILED = auto()
 
 
-# What a status means when it answers a new request, and for a request that was waited for
-# (jsoc_fetch.c). Any other status is a failure.
+# What a state means when it answers a new request, and for a request that was waited for. Any other
+# one is a failure.
 _OF_A_NEW_REQUEST = {
-    0: _Outcome.DONE,
-    3: _Outcome.TOO_LARGE,
-    7: _Outcome.BLOCKED,
-    25: _Outcome.OFFLINE,
+    State.DONE: _Outcome.DONE,
+    State.TOO_LARGE: _Outcome.TOO_LARGE,
+    State.BLOCKED: _Outcome.BLOCKED,
+    State.OFFLINE: _Outcome.OFFLINE,
 }
 _AFTER_THE_WAIT = {
-    0: _Outcome.DONE,
-    3: _Outcome.TOO_LARGE,
-    5: _Outcome.EXPIRED,
-    25: _Outcome.OFFLINE,
+    State.DONE: _Outcome.DONE,
+    State.TOO_LARGE: _Outcome.TOO_LARGE,
+    State.EXPIRED: _Outcome.EXPIRED,
+    State.OFFLINE: _Outcome.OFFLINE,
 }
 
 
@@ -162,15 +152,13 @@ class Request:
 
     def outcome(self, answer: Answer) -> _Outcome:
         """Return what JSOC's answer means for this request."""
-        if "(code 25)" in answer.error:
-            return _Outcome.OFFLINE
         if self.requestid:
-            return _AFTER_THE_WAIT.get(answer.status, _Outcome.FAILED)
+            return _AFTER_THE_WAIT.get(answer.state, _Outcome.FAILED)
         if answer.requestid in self.failed:
             return _Outcome.KNOWN_TO_FAIL
-        if answer.status in PENDING and answer.requestid:
+        if answer.state in (State.PENDING, State.UNKNOWN) and answer.requestid:
             return _Outcome.ACCEPTED
-        return _OF_A_NEW_REQUEST.get(answer.status, _Outcome.FAILED)
+        return _OF_A_NEW_REQUEST.get(answer.state, _Outcome.FAILED)
 
     def given_up(self) -> Request:
         """Return the order's next request, which remembers that this one is of no use."""
@@ -213,7 +201,7 @@ class Exporter:
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
         """Return the answers that list an order's files, one for each request that it took.
 
-        An answer with status 25 lists none: its data are offline. With `anew`, an export that has
+        An answer whose state is OFFLINE lists none. With `anew`, an export that has
         expired since it was brought is asked for again. Raises ExportError where JSOC refuses or
         fails.
         """
@@ -261,12 +249,12 @@ class Exporter:
         answer = self.jsoc.finished(requestid) or self._wait_for(
             requestid, self.clock() + self.wait
         )
-        if answer.status == 0:
+        if answer.state is State.DONE:
             return answer
         why = answer.error or f"status {answer.status}"
         advice = (
             "JSOC keeps an export for a week: export again and set the new request_id"
-            if answer.status == 5
+            if answer.state is State.EXPIRED
             else "look at the RequestID, or export again"
         )
         raise ExportError(f"{requestid}: {why}; {advice}")
@@ -293,7 +281,7 @@ class Exporter:
                 case _Outcome.OFFLINE:
                     # Not noted as answered: the data may be online the next time.
                     self._write(order, replace(request, requestid=""))
-                    offline = replace(answer, status=25, requestid=request.requestid)
+                    offline = replace(answer, requestid=request.requestid)
                     return replace(request, answer=offline)
                 case _Outcome.EXPIRED:
                     log.info("%s has expired; asking again", request.requestid)
@@ -322,7 +310,7 @@ class Exporter:
         since = 0.0
         for refusals in count(1):
             answer = call()
-            if answer.status != 4 or not _is_temporary(answer.error):
+            if answer.state is not State.TROUBLE:
                 break
             now = self.clock()
             since = since if refusals > 1 else now
@@ -342,17 +330,17 @@ class Exporter:
         poll, doubts = self.poll, 0
         while True:
             answer = self._ask(partial(self.jsoc.status, requestid))
-            doubts = doubts + 1 if answer.status in _BELIEVED_AFTER else 0
-            believed = doubts >= _BELIEVED_AFTER.get(answer.status, 0)
-            if believed and answer.status not in PENDING:
-                return answer
-            if believed and answer.status == 6:
+            doubts = doubts + 1 if answer.state in _BELIEVED_AFTER else 0
+            believed = doubts >= _BELIEVED_AFTER.get(answer.state, 0)
+            if believed and answer.state is State.UNKNOWN:
                 raise ExportError(f"JSOC does not know the request {requestid}: {answer.error}")
-            state = PENDING.get(answer.status, answer.error or f"status {answer.status}")
-            watch.tell(state)
+            if believed and answer.state is not State.PENDING:
+                return answer
+            progress = answer.progress
+            watch.tell(progress)
             if self.clock() > deadline:
                 raise ExportError(
-                    f"{requestid} is still {state} after {timedelta(seconds=round(self.wait))}"
+                    f"{requestid} is still {progress} after {timedelta(seconds=round(self.wait))}"
                     " (export.wait). Run again to go on waiting: it is not asked for twice"
                 )
             self.sleep(poll)
@@ -363,7 +351,7 @@ class Exporter:
 
         `blockers` counts how often each was named. Raises ExportError after the deadline.
         """
-        named = request_ids(answer.error)
+        named = answer.named
         log.info("JSOC lets no new request in: %s", answer.error)
         for requestid in named:
             self._wait_for(requestid, deadline)
@@ -434,7 +422,3 @@ def _failure(order: Order, request: Request, answer: Answer) -> ExportError:
         f" (status {answer.status}): {answer.error or 'no reason given'}."
         " Run again to ask once more, or change what is asked for"
     )
-
-
-def _is_temporary(error: str) -> bool:
-    return any(text in error.lower() for text in _TEMPORARY)

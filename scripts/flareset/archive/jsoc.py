@@ -6,7 +6,6 @@ jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -19,7 +18,17 @@ import urllib3
 
 from flareset.archive.answers import Answers
 from flareset.archive.connections import Connections
-from flareset.archive.responses import Answer, read_answer, whole
+from flareset.archive.responses import (
+    Answer,
+    Registration,
+    State,
+    Told,
+    read_answer,
+    read_object,
+    registration,
+    told,
+    whole,
+)
 from flareset.errors import ExportError, TransferError
 from flareset.sdo.drms import (
     Record,
@@ -39,6 +48,20 @@ _LONGEST_GET = 1000
 # A question that JSOC answers whenever its CGI works.
 _KNOWN_TO_BE_RIGHT = {"op": "series_struct", "ds": "aia.lev1_euv_12s"}
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
+# What to do about an address that no export can be asked for with.
+_WHAT_TO_DO = {
+    Registration.WAITING: (
+        "the address in JSOC_EMAIL waits for its registration ({message}): answer the mail that"
+        " JSOC sent, then run again"
+    ),
+    Registration.MALFORMED: "JSOC takes the address in JSOC_EMAIL for none: {message}",
+    Registration.NOT_NOW: "JSOC cannot look up the address now ({message}); run again later",
+    Registration.UNKNOWN: (
+        "the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once on"
+        " JSOC's export page (http://jsoc.stanford.edu/ajax/register_email.html), answer the mail"
+        " that comes, then run again"
+    ),
+}
 
 
 class _Crash(TransferError):
@@ -89,23 +112,9 @@ class Jsoc:
         # This endpoint decodes twice, so that the address is encoded twice.
         form = {"address": quote_plus(self.email), "checkonly": "1"}
         found = self._json("checkAddress.sh", form)
-        status, message = whole(found.get("status")), self.masked(str(found.get("msg", "")))
-        if status == 2:
-            return
-        if status == 3:
-            raise ExportError(
-                f"the address in JSOC_EMAIL waits for its registration ({message}): answer the"
-                " mail that JSOC sent, then run again"
-            )
-        if status == -2:
-            raise ExportError(f"JSOC takes the address in JSOC_EMAIL for none: {message}")
-        if status < 0:
-            raise ExportError(f"JSOC cannot look up the address now ({message}); run again later")
-        raise ExportError(
-            f"the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once"
-            " on JSOC's export page (http://jsoc.stanford.edu/ajax/register_email.html), answer"
-            " the mail that comes, then run again"
-        )
+        state, message = registration(found), self.masked(str(found.get("msg", "")))
+        if state is not Registration.REGISTERED:
+            raise ExportError(_WHAT_TO_DO[state].format(message=message))
 
     def records(self, recordset: str, keys: list[str], segment: str = "") -> list[dict[str, str]]:
         """Return the keywords of every record of a recordset, as text.
@@ -165,7 +174,7 @@ class Jsoc:
         form = _status_form(requestid)
         text = self._call("GET", "jsoc_fetch", form, _answer_text)
         answer = self._masked(read_answer(text))
-        if answer.status == 0:
+        if answer.state is State.DONE:
             self._answers.keep(form, self.masked(text))
         return answer
 
@@ -191,8 +200,8 @@ class Jsoc:
         # A list of records is longer than what a URL holds.
         method = "POST" if len(form["ds"]) > _LONGEST_GET else "GET"
         text = kept or self._call(method, "jsoc_info", form, _info_text)
-        found = _read_object(text)
-        if whole(found.get("status")) != 0:
+        found = read_object(text)
+        if told(found) is not Told.ANSWERED:
             asked = form["ds"]
             raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
         # What JSOC does not have yet, it may have the next time.
@@ -204,7 +213,7 @@ class Jsoc:
         return replace(answer, error=self.masked(answer.error))
 
     def _json(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
-        return self._call("GET", endpoint, form, _read_object)
+        return self._call("GET", endpoint, form, read_object)
 
     def _call(
         self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
@@ -236,7 +245,7 @@ class Jsoc:
         """Return whether JSOC answers a request that is known to be right."""
         try:
             with self.connections.lease() as session:
-                self._answer(session, "GET", "jsoc_info", _KNOWN_TO_BE_RIGHT, _read_object)
+                self._answer(session, "GET", "jsoc_info", _KNOWN_TO_BE_RIGHT, read_object)
         except TransferError:
             return False
         return True
@@ -314,18 +323,6 @@ def _info_text(text: str) -> str:
 
     Raises TransferError where JSOC's storage is down: then all it says is status -1.
     """
-    found = _read_object(text)
-    if whole(found.get("status")) == -1:
+    if told(read_object(text)) is Told.STORAGE_DOWN:
         raise TransferError("JSOC's storage (SUMS) is down: status -1", unavailable=True)
     return text
-
-
-def _read_object(text: str) -> dict[str, Any]:
-    """Return the object in a JSON text, or in the plain text with which JSOC refuses arguments."""
-    if text.startswith("status="):
-        pairs = (line.partition("=")[::2] for line in text.splitlines())
-        return {key.strip(): value.strip() for key, value in pairs if key.strip()}
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError("it is no object")
-    return found

@@ -1,6 +1,7 @@
-"""Read JSOC's answers about an export into plain data.
+"""Read JSOC's answers into plain data and states: its words are known here and nowhere else.
 
-Source: jsoc_fetch.c, and jsoc_export_make_index.c for the list of a finished export.
+Source: jsoc_fetch.c, jsoc_info.c, the CGI wrappers, and jsoc_export_make_index.c for the list of a
+finished export.
 """
 
 from __future__ import annotations
@@ -8,10 +9,55 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 _REQUEST_ID = re.compile(r"JSOC_\d{8}_\d+(?:_[A-Z]+)*")
 _AGAIN = re.compile(r"again\d+\.")
+# JSOC's texts of status 4 for troubles that pass by themselves.
+_TEMPORARY = (
+    "cant save new export-request hash",
+    "cant get new requestid",
+    "cant create new export control record",
+    "sums is down",
+    "error checking list of pending export requests",
+    "index.json file not found",
+)
+# The CGI wrapper knows the statuses 0 to 7 alone: of another one it gives the number in a text.
+_UNKNOWN_TO_THE_WRAPPER = re.compile(r"not return a known status code \(code (\d+)\)")
+_WARNING = "warning="
+_NO_FILE = "NoDataFile"
+
+
+class State(Enum):
+    """What JSOC's answer about a request for an export says of it."""
+
+    DONE = auto()
+    PENDING = auto()
+    TOO_LARGE = auto()
+    TROUBLE = auto()
+    """JSOC is in trouble that passes by itself."""
+    FAILED = auto()
+    EXPIRED = auto()
+    UNKNOWN = auto()
+    BLOCKED = auto()
+    """Another request of the address, or of its machine, is pending."""
+    OFFLINE = auto()
+
+
+# Any other status is a failure (jsoc_fetch.c).
+_STATES = {
+    0: State.DONE,
+    1: State.PENDING,
+    2: State.PENDING,
+    3: State.TOO_LARGE,
+    5: State.EXPIRED,
+    6: State.UNKNOWN,
+    7: State.BLOCKED,
+    12: State.PENDING,
+    25: State.OFFLINE,
+}
+_PROGRESS = {1: "being processed", 2: "queued", 6: "not known yet", 12: "queued for a test"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +79,44 @@ class Answer:
     tarfile: str = ""
     data: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def state(self) -> State:
+        """What the answer says of the request."""
+        if self.status == 4 and any(text in self.error.lower() for text in _TEMPORARY):
+            return State.TROUBLE
+        return _STATES.get(self.status, State.FAILED)
+
+    @property
+    def progress(self) -> str:
+        """How a request that is not finished gets on, in words."""
+        return _PROGRESS.get(self.status, self.error or f"status {self.status}")
+
+    @property
+    def named(self) -> list[str]:
+        """The RequestIDs that JSOC names in its refusal: the pending ones."""
+        return _REQUEST_ID.findall(self.error)
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Record and name of each file; the name is empty where JSOC lists a record without."""
+        return [
+            (record, name.strip())
+            for record, name in self.data
+            if not record.startswith(_WARNING) and name != _NO_FILE
+        ]
+
+    @property
+    def without_file(self) -> list[str]:
+        """The records that have no file of a segment (`NoDataFile`)."""
+        return [record for record, name in self.data if name == _NO_FILE]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings that JSOC wrote among the files."""
+        return [
+            record.removeprefix(_WARNING) for record, _ in self.data if record.startswith(_WARNING)
+        ]
+
 
 def read_answer(text: str) -> Answer:
     """Return the answer in a JSON text of jsoc_fetch, whose numbers may be strings.
@@ -51,10 +135,13 @@ def read_answer(text: str) -> Answer:
     except (KeyError, TypeError) as error:
         raise ValueError(f"its status or data cannot be read: {error}") from None
     requestid = _text(found, "requestid", "reqid")
+    error = _text(found, "error").strip()
+    if hidden := _UNKNOWN_TO_THE_WRAPPER.search(error):
+        status = int(hidden[1])
     return Answer(
         status=status,
         requestid="" if requestid == "VOID" else requestid,
-        error=_text(found, "error").strip(),
+        error=error,
         method=_text(found, "method"),
         protocol=_text(found, "protocol", "filefmt"),
         count=whole(found.get("rcount", found.get("count"))),
@@ -71,9 +158,61 @@ def _text(found: dict[str, Any], *keys: str) -> str:
     return next((str(found[key]) for key in keys if found.get(key)), "")
 
 
-def request_ids(text: str) -> list[str]:
-    """Return the RequestIDs that a text names."""
-    return _REQUEST_ID.findall(text)
+def read_object(text: str) -> dict[str, Any]:
+    """Return the object in a JSON text, or in the plain text with which JSOC refuses arguments.
+
+    Raises ValueError where the text is neither.
+    """
+    if text.startswith("status="):
+        pairs = (line.partition("=")[::2] for line in text.splitlines())
+        return {key.strip(): value.strip() for key, value in pairs if key.strip()}
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
+
+
+class Registration(Enum):
+    """What checkAddress says of an address."""
+
+    REGISTERED = auto()
+    WAITING = auto()
+    """The mail that JSOC sent is not answered."""
+    UNKNOWN = auto()
+    MALFORMED = auto()
+    NOT_NOW = auto()
+    """JSOC cannot look it up at the moment."""
+
+
+def registration(found: dict[str, Any]) -> Registration:
+    """Return what an answer of checkAddress says (checkAddress.py)."""
+    status = whole(found.get("status"))
+    known = {
+        2: Registration.REGISTERED,
+        3: Registration.WAITING,
+        -2: Registration.MALFORMED,
+    }
+    return known.get(status, Registration.NOT_NOW if status < 0 else Registration.UNKNOWN)
+
+
+class Told(Enum):
+    """What `jsoc_info` says of a question."""
+
+    ANSWERED = auto()
+    REFUSED = auto()
+    STORAGE_DOWN = auto()
+    """JSOC's storage (SUMS) is down, and passes by itself: all that it says is status -1."""
+
+
+def told(found: dict[str, Any]) -> Told:
+    """Return what an answer of `jsoc_info` says of the question."""
+    match whole(found.get("status")):
+        case 0:
+            return Told.ANSWERED
+        case -1:
+            return Told.STORAGE_DOWN
+        case _:
+            return Told.REFUSED
 
 
 def again(tries: int, filename: str) -> str:

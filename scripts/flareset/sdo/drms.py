@@ -17,13 +17,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from flareset.errors import ListingError
+from flareset.sdo.recordset import recnum_recordsets
 from flareset.sdo.times import parse_jsoc_time
 
 Value = str | int | float | None
 
-# JSOC's export manager refuses a recordset from 4096 characters on and adds some 33 of its own;
-# jsoc_info would take 8190.
-LONGEST_RECORDSET = 4000
 MISSING = "MISSING"
 # Says that a record has no such keyword, or that the record it is linked from is gone.
 _NO_KEYWORD = "Invalid KeyLink"
@@ -109,29 +107,11 @@ def parse_structure(answer: dict[str, Any]) -> Structure:
 def keyword_requests(series: str, recnums: Iterable[int], segment: str) -> list[dict[str, str]]:
     """Return the arguments of the `jsoc_info` requests that tell all keywords of some records.
 
-    The requests are to be sent by POST: the recordset of one can have 4000 characters.
+    The requests are to be sent by POST: a recordset is longer than what a URL holds.
     """
-    head = f"{series}[:"
-    room = LONGEST_RECORDSET - len(head) - len("]")
-    lists: list[list[str]] = [[]]
-    used = 0
-    for recnum in sorted(set(recnums)):
-        text = f"#{recnum}"
-        if used + len(text) > room:
-            lists.append([])
-            used = 0
-        lists[-1].append(text)
-        used += len(text) + len(",")
     return [
-        {
-            "op": "rs_list",
-            "ds": f"{head}{','.join(texts)}]",
-            "key": f"**ALL**,{_RECNUM}",
-            "seg": segment,
-            "M": "1",
-        }
-        for texts in lists
-        if texts
+        {"op": "rs_list", "ds": text, "key": f"**ALL**,{_RECNUM}", "seg": segment, "M": "1"}
+        for text in recnum_recordsets(series, recnums)
     ]
 
 

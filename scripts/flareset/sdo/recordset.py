@@ -262,23 +262,23 @@ def _ambiguous(text: str) -> bool:
 
 
 def recnum_recordsets(
-    series: Series, recnums: Iterable[int], segment: str, longest: int = LONGEST_EXPORT
+    series: str, recnums: Iterable[int], segment: str = "", longest: int = LONGEST_EXPORT
 ) -> list[str]:
     """Return recordsets that name records by their numbers, each at most `longest` characters.
 
     The numbers are sorted: JSOC finds a repeated request by their order.
     """
-    head, tail = f"{series.name}[:", f"]{{{segment}}}" if segment else "]"
-    found: list[str] = []
-    names: list[str] = []
-    size = limit = longest - len(head) - len(tail)
+    head, tail = f"{series}[:", f"]{{{segment}}}" if segment else "]"
+    room = longest - len(head) - len(tail)
+    lists: list[list[str]] = []
+    used = 0
     for name in (f"#{number}" for number in sorted(set(recnums))):
-        if len(name) + 1 > size and names:
-            found.append(head + ",".join(names) + tail)
-            names, size = [], limit
-        names.append(name)
-        size -= len(name) + 1
-    return [*found, head + ",".join(names) + tail] if names else found
+        if not lists or used + len(",") + len(name) > room:
+            lists.append([])
+            used = -len(",")
+        lists[-1].append(name)
+        used += len(",") + len(name)
+    return [head + ",".join(names) + tail for names in lists]
 
 
 def split(text: str, parts: int, series: Series) -> list[str]:

@@ -77,12 +77,7 @@ def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
 
 def warnings_of(answers: Iterable[Answer]) -> list[str]:
     """Return the warnings that JSOC wrote among the files of exports."""
-    return [
-        f"{answer.requestid}: {record.removeprefix('warning=')}"
-        for answer in answers
-        for record, _ in answer.data
-        if record.startswith("warning=")
-    ]
+    return [f"{answer.requestid}: {text}" for answer in answers for text in answer.warnings]
 
 
 def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
@@ -142,23 +137,14 @@ Row = tuple[str, str, str]
 
 def _answer_rows(answer: Answer) -> tuple[list[Row], list[tuple[str, Missing]]]:
     """Return record, link and name of each file, and the records that are listed without one."""
-    rows: list[Row] = []
-    bare: list[tuple[str, Missing]] = []
     where = f" ({answer.requestid})"
-    for record, name in answer.data:
-        if record.startswith("warning="):
-            continue
-        if name == "NoDataFile":
-            # Spikes are written only where there are any.
-            if "spikes" not in record:
-                missing = Missing(Status.NO_IMAGE, f"NoDataFile{where}")
-                bare.append((record.partition("{")[0], missing))
-        elif not name.strip():
-            missing = Missing(Status.FAILED, f"listed without a file name{where}")
-            bare.append((record.partition("{")[0], missing))
-        else:
-            rows.append((record, *_link_of(answer, name)))
-    return rows, bare
+    no_image = Missing(Status.NO_IMAGE, f"NoDataFile{where}")
+    no_name = Missing(Status.FAILED, f"listed without a file name{where}")
+    rows = [(record, *_link_of(answer, name)) for record, name in answer.files if name]
+    # Spikes are written only where there are any.
+    lacking = [(record, no_image) for record in answer.without_file if "spikes" not in record]
+    lacking += [(record, no_name) for record, name in answer.files if not name]
+    return rows, [(record.partition("{")[0], missing) for record, missing in lacking]
 
 
 def _link_of(answer: Answer, name: str) -> tuple[str, str]:

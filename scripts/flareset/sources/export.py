@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flareset.archive.exports import Exporter, Order, parts_needed
-from flareset.archive.responses import Answer
+from flareset.archive.responses import Answer, State
 from flareset.errors import ExportError
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sdo.recordset import Recordset, recnum_recordsets, split
@@ -100,8 +100,8 @@ class Export:
         found: list[Answer] = []
         for order in orders:
             answers = bring(order)
-            found += [answer for answer in answers if answer.status == 0]
-            if any(answer.status == 25 for answer in answers):
+            found += [answer for answer in answers if answer.state is State.DONE]
+            if any(answer.state is State.OFFLINE for answer in answers):
                 records = self._ordered(order, wanted)
                 if len(records) <= 1:
                     offline.update(records["record"])
@@ -151,7 +151,8 @@ class Export:
             raise ExportError(f"JSOC gives no record number of {nameless['record'].iloc[0]}")
         numbers = wanted["recnum"].astype("int64").tolist()
         return [
-            self._order(text) for text in recnum_recordsets(query.series, numbers, query.segment)
+            self._order(text)
+            for text in recnum_recordsets(query.series.name, numbers, query.segment)
         ]
 
     def _order(self, recordset: str) -> Order:
