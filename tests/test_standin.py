@@ -69,7 +69,7 @@ def test_keywords_are_those_of_a_real_header(real: Path) -> None:
     folder = real / "fits/headers_only"
     (header_file,) = folder.glob("aia*spikes.fits.header.txt")
     cards = header_file.read_text().splitlines()
-    theirs = {line[:8].strip() for line in cards if line[8:9] == "="}
+    theirs = {line[:8].strip() for line in cards if line[8:9] == "=" or line[:8] == "COMMENT "}
     _, header = opened(frame(NAME))
     ours = set(header)
     needed = (
@@ -159,7 +159,8 @@ def test_a_records_keywords_are_those_of_its_file(name: str) -> None:
     keywords = Frames(128, []).keywords(Frame.of(name))
     different = {
         key for key, value in keywords.items() if key not in ("DATAVALS", "MISSVALS")
-        and header[key] != value
+        # Most numbers have 4 bytes.
+        and header[key] != (pytest.approx(value, rel=1e-7) if isinstance(value, float) else value)
     }  # fmt: skip
     assert not different
 

@@ -454,7 +454,7 @@ def test_as_is(client: Any) -> None:
     ds = "aia.lev1[2014-01-07T08:00:00Z/30m][? WAVELNTH=131 AND QUALITY < 0 ?]"
     done = asking.done(ds=ds, protocol="as-is")
     assert len(done["data"]) == 4, "two records, an image and spikes of each"
-    assert done["data"][0]["record"].endswith("]{image}")
+    assert done["data"][0]["record"].endswith("]{image_lev1}")
     assert {row["filename"] for row in done["data"][::2]} == {"NoDataFile"}
     assert int(done["count"]) == len(done["data"]) / 2
     table = asking.get(done["keywords"]).text.splitlines()

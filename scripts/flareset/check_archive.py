@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from astropy.io import fits
 
@@ -65,6 +66,8 @@ class ArchiveCheck:
     when: datetime
     folder: Path
     exporter: Exporter | None = None
+    # The stored image in its exported form, once it is proven.
+    made: Path | None = None
 
     def findings(self) -> Iterator[Finding]:
         """Yield what was found, question by question; a question that fails is a finding."""
@@ -157,6 +160,7 @@ class ArchiveCheck:
         asked = self._asked(row)
         proof = self.transfer.fetch(row.url, part, lambda there: direct.check(asked, there)).found
         yield Finding("proof of the stored image", "pixels", proof.grade)
+        self.made = part
 
     def _export(self) -> Iterator[Finding]:
         """Export the same image, and compare it with what was made of the stored file."""
@@ -177,9 +181,8 @@ class ArchiveCheck:
         asked = self._asked(next(record.itertuples()))
         link = f"http://jsoc.stanford.edu{answer.folder.rstrip('/')}/{name}"
         self.transfer.fetch(link, part, lambda there: ImageCheck(asked, there))
-        made = self.folder / f"{number}.fits.part"
-        if made.exists():
-            yield from _compared(made, part)
+        if self.made is not None:
+            yield from _compared(self.made, part)
 
     def _one(self) -> tuple[pd.DataFrame, int]:
         """Return a record with an image (a row of records.csv), and its number."""
@@ -215,8 +218,8 @@ def slot_begin(series: Series, t_rec: datetime) -> datetime:
 def _compared(made: Path, exported: Path) -> Iterator[Finding]:
     """Compare the data and the cards of a file made here with those of JSOC's own export."""
     with fits.open(made) as ours, fits.open(exported) as theirs:
-        same = (ours[-1].data == theirs[-1].data).all()
-        yield Finding("pixels of the export", "True", str(bool(same)))
+        same = np.array_equal(ours[-1].data, theirs[-1].data, equal_nan=True)
+        yield Finding("pixels of the export", "True", str(same))
         names = (set(ours[-1].header) | set(theirs[-1].header)) - _OWN_CARDS
         other = [n for n in sorted(names) if ours[-1].header.get(n) != theirs[-1].header.get(n)]
         yield Finding("cards that differ from the export", "", ", ".join(other))

@@ -6,19 +6,19 @@ import re
 from typing import Any
 
 from flareset.sdo.series import Series
-from flareset.standin.headers import HMI_UNITS, Card
+from flareset.standin.headers import DOUBLES, HMI_UNITS, Card
 from flareset.standin.slots import epoch_of, slots_of
 from flareset.standin.structure import Structure
 
 # AIA's series of slots hold these keywords themselves; all others are those of aia.lev1.
 _OWN = ("T_REC", "T_OBS", "WAVELNTH", "DATE", "FSN", "EXPTIME", "QUALITY")
-_DOUBLES = ("EXPTIME", "EXPSDEV", "INT_TIME", "DSUN_REF", "DSUN_OBS", "RSUN_REF", "RSUN_OBS")
 _WORDS = ("QUALITY", "QUALLEV0", "QUALLEV1")
 # In headers alone: what the exporter adds, and what stands for a constant of T_REC.
 _HEADER_ONLY = (
     "RECNUM", "DRMS_ID", "PRIMARYK", "LICENSE", "TRECSTEP", "TRECEPOC", "TRECUNIT",
 )  # fmt: skip
-_COMMENT = re.compile(r"(?:\[([^\]]*)\] )?(.*)")
+# A header's comment: the unit, the note, and the keyword's name where the header's is another.
+_COMMENT = re.compile(r"(?:\[([^\]]*)\] )?(.*?)(?: \{\w+\})?")
 # JSOC's notes are not all UTF-8; these have an Angstrom sign.
 _ANGSTROM = "(\N{LATIN CAPITAL LETTER A WITH RING ABOVE})"
 _NEVER = "-4712.01.01_11:59:28"
@@ -57,9 +57,7 @@ def declare(series: Series, cards: list[Card]) -> Structure:
 def _keywords(series: Series, cards: list[Card], *, linked: bool) -> list[dict[str, Any]]:
     """Return the keywords of a series: its own, those that are `linked`, and the index of slots."""
     declared = [
-        _keyword(key.replace("-", "__"), value, comment)
-        for key, value, comment in cards
-        if key not in _HEADER_ONLY
+        _keyword(key, value, comment) for key, value, comment in cards if key not in _HEADER_ONLY
     ]
     own = [entry for entry in declared if not linked or entry["name"] in _OWN]
     place = [entry["name"] for entry in own].index("T_REC")
@@ -84,15 +82,21 @@ def _slot_constants(series: Series) -> list[dict[str, Any]]:
         "defval": f"{slots_of(series).step:.6f}",
         "note": "T_REC step",
     }
+    unit = {"type": "string", "units": "none", "defval": "secs", "note": "ts_eq unit"}
     return [
         {"name": "T_REC_epoch", "recscope": "constant", **epoch},
         {"name": "T_REC_step", "recscope": "constant", **step},
+        *([{"name": "T_REC_unit", "recscope": "constant", **unit}] if series.zone == "TAI" else []),
     ]
 
 
-def _keyword(name: str, value: object, comment: str) -> dict[str, Any]:
-    match = _COMMENT.match(comment)
+def _keyword(key: str, value: object, comment: str) -> dict[str, Any]:
+    """Return the declaration of a header's keyword; a note may begin with its name there."""
+    match = _COMMENT.fullmatch(comment)
     unit, note = (match[1], match[2]) if match else (None, comment)
+    name = key.replace("-", "__")
+    if name != key:
+        note = f"[{key}] {note}"
     kind, default = _type(name, value, unit)
     return {
         "name": name,
@@ -117,7 +121,7 @@ def _type(name: str, value: object, unit: str | None) -> tuple[str, str]:
     if isinstance(value, int):
         return "int", "-2147483648"
     if isinstance(value, float):
-        return "double" if name in _DOUBLES else "float", "nan"
+        return "double" if name in DOUBLES else "float", "nan"
     return "string", ""
 
 

@@ -12,6 +12,17 @@ from astropy.io import fits
 from flareset.sdo.checksum import BLOCK, ones_complement_sum
 from flareset.standin.headers import SATURATION, Card
 
+# What the exporter writes at a header's end (recorded: direct/exported.header.txt).
+LONG_STRINGS = [
+    f"{line:<80}".encode("ascii")
+    for line in (
+        "LONGSTRN= 'OGIP 1.0'           / The HEASARC Long String Convention may be used.",
+        "COMMENT   This FITS file may contain long string keyword values that are",
+        "COMMENT   continued over multiple keywords.  The HEASARC convention uses the &",
+        "COMMENT   character at the end of each substring which is then continued",
+        "COMMENT   on the next keyword which has the name CONTINUE.",
+    )
+]
 _PRIMARY = fits.PrimaryHDU().header.tostring().encode("ascii")
 
 
@@ -49,6 +60,7 @@ def compress(pixels: np.ndarray) -> Compressed:
 
 # What JSOC computes from an image's pixels: in headers and in jsoc_info's answers.
 STATISTICS: dict[str, int | float] = {
+    "DATAVALS": 0, "MISSVALS": 0,
     "DATAMIN": 0, "DATAMAX": 0, "DATAMEDN": 0, "DATAMEAN": 0.0, "DATARMS": 0.0, "DATASKEW": 0.0,
     "DATAKURT": 0.0, "DATAP01": 0.0, "DATAP10": 0.0, "DATAP25": 0.0, "DATAP75": 0.0,
     "DATAP90": 0.0, "DATAP95": 0.0, "DATAP98": 0.0, "DATAP99": 0.0, "NSATPIX": 0,
@@ -63,7 +75,7 @@ def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
     """
     there = np.sort(pixels[pixels != blank], axis=None)
     if not there.size:
-        return {}
+        return {"DATAVALS": 0, "MISSVALS": int(pixels.size)}
     deviations = there - there.mean(dtype="f8")
     rms = float(np.sqrt((deviations**2).sum() / max(1, there.size - 1)))
     powers = deviations / rms if rms else deviations
@@ -71,6 +83,8 @@ def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
     # do_flat.c: a percentile is one more than the value of the pixel with that rank.
     ranks = {n: there.size * n // 100 for n in (1, 10, 25, 75, 90, 95, 98, 99)}
     return {
+        "DATAVALS": int(there.size),
+        "MISSVALS": int(pixels.size - there.size),
         "DATAMIN": int(there[0]),
         "DATAMAX": int(there[-1]),
         "DATAMEDN": int(there[(there.size - 1) // 2]),
@@ -83,14 +97,18 @@ def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
     }
 
 
-def assemble(made: Compressed, keywords: Iterable[Card]) -> list[bytes]:
-    """Primary header, table header with the keywords and true checksums, data."""
+def assemble(made: Compressed, keywords: Iterable[Card], end: Iterable[bytes] = ()) -> list[bytes]:
+    """Primary header, table header with the keywords and true checksums, data.
+
+    The lines of `end` follow the keywords.
+    """
     text = b"".join(
         [
             *made.cards,
             _card("CHECKSUM", "0" * 16, "HDU checksum"),
             _card("DATASUM", str(made.datasum), "data unit checksum"),
             *(_card(*keyword) for keyword in keywords),
+            *end,
             b"END".ljust(80),
         ]
     )

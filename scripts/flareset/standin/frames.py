@@ -165,7 +165,8 @@ class Frames:
 
         A `spikes` table is never processed.
         """
-        from flareset.standin.fitsfile import assemble, compress  # astropy, which no listing needs
+        # astropy, which no listing needs
+        from flareset.standin.fitsfile import LONG_STRINGS, assemble, compress
 
         if frame.segment == "spikes":
             made = self._compressed.get("spikes", lambda: compress(_spikes()))
@@ -181,7 +182,9 @@ class Frames:
         if as_is:
             return assemble(made, [*scaling, *headers.as_is(frame.time)])
         after = "RECNUM" if scaling else "PERCENTD"
-        return assemble(made, [*scaling, *_with_statistics(keywords, made.statistics, after)])
+        told = _with_statistics(keywords, _physical(made.statistics, frame), after)
+        told = headers.exported(told)
+        return assemble(made, [*scaling, *told], LONG_STRINGS)
 
     def keywords(self, frame: Frame, steps: Sequence[Step] = ()) -> dict[str, object]:
         """Return a record's keywords as `file` writes them, without what the pixels tell."""
@@ -193,7 +196,7 @@ class Frames:
 
         cards = self._keywords(frame, ())
         after = "PERCENTD" if frame.wavelength in _CHANNELS else "RECNUM"
-        return _with_statistics(cards, STATISTICS, after)
+        return _with_statistics(cards, _physical(STATISTICS, frame), after)
 
     def statistics(self, frame: Frame) -> dict[str, int | float]:
         """Return what the pixels of a frame tell, by keyword."""
@@ -203,7 +206,7 @@ class Frames:
         made = self._compressed.get(
             (state, actions), lambda: compress(self._pixels(state, actions))
         )
-        return made.statistics
+        return _physical(made.statistics, frame)
 
     def shape(self, frame: Frame) -> tuple[int, int]:
         """Return the columns and rows of a frame's image."""
@@ -361,6 +364,15 @@ def _drms_segment(frame: Frame, *, processed: bool) -> str:
     if frame.wavelength not in _CHANNELS or frame.segment == "spikes":
         return frame.segment
     return "image" if processed else next(iter(SERIES[frame.series].segments))
+
+
+def _physical(statistics: dict[str, int | float], frame: Frame) -> dict[str, int | float]:
+    """Return the statistics of stored values in the unit of a frame's segment: HMI's have one."""
+    if frame.wavelength in _CHANNELS:
+        return statistics
+    _, step = headers.HMI_UNITS.get(frame.segment, ("", 1.0))
+    plain = ("DATAVALS", "MISSVALS", "DATASKEW", "DATAKURT", "NSATPIX")
+    return {k: v if k in plain else round(v * step, 6) for k, v in statistics.items()}
 
 
 def _with_statistics(

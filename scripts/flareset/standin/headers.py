@@ -5,6 +5,7 @@ ORIGIN says that nothing was observed.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,10 +13,15 @@ from flareset.sdo import geometry
 from flareset.sdo.series import SERIES
 from flareset.sdo.times import to_tai
 from flareset.standin.processed import View
+from flareset.standin.slots import epoch_of
 
 Card = tuple[str, object, str]
 # The highest stored value of AIA's cameras.
 SATURATION = 16383
+# Numbers of 8 bytes; all others have 4.
+DOUBLES = (
+    "EXPTIME", "EXPSDEV", "INT_TIME", "DSUN_REF", "DSUN_OBS", "RSUN_REF", "RSUN_OBS", "TRECSTEP",
+)  # fmt: skip
 # Unit and step of a stored value of HMI's segments; the others are plain numbers.
 HMI_UNITS = {
     "magnetogram": ("Gauss", 0.1),
@@ -75,7 +81,7 @@ def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) ->
         ("ORIGIN", "flareset stand-in", "made up: nothing was observed"),
         ("TELESCOP", "SDO/AIA", "For AIA: SDO/AIA"),
         ("INSTRUME", f"AIA_{telescope}", "For AIA: AIA_1 to AIA_4"),
-        ("DATE-OBS", _iso(date_obs), "[ISO] {DATE__OBS}"),
+        ("DATE-OBS", _iso(date_obs), "[ISO] Date when observation started; ISO 8601 {DATE__OBS}"),
         ("CAMERA", telescope, "For AIA: 1, 2, 3 or 4"),
         ("IMG_TYPE", "LIGHT", "Image type: LIGHT or DARK"),
         ("EXPSDEV", 0.000199, "Exposure standard deviation"),
@@ -85,8 +91,6 @@ def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) ->
         ("FID", 0, "FID Filtergram ID"),
         ("QUALLEV0", 0, "Level 0 Quality word"),
         ("TOTVALS", total, "Expected number of data values (pixels)"),
-        ("DATAVALS", total - record.missing, "Actual number of data values in image"),
-        ("MISSVALS", record.missing, "Missing values: TOTVALS - DATAVALS"),
         (
             "PERCENTD",
             round(100.0 * (1 - record.missing / total), 4),
@@ -111,7 +115,8 @@ def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) ->
         ("AECMODE", "ON", "AIA_IMG_AEC_MODE"),
         ("AIAECENF", 1, "AIA_IMG_AEC_ENA_FLAG"),
         ("LVL_NUM", view.level, "LVL_NUM data level number"),
-        ("TRECSTEP", _step(record), "[second] T_REC step"),
+        ("TRECEPOC", _epoch(record), "[TAI] T_REC epoch {T_REC_epoch}"),
+        ("TRECSTEP", _step(record), "[second] T_REC step {T_REC_step}"),
         *_drms(record),
     ]
 
@@ -130,7 +135,7 @@ def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -
         ("DATE-OBS", _iso(record.t_obs), "[ISO] Observation date {DATE__OBS}"),
         ("T_OBS", _tai(record.t_obs), "[TAI] nominal time"),
         ("T_REC", _tai(record.t_rec), "[TAI] Slot time"),
-        ("TRECEPOC", "1993.01.01_00:00:00.000_TAI", "[TAI] Time of origin"),
+        ("TRECEPOC", _epoch(record), "[TAI] Time of origin {T_REC_epoch}"),
         ("TRECSTEP", _step(record), "[seconds] ts_eq step {T_REC_step}"),
         ("TRECUNIT", "secs", "ts_eq unit {T_REC_unit}"),
         ("CADENCE", _step(record), "[seconds] repetition interval"),
@@ -147,6 +152,11 @@ def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -
         ("CAMERA", camera, "Camera"),
         ("QUALITY", 0, "Quality word"),
         ("QUALLEV1", 0, "Level 1 quality"),
+        (
+            "TOTVALS",
+            record.view.columns * record.view.rows,
+            "Expected number of data values (pixels)",
+        ),
         ("BUNIT", unit, "Physical units"),
         ("ORIGIN", "flareset stand-in", "made up: nothing was observed"),
         ("CONTENT", segment.upper(), "Content"),
@@ -156,6 +166,18 @@ def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -
         *(patch if harpnum else []),
         *_drms(record),
     ]
+
+
+def exported(cards: list[Card]) -> list[Card]:
+    """Return the cards as JSOC's exporter writes them: numbers of 4 bytes, read from 9 digits."""
+
+    def written(key: str, value: object) -> object:
+        if not isinstance(value, float) or key in DOUBLES:
+            return value
+        (single,) = struct.unpack("f", struct.pack("f", value))
+        return float(f"{single:.9g}")
+
+    return [(key, written(key, value), comment) for key, value, comment in cards]
 
 
 def scaling(segment: str) -> list[Card]:
@@ -215,12 +237,17 @@ def _drms(record: Record) -> list[Card]:
         ("RECNUM", record.recnum, "Recnum"),
         ("DRMS_ID", drms_id, "DRMS ID"),
         ("PRIMARYK", record.keys, "DRMS primary key"),
-        ("LICENSE", "CC0 1.0", "LICENSE"),
+        # The exporter has value and comment the wrong way round.
+        ("LICENSE", "LICENSE", "CC0 1.0"),
     ]
 
 
 def _radius(record: Record) -> float:
     return round(geometry.solar_radius_arcsec(record.time), 6)
+
+
+def _epoch(record: Record) -> str:
+    return epoch_of(SERIES[record.series]).replace("_TAI", ".000_TAI")
 
 
 def _step(record: Record) -> float:

@@ -183,7 +183,7 @@ class _Told(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         """Return a keyword's value. Raises KeyError where the record has none."""
-        if name.startswith(("DATA", "NSATPIX")) and name not in self._known:
+        if name.startswith(("DATA", "MISSVALS", "NSATPIX")) and name not in self._known:
             return self._statistics()[name]
         return self._known[name]
 
