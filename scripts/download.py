@@ -7,7 +7,7 @@ from pathlib import Path
 from flareset.campaign.access import Access, add_flags
 from flareset.campaign.run import alone
 from flareset.campaign.settings import DownloadSettings
-from flareset.download import acquire, check_complete, open_acquisition, store_of
+from flareset.download import acquire, check_complete, check_usable, open_acquisition, store_of
 from flareset.errors import IncompleteError
 from flareset.job import Job
 from flareset.ledger import ledger, write_ledger
@@ -40,14 +40,14 @@ def main() -> None:
         access = Access.of(args, settings.origin)
         store = store_of(job, args.store, settings.archive_of(job.event))
         progress = Progress(name, streams)
+        quotas = settings.quotas and quota_by_phase(settings.quotas)
         with open_acquisition(job, settings, access, store, progress) as acquisition:
-            manifest = acquire(
-                acquisition, job, settings.quotas and quota_by_phase(settings.quotas)
-            )
+            manifest = acquire(acquisition, job, quotas)
             progress.close()
         try:
             most = settings.completeness.allow_missing
             check_complete(manifest, most, name, acquisition.problem)
+            check_usable(job, manifest, quotas, most, name)
         except IncompleteError:
             # No later stage will run, so the ledger that names what is missing is written here.
             args.ledger.parent.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,11 @@ def slots(project: Project) -> dict[str, set[str]]:
     return dict(found)
 
 
+def datasum(path: Path) -> str:
+    """The checksum of the compressed data, as the file's header has it."""
+    return fits.getval(path, "DATASUM", 1, disable_image_compression=True)
+
+
 def test_four_channels_show_the_same_moments(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +128,9 @@ def test_every_source_draws_the_same(
     for project in projects.values():
         in_process(project, monkeypatch)
     expected = projects["page"].data_set()
+    # The same candidates, in the same order.
+    told = [project.path(f"results/events/{A}/candidates.csv") for project in projects.values()]
+    assert len({path.read_bytes() for path in told}) == 1
     assert len([name for name in expected if name.endswith(".fits")]) == 4 * 15
     assert projects["request_id"].data_set() == expected
     assert projects["export"].data_set() == expected
@@ -130,6 +138,10 @@ def test_every_source_draws_the_same(
     assert len(server.created) == made + 4
     assert [len(recnums(text)) for text in asked(server)[made:]] == [15] * 4
 
+    # All drawn slots are there in all four channels.
+    assert set(map(frozenset, slots(projects["direct"]).values())) == {
+        frozenset(set.union(*slots(projects["direct"]).values()))
+    }
     # Files as stored have another header of ours, and the same pixels.
     direct = projects["direct"].data_set()
     assert set(direct) == set(expected)
@@ -142,6 +154,7 @@ def test_every_source_draws_the_same(
             projects[source].path(f"{raw}/{Path(name).name}") for source in ("direct", "page")
         )
         assert np.array_equal(fits.getdata(ours, 1), fits.getdata(theirs, 1))
+        assert datasum(ours) == datasum(theirs)
     rows: dict[str, list[dict[str, Any]]] = {
         source: projects[source].table("results/data_selection/images.csv")
         for source in ("direct", "page")

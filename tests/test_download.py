@@ -4,12 +4,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.bench import Bench, listed
+from support.project import ONE_FLARE, Project
+from support.stages import in_process
 
-from flareset.download import check_complete, manifest_of
+from flareset.download import check_complete, check_usable, manifest_of
 from flareset.errors import IncompleteError, StoreError
 from flareset.proof.check import Proof
 from flareset.proof.fits import ImageCheck
@@ -204,6 +208,61 @@ def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
     assert gone["tries"] == 1
     assert "HTTP 404" in gone["reason"]
     assert "the archive has it no more: export again" in gone["reason"]
+
+
+def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:
+    job = listed(128)
+    inside = job.candidates["verdict"] == "accepted"
+    manifest = pd.DataFrame({"record": job.candidates["record"][inside], "status": "rejected"})
+    manifest["reason"] = "QUALITY 0x00010000: dark"
+    manifest = manifest.reset_index(drop=True)
+    count = len(manifest)
+    assert count == 60
+    sentence = (
+        r"^here: none of its 60 images can be drawn \(completeness.allow_missing is 59\):\n"
+        r"  60 of them: QUALITY 0x00010000: dark\nLook at quality.reject"
+    )
+    with pytest.raises(IncompleteError, match=sentence):
+        check_usable(job, manifest, None, count - 1, "here")
+    check_usable(job, manifest, None, count, "here")
+    # One that failed is no better; one that is verified, or was not tried, is.
+    one_lost = manifest.assign(status=["failed", *["rejected"] * 59])
+    one_lost.loc[0, "reason"] = "HTTP 404"
+    with pytest.raises(IncompleteError, match="59 of them: QUALITY"):
+        check_usable(job, one_lost, None, 1, "here")
+    check_usable(job, manifest.assign(status=["verified", *["rejected"] * 59]), None, 1, "here")
+    check_usable(job, manifest.iloc[1:], None, 1, "here")
+    # What failed alone is said elsewhere; what has no image is a fact.
+    check_usable(job, manifest.assign(status="failed"), None, 1, "here")
+    check_usable(job, manifest.assign(status="no_image"), None, 1, "here")
+
+
+def test_only_the_images_that_the_draw_wants_count() -> None:
+    job = listed(128)
+    candidates = job.candidates.copy()
+    beside = candidates["phase"].isin(["pre", "post"])
+    candidates.loc[beside, "verdict"] = "rejected"
+    candidates.loc[beside, "reason"] = "in the flare of event other"
+    job = replace(job, candidates=candidates)
+    nothing = manifest_of([])
+    check_usable(job, nothing, {"pre": 5, "flare": 1, "post": 5}, 0, "here")
+    with pytest.raises(IncompleteError, match="37 of them: in the flare of event other"):
+        check_usable(job, nothing, {"pre": 5, "flare": 0, "post": 5}, 0, "here")
+
+
+def test_an_event_within_another_flare_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.configure(sample={"per_minute": 0})
+    longer = "2014-01-07 17:50:00,2014-01-07 18:30:00,,,,\n"
+    project.events(ONE_FLARE + longer)
+    sentence = "2014-01-07T180534 131: none of its 37 images can be drawn"
+    with pytest.raises(IncompleteError, match=sentence):
+        in_process(project, monkeypatch)
+    ledger = project.table("results/ledger/2014-01-07T180534.131.csv")
+    assert {row["reason"] for row in ledger if row["status"] == "rejected"} == {
+        "in the flare of event 2014-01-07T175000"
+    }
 
 
 def test_two_runs_on_one_store(tmp_path: Path) -> None:

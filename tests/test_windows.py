@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.factories import an_event
 
+from flareset.candidates import Rules, candidates_of
 from flareset.sdo.recordset import (
     Recordset,
     recnum_recordsets,
@@ -22,6 +24,7 @@ from flareset.sdo.recordset import (
     window_recordset,
 )
 from flareset.sdo.series import SERIES, Series
+from flareset.sources.records import expected_records
 
 # TAI - UTC was 35 s from 2012-07 to 2015-06.
 TAI = timedelta(seconds=35)
@@ -86,6 +89,52 @@ def test_no_image_of_a_window_is_lost(
     for number in range(first, last):
         if begin <= t_rec_of(series, number) + behind <= end:
             assert number in asked
+
+
+def told(series: Series, number: int, behind: timedelta) -> dict[str, str]:
+    """Return what jsoc_info says of a slot's record, observed so long after its T_REC."""
+    t_rec = t_rec_of(series, number)
+    t_obs = t_rec + behind
+    known = {"WAVELNTH": str(series.wavelengths[0]), "CAMERA": "2", "QUALITY": "0x00000000"}
+    if series.zone == "TAI":
+        return {**known, "T_REC": f"{t_rec + TAI:%Y.%m.%d_%H:%M:%S_TAI}", "*recnum*": str(number)}
+    observed = f"{t_obs:%Y-%m-%dT%H:%M:%S}.{t_obs.microsecond // 1000:03d}Z"
+    shown = f"{t_rec:%Y-%m-%dT%H:%M:%SZ}"
+    return {**known, "T_REC": shown, "T_OBS": observed, "*recnum*": str(number)}
+
+
+def time_of(series: Series, number: int, behind: timedelta) -> datetime:
+    """Return the time of a slot's image: T_OBS to the nearest second, or T_REC of HMI."""
+    if series.zone == "TAI":
+        return t_rec_of(series, number)
+    milliseconds = (t_rec_of(series, number) + behind - EPOCH) // timedelta(milliseconds=1)
+    return EPOCH + timedelta(seconds=(milliseconds + 500) // 1000)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(sorted(GRIDS)),
+    MOMENTS,
+    st.integers(0, 300_000),
+    st.integers(0, 13_400),
+)
+def test_what_may_be_drawn_is_what_lies_in_the_window(
+    name: str, begin: datetime, length: int, late: int
+) -> None:
+    """From the window to the verdict: no image in it is missed, and none beside it is accepted."""
+    series = SERIES[name]
+    scale = series.cadence / 12
+    end = begin + timedelta(milliseconds=round(length * scale))
+    behind = timedelta(milliseconds=round(late * scale))
+    recordset = str(window_recordset(series, begin, end, [series.wavelengths[0]]))
+    rows = [told(series, number, behind) for number in slots_of(series, recordset)]
+    records = expected_records(rows, recordset, series, series.wavelengths[0])
+    event = an_event((begin, end), (begin, end))
+    candidates = candidates_of(records, event, Rules(()))
+    accepted = set(candidates.loc[candidates["verdict"] == "accepted", "slot"])
+    around = range(number_of(series, begin) - 4, number_of(series, end) + 4)
+    inside = [n for n in around if begin <= time_of(series, n, behind) <= end]
+    assert accepted == {f"{t_rec_of(series, n):%Y-%m-%dT%H:%M:%SZ}" for n in inside}
 
 
 @given(st.sampled_from(sorted(GRIDS)), MOMENTS, st.integers(1, 100_000), st.integers(2, 7))

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
 # While some files are proven and synced, others have the connections.
 _WORKERS_MORE = 2
+# Reasons that a message names.
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -542,6 +544,34 @@ def check_complete(
     )
 
 
+def check_usable(
+    job: Job, manifest: pd.DataFrame, most: Mapping[str, int] | None, allow_missing: int, where: str
+) -> None:
+    """Raise IncompleteError where every image that could be drawn is rejected.
+
+    An image that is rejected fails nothing as long as others are left: then all count as missing.
+    `most` says how many images a bin of each phase gives, None where it gives all.
+    """
+    listed = job.candidates["verdict"].isin([ACCEPTED, REJECTED])
+    wanted = job.candidates["phase"].map(most) > 0 if most else True
+    inside = job.candidates[listed & wanted]
+    if job.facts.pictured or len(inside) <= allow_missing:
+        return
+    tried = manifest[["record", "status", "reason"]]
+    table = inside.merge(tried, how="left", on="record", suffixes=("", "_of_file"))
+    of_draw, of_file = (table[name] == Status.REJECTED for name in ("verdict", "status"))
+    useless = of_draw | of_file | (table["status"] == Status.FAILED)
+    if not (useless.all() and (of_draw | of_file).any()):
+        return
+    reasons = table["reason"].where(of_draw, table["reason_of_file"]).value_counts()
+    lines = [f"  {number} of them: {reason}" for reason, number in reasons.items()]
+    raise IncompleteError(
+        f"{where}: none of its {len(inside)} images can be drawn (completeness.allow_missing is"
+        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nLook at quality.reject and"
+        " other_flares, or take the row out of events.csv."
+    )
+
+
 def store_of(job: Job, root: Path, archive_name: str) -> Store:
     """Return the store of a job's files: a folder for each archive, series and processing.
 
@@ -601,9 +631,9 @@ def _source_of(job: Job, settings: VerifySettings, site: Site, store: Store) -> 
     facts = job.facts
     if facts.source in ("page", "request_id"):
         return Listed(job.listing, facts.requestid or "the page")
-    query = Query.of(job.event, job.wavelength, [], settings)
-    if facts.source == "direct":
-        return Direct(query, site.jsoc(store.archive))
-    exporter = site.exporter(site.jsoc(store.archive), store.archive, job.series)
+    query, jsoc = Query.of(job.event, job.wavelength, [], settings), site.jsoc(store.archive)
+    exporter = site.exporter(jsoc, store.archive, job.series)
     delivery = Delivery(query, job.records[job.records["status"] == ""], facts.process)
+    if facts.source == "direct":
+        return Direct(query, jsoc, Export(delivery, exporter) if jsoc.email else None)
     return Export(delivery, exporter, whole=settings.fetch == "all" or facts.pictured)

@@ -2,15 +2,19 @@
 
 `jsoc_info` tells all keywords of a record and where its file lies. The file is proved by the
 statistics that JSOC computed from its pixels, and gets the header that JSOC's exporter would write.
+Where JSOC has a file offline, an export brings it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from flareset.archive.exported import write_image
@@ -20,44 +24,92 @@ from flareset.proof.fits import Asked, ImageCheck
 from flareset.sdo.drms import Record, Structure, default_name
 from flareset.sdo.header import record_cards
 from flareset.sdo.times import parse_jsoc_time
-from flareset.sources.links import COLUMNS, Links, Missing
+from flareset.sources.links import COLUMNS, Links, Source, failed, joined
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
-from flareset.tables.status import Kind, Status
+from flareset.tables.status import Kind
 
+log = logging.getLogger(__name__)
 # JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
 _LINK_BASE = "http://jsoc.stanford.edu"
-_OFFLINE = "JSOC has its file offline: set source: export, which brings it online"
+_OFFLINE = (
+    "JSOC has its file offline: set JSOC_EMAIL to an address that is registered with JSOC, and an"
+    " export brings it"
+)
 
 
 @dataclass
 class Direct:
-    """The stored files of one event and channel."""
+    """The stored files of one event and channel.
+
+    `export` brings those that JSOC has offline; without it, they are missing.
+    """
 
     query: Query
     jsoc: Jsoc
+    export: Source | None = None
     known: dict[str, Record] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """The structure of the series, asked for once."""
         return self.jsoc.structure(self.query.series.name)
 
     def find(self, wanted: pd.DataFrame, _needed: pd.DataFrame, /) -> Links:
-        """Return where the files of wanted records lie; a file that is offline is missing."""
+        """Return where the files of wanted records lie."""
+        return self._links(wanted, {})
+
+    def renew(self, wanted: pd.DataFrame) -> Links:
+        """Return where the files lie now: their folder changes when data are staged anew.
+
+        A file that is not where JSOC says, and is said to be there still, is offline. An export
+        that has expired is asked for again.
+        """
+        names = wanted["record"]
+        before = {name: self.known.pop(name).path for name in names if name in self.known}
+        stored = names.isin(before)
+        self._forget(wanted[stored])
+        found = self._links(wanted[stored], before)
+        if self.export is None or stored.all():
+            return found
+        return joined(found, self.export.renew(wanted[~stored]))
+
+    def _links(self, wanted: pd.DataFrame, before: Mapping[str, str]) -> Links:
+        """Return the links of wanted records; whose path is that of `before` is offline."""
+        told = self._told_of(wanted)
+        lost = [told[name].path in ("", before.get(name)) for name in wanted["record"]]
+        offline = np.array(lost, dtype=bool)
+        self.known |= {name: told[name] for name in wanted["record"][~offline]}
+        found = Links(self._stored(wanted[~offline]))
+        if not offline.any():
+            return found
+        # They may be online the next time.
+        self._forget(wanted)
+        if self.export is None:
+            return Links(found.rows, failed(wanted["record"][offline], _OFFLINE))
+        log.info("%d files are offline; asking for an export of them", offline.sum())
+        return joined(found, self.export.find(wanted[offline], wanted[offline]))
+
+    def _forget(self, wanted: pd.DataFrame) -> None:
+        """Have JSOC asked anew about these records."""
         numbers = [int(number) for number in wanted["recnum"]]
+        self.jsoc.forget_keywords(self.query.series.name, numbers, self.query.segment)
+
+    def _told_of(self, wanted: pd.DataFrame) -> dict[str, Record]:
+        """Return what JSOC tells of each wanted record."""
+        numbers = [int(number) for number in wanted["recnum"]]
+        told = self.jsoc.keywords(self.query.series.name, numbers, self.query.segment)
+        pairs = zip(wanted["record"], numbers, strict=True)
+        return {record: told[number] for record, number in pairs}
+
+    def _stored(self, wanted: pd.DataFrame) -> pd.DataFrame:
+        """Return the links of records whose files are online."""
         series, segment = self.query.series.name, self.query.segment
-        told = self.jsoc.keywords(series, numbers, segment)
-        structure = self.structure
-        rows, missing = [], {}
-        for row, number in zip(wanted.itertuples(), numbers, strict=True):
-            record = told[number]
-            if not record.path:
-                missing[row.record] = Missing(Status.FAILED, _OFFLINE)
-                continue
-            self.known[row.record] = record
-            name = default_name(series, structure, record, segment)
+        rows = []
+        for row in wanted.itertuples():
+            record = self.known[row.record]
+            name = default_name(series, self.structure, record, segment)
             url = f"{_LINK_BASE}{record.path}"
             rows.append(
                 {
@@ -71,17 +123,13 @@ class Direct:
                     "time": row.time,
                 }
             )
-        return Links(pd.DataFrame(rows).reindex(columns=COLUMNS, fill_value=""), missing)
-
-    def renew(self, wanted: pd.DataFrame) -> Links:
-        """Return where the files lie now: their folder changes when data are staged anew."""
-        numbers = [int(number) for number in wanted["recnum"]]
-        self.jsoc.forget_keywords(self.query.series.name, numbers, self.query.segment)
-        return self.find(wanted, wanted)
+        return pd.DataFrame(rows).reindex(columns=COLUMNS, fill_value="")
 
     def check(self, asked: Asked, there: Path) -> Check[Proof]:
-        """Return the check of a stored file, which leaves its exported form in its place."""
-        record = self.known[asked.record]
+        """Return the check of a file: a stored one, it leaves in its exported form."""
+        record = self.known.get(asked.record)
+        if record is None:
+            return ImageCheck(asked, there)
         return _StoredCheck(asked, record, self.query, self.structure, there)
 
 

@@ -69,3 +69,9 @@ class Listed:
 def failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
     """Return one reason for each of several records that could not be had."""
     return {record: Missing(Status.FAILED, reason) for record in records}
+
+
+def joined(first: Links, second: Links) -> Links:
+    """Return the links of both."""
+    tables = [links.rows for links in (first, second) if len(links.rows)] or [first.rows]
+    return Links(pd.concat(tables, ignore_index=True), {**first.missing, **second.missing})

@@ -52,9 +52,9 @@ class Fault:
     `wrong_range` (other bytes than the range asked for).
 
     Exports: `missing` (a record is left out), `nodata` (its file is NoDataFile), `noname` (its name
-    is empty), `unprocessed` (full frames), `offline` (no immediate answer; with `code` 25 that is
-    final), `jobfail` (status 4 without a reason), `noindex` (finished, but index.json is not found
-    yet).
+    is empty), `unprocessed` (full frames), `offline` (no immediate answer, and no path in
+    jsoc_info; with `code` 25 that is final), `jobfail` (status 4 without a reason), `noindex`
+    (finished, but index.json is not found yet).
     """
 
     kind: str

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flareset.standin.database import DatabaseError
+from flareset.standin.faults import Fault
 from flareset.standin.holdings import Holdings
 from flareset.standin.madeup import Record
 from flareset.standin.recordset import BadFilter, BadQuery, Crash, Hull, UnknownSeries
@@ -37,9 +38,10 @@ _RUNTIME = 0.01
 class Info:
     """Answers about the series of `holdings`, and about active `regions`."""
 
-    def __init__(self, holdings: Holdings, regions: Regions) -> None:
+    def __init__(self, holdings: Holdings, regions: Regions, faults: Sequence[Fault] = ()) -> None:
         self._holdings = holdings
         self._regions = regions
+        self._faults = faults
 
     def answer(self, args: dict[str, str]) -> Answer:
         """Return the answer to a request to jsoc_info."""
@@ -140,12 +142,18 @@ class Info:
         frames, own = self._holdings.frames, not structure.linked
         return {
             "name": name,
-            "values": [record.path(name) for record in found],
+            "values": [self._path(record, name) for record in found],
             "dims": [record.dimensions(name, frames) for record in found],
             "cparms": ["compress Rice"] * len(found),
             "bzeros": ["0"] * len(found) if own else [],
             "bscales": [record.scale(name) for record in found] if own else [],
         }
+
+    def _path(self, record: Record, segment: str) -> str:
+        """Return where the file of a segment is stored; a storage unit that is offline has none."""
+        row = record.query()
+        offline = any(f.kind == "offline" and re.search(f.pattern, row) for f in self._faults)
+        return "NoDataDirectory" if offline else record.path(segment)
 
     def _list_regions(self, args: dict[str, str]) -> str:
         match = _REGION.match(args["ds"])

@@ -92,7 +92,7 @@ class StandIn(ThreadingHTTPServer):
         self.verbose = verbose
         known = MadeUp(self.frames) if holdings is None else Given(holdings)
         self.holdings = Holdings(known, self.frames)
-        self.info = Info(self.holdings, regions)
+        self.info = Info(self.holdings, regions, self.faults)
         self.exports = Exports(
             self.holdings,
             state=state,
