@@ -4,12 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
-from flareset.candidates import Rules, candidates_of, write_candidates
-from flareset.draw import rank, together
+from flareset.candidates import Rules, write_candidates
+from flareset.draw import draw
 from flareset.sdo.quality import BITS
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -44,11 +42,8 @@ def main() -> None:
     with job_log(), alone(args.event.parent):
         event = read_event(args.event)
         rules = Rules(tuple(args.reject), args.other_flares)
-        tables = [candidates_of(read_records(path), event, rules) for path in args.records]
-        candidates = pd.concat(tables, ignore_index=True)
-        if args.channels == "together":
-            candidates = together(candidates)
-        candidates = rank(candidates, event.event_id, args.seed)
+        tables = [read_records(path) for path in args.records]
+        candidates = draw(tables, event, rules, seed=args.seed, channels=args.channels)
         write_candidates(candidates, args.candidates)
         print(candidates.groupby(["wavelength", "phase", "verdict"]).size().to_string())
 

@@ -5,15 +5,12 @@ import logging
 import sys
 from pathlib import Path
 
-from flareset.archive.endpoints import reached, rehearsal_page
 from flareset.campaign import environment
 from flareset.campaign.access import Access, add_flags
 from flareset.campaign.events import SOURCES, read_event
-from flareset.campaign.pages import missing_page, page_text
 from flareset.campaign.run import alone
 from flareset.campaign.settings import Settings
-from flareset.errors import ListingError
-from flareset.listing import Found, list_page, list_records, list_request
+from flareset.listing import Found, Where, find
 from flareset.sources.query import Query
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -64,47 +61,13 @@ def main() -> None:
     name = f"{event.event_id} {args.wavelength}"
     with job_log(name, args.terminal), alone(Path(args.listing).parent):
         if args.source == "page":
-            found = from_page(query, access, args)
-        else:
-            found = from_jsoc(query, access, settings.archive_of(event), args)
+            print(args.page or f"the stand-in's page of {query.recordset}")
+        where = Where(access, settings.archive_of(event), Path(args.store), args.pages)
+        found = find(query, args.source, where, page=args.page, accept=args.accept)
         write_records(found.records, args.records)
         write_listing(found.listing, args.listing)
         write_facts(found.facts, Path(args.facts))
         tell(found)
-
-
-def from_page(query: Query, access: Access, args: argparse.Namespace) -> Found:
-    """Return what a saved page lists, or the page that a rehearsal makes up."""
-    if args.page:
-        origin, text = args.page, page_text(args.page)
-    elif access.archive.rehearses and not query.processing:
-        origin = f"the stand-in's page of {query.recordset}"
-        recordset = query.recordset.partition("{")[0]
-        text = rehearsal_page(recordset, access.archive.frame_size)
-    elif access.archive.rehearses:
-        raise ListingError(
-            "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
-            " export.processing out"
-        )
-    else:
-        raise missing_page(args.pages, query.event, query.wavelength)
-    try:
-        found = list_page(query, text, hosts=list(access.archive.hosts), accept=args.accept)
-    except ListingError as error:
-        raise ListingError(f"{origin}: {error}") from None
-    print(origin)
-    return found
-
-
-def from_jsoc(query: Query, access: Access, archive: str, args: argparse.Namespace) -> Found:
-    """Return what JSOC has of a query; `archive` is its name in the store."""
-    flares = [query.event.flare, *query.event.other_flares]
-    with reached(access, flares, args.store) as site:
-        jsoc = site.jsoc(archive)
-        if args.source == "request_id":
-            exporter = site.exporter(jsoc, archive, query.series)
-            return list_request(query, query.event.request_ids, exporter)
-        return list_records(query, jsoc, args.source)
 
 
 def tell(found: Found) -> None:

@@ -2,25 +2,36 @@
 
 import argparse
 import sys
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from flareset.campaign.access import Access, add_flags
+from flareset.campaign.events import read_event
 from flareset.campaign.settings import PlanSettings
 from flareset.download import open_requests, store_of
 from flareset.errors import ExportError, FlaresetError
 from flareset.job import Job
+from flareset.listing import Where
 from flareset.partition import quota_by_phase
-from flareset.plan import needed_records, pages_wanted, plan_row, plan_table
+from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--listed", nargs="*", default=[], help="<event_id>/<wavelength> listed")
-    parser.add_argument("--missing", nargs="*", default=[], help="those without a page")
+    parser.add_argument(
+        "--look-up", nargs="*", default=[], help="<source>/<event_id>/<wavelength> of each job"
+    )
+    parser.add_argument(
+        "--missing", nargs="*", default=[], help="<event_id>/<wavelength> without a page"
+    )
+    parser.add_argument(
+        "--accept", nargs="*", default=[], help="the event_id of those whose pages are incomplete"
+    )
     parser.add_argument("--events", type=Path, required=True, help="the folder of event.json files")
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
@@ -35,28 +46,44 @@ def main() -> None:
         print("No page is saved for these; export them at JSOC (method url, protocol FITS):\n")
         print(tabulate(wanted, headers="keys", showindex=False), end="\n\n")
     rows, refused = [], []
-    most = settings.quotas and quota_by_phase(settings.quotas)
     with job_log():
-        for name in args.listed:
-            job = Job.read(args.events / name, settings.image_series, settings.segment)
-            store = store_of(job, args.store, settings.archive_of(job.event))
-            needed = needed_records(job, most)
+        names = (name.split("/") for name in args.look_up)
+        for (source, event_id), jobs_of in groupby(names, key=lambda name: name[:2]):
+            wavelengths = [int(name[2]) for name in jobs_of]
+            event = read_event(args.events / event_id / "event.json")
+            where = Where(access, settings.archive_of(event), args.store, args.pages)
             try:
-                with open_requests(job, settings, access, store) as requests:
-                    left = needed[~needed["record"].isin(store.kept(needed))]
-                    orders = requests(left, needed)
+                accept = event_id in args.accept
+                jobs = look_up(event, wavelengths, source, settings, where, accept=accept)
             except FlaresetError as error:
-                refused.append(f"{name.replace('/', ' ')}: {error}")
+                refused.append(f"{event_id} cannot be listed: {error}")
                 continue
-            for order in orders:
-                print(f"{name.replace('/', ' ')}: {order}")
-            for remark in job.facts.remarks:
-                print(f"  note: {remark}")
-            rows.append(plan_row(job, store, needed, len(orders)))
+            for job in jobs:
+                try:
+                    rows.append(planned(job, settings, where))
+                except FlaresetError as error:
+                    refused.append(f"{event_id} {job.wavelength} cannot be asked for: {error}")
     print(tabulate(plan_table(rows), headers="keys", showindex=False, floatfmt=".3f"))
     print("\nGB are estimated from the sizes that JSOC gives. Nothing was asked for.")
     if refused:
-        raise ExportError("cannot be asked for:\n" + "\n".join(f"  {text}" for text in refused))
+        raise ExportError(
+            "the plan is without these:\n" + "\n".join(f"  {text}" for text in refused)
+        )
+
+
+def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
+    """Return a row of the plan; print what will be asked for, and what there is to say of it."""
+    name = f"{job.event.event_id} {job.wavelength}"
+    store = store_of(job, where.store, where.name)
+    needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
+    with open_requests(job, settings, where.access, store) as requests:
+        left = needed[~needed["record"].isin(store.kept(needed))]
+        orders = requests(left, needed)
+    for order in orders:
+        print(f"{name}: {order}")
+    for remark in job.facts.remarks:
+        print(f"{name}: note: {remark}")
+    return plan_row(job, store, needed, len(orders))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ COMMANDS: dict[str, list[str]] = {
         "--provenance", "new/provenance.json",
     ],
     "plan": [
-        "--listed", f"{A}/131", f"{B}/131", "--events", "results/events", *STORE,
+        "--look-up", f"page/{A}/131", f"page/{B}/131", "--events", "results/events", *STORE,
         "--settings", "{plan}",
     ],
     "verify": [*RESULTS, *JOBS, *STORE, "--settings", "{verify}", "--list", "new/list"],

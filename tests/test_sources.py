@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -593,6 +595,87 @@ def test_records_that_are_all_offline(
     server.faults.clear()
     in_process(project, monkeypatch)
     assert len(project.table("results/data_selection/images.csv")) == 15
+
+
+def test_what_aia_scale_loses_is_told(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = site(export={"processing": [{"aia_scale": {}}]}, fetch="all")
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    # The slots' middles are 4, 16, 28, ... s past a minute of TAI, which was 35 s ahead of UTC: 5,
+    # 17, 29, ... of UTC. Of two exposures with one nearest middle, the later stays.
+    nearest: dict[int, list[str]] = {}
+    for row in records(project):
+        observed = datetime.fromisoformat(row["t_obs"]).timestamp()
+        nearest.setdefault(int((observed - 5 + 6) // 12), []).append(row["record"])
+    lost = {record for hidden in nearest.values() for record in hidden[:-1]}
+    assert len(lost) > 3
+    by_record = {row["record"]: row for row in ledger(project) if row["record"]}
+    gone = {r: row["reason"] for r, row in by_record.items() if row["status"] == "no_image"}
+    assert set(gone) == {r for r in lost if by_record[r]["status"] != "outside"}
+    assert all("JSOC's aia_scale puts it into the slot of" in why for why in gone.values())
+    statuses = Counter(row["status"] for row in by_record.values())
+    assert "failed" not in statuses
+    assert statuses["verified"] + statuses["no_image"] == 60
+    text = project.run("plan").text
+    assert f"{A} 131: note: JSOC's aia_scale loses {len(lost)} of 62 images" in text
+
+
+def test_direct_has_an_export_of_what_is_offline(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All of one minute of flare, of which one image is drawn.
+    project, server = site(Fault("offline", r"T18:06:\d\dZ\]\[131\]"), source="direct")
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    rows = project.table("results/data_selection/images.csv")
+    assert len(rows) == 15
+    (exported,) = [row for row in rows if row["proof"] == "datasum"]
+    assert exported["slot"].startswith("2014-01-07T18:06:")
+    assert {row["proof"] for row in rows if row is not exported} == {"pixels"}
+    (order,) = asked(server)
+    numbers = {row["record"]: int(row["recnum"]) for row in records(project)}
+    assert recnums(order) == [numbers[exported["record"]]]
+    # The names, and with them the labels, are those of a campaign without exports.
+    names = {row["filename"] for row in rows}
+    server.faults.clear()
+    whole = Project(project.folder / "whole", project.config)
+    whole.events(ONE)
+    in_process(whole, monkeypatch)
+    assert {r["filename"] for r in whole.table("results/data_selection/images.csv")} == names
+    assert len(server.created) == 1
+
+
+def test_direct_without_an_address_names_what_is_offline(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(Fault("offline", r"T18:06:\d\dZ\]\[131\]"), source="direct")
+    project.events(ONE)
+    monkeypatch.delenv("JSOC_EMAIL")
+    reason = r"5 of 19 images could not be had(?s:.*)offline: set JSOC_EMAIL to an address"
+    with pytest.raises(IncompleteError, match=reason):
+        in_process(project, monkeypatch)
+    assert {row["status"] for row in ledger(project) if "18:06:" in row["record"]} == {"failed"}
+    assert server.created == []
+    # They are asked about again.
+    server.faults.clear()
+    monkeypatch.delenv("JSOC_EMAIL")
+    in_process(project, monkeypatch)
+    assert {row["proof"] for row in project.table("results/data_selection/images.csv")} == {
+        "pixels"
+    }
+
+
+def test_a_stored_file_that_is_not_where_jsoc_says_is_exported(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, server = site(Fault("status", r"^image_lev1\.fits$", code=404), source="direct")
+    project.events(ONE)
+    in_process(project, monkeypatch)
+    rows = project.table("results/data_selection/images.csv")
+    assert [row["proof"] for row in rows] == ["datasum"] * 15
+    assert [len(recnums(text)) for text in asked(server)] == [15]
 
 
 def test_names_without_wavelength_are_kept_apart(

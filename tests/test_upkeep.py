@@ -13,7 +13,7 @@ from flareset.standin.server import StandIn
 def test_plan_downloads_nothing(project: Project) -> None:
     text = project.run("plan").text
     table = re.search(r"^event_id.*?^TOTAL[^\n]*", text, re.DOTALL | re.MULTILINE)[0]
-    assert re.search(r"2014-01-07T180534 +131 +0 +61 +60 +15 +0 +0\.0", table), table
+    assert re.search(r"2014-01-07T180534 +131 +0 +62 +60 +15 +0 +0\.0", table), table
     assert table.splitlines()[-1].split()[-3:-1] == ["31", "0"]
     assert not project.path("store").exists() or project.stored() == set()
     project.run()
@@ -139,6 +139,21 @@ def test_repair_where_the_archive_has_other_bytes_now(
     (new,) = [row for row in again if row["filename"] == image["filename"]]
     assert new["sha256"] != image["sha256"]
     project.run("verify")
+
+
+def test_plan_goes_on_without_what_cannot_be_listed(
+    project: Project, serve: Callable[..., StandIn]
+) -> None:
+    project.use(serve())
+    page = project.path("export_pages/2014-01-07T180534.html")
+    page.write_text("<html>Sign in to the hotel's network</html>")
+    text = project.run("plan", fails=True).text
+    assert re.search(r"^2014-02-24T235710 +131 +0 +\d+ +\d+ +16 +0 +", text, re.M)
+    assert re.search(r"^TOTAL .* 16 +0 +", text, re.M)
+    assert re.search(
+        r"the plan is without these:\n +2014-01-07T180534 cannot be listed: export_pages/2014-\S+:",
+        text,
+    )
 
 
 def test_plan_names_the_exports_to_ask_for(project: Project, serve: Callable[..., StandIn]) -> None:

@@ -6,15 +6,27 @@ plays a part, so that the channels of an event draw the same slots.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import pandas as pd
 
-from flareset.candidates import ACCEPTED, REJECTED
+from flareset.campaign.events import Event
+from flareset.candidates import ACCEPTED, REJECTED, Rules, candidates_of
 
 # The candidates of a bin are those of one channel, phase and bin.
 BIN = ["wavelength", "phase", "bin"]
+
+
+def draw(
+    tables: Iterable[pd.DataFrame], event: Event, rules: Rules, *, seed: int | str, channels: str
+) -> pd.DataFrame:
+    """Return the ranked candidates of an event, from the records of each of its channels.
+
+    With `channels` `together` a slot has to be accepted in every channel.
+    """
+    found = pd.concat([candidates_of(t, event, rules) for t in tables], ignore_index=True)
+    return rank(together(found) if channels == "together" else found, event.event_id, seed)
 
 
 def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFrame:

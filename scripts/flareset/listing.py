@@ -7,12 +7,16 @@ the user's, they are listed too.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
+from flareset.archive.endpoints import reached, rehearsal_page
 from flareset.archive.exports import Exporter
 from flareset.archive.jsoc import Jsoc
 from flareset.archive.responses import Answer
+from flareset.campaign.access import Access
+from flareset.campaign.pages import missing_page, page_text
 from flareset.errors import ExportError, ListingError
 from flareset.sdo.processing import process_text
 from flareset.sources.delivered import Delivery, read_answers, warnings_of
@@ -32,6 +36,59 @@ class Found:
     records: pd.DataFrame
     listing: pd.DataFrame
     facts: ExportFacts
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where is looked: in the archive, whose `name` in the store it is, and in a folder of pages.
+
+    JSOC's answers are kept in `store`.
+    """
+
+    access: Access
+    name: str
+    store: Path
+    pages: str
+
+
+def find(
+    query: Query, source: str, where: Where, *, page: str | Path | None = None, accept: bool = False
+) -> Found:
+    """Return what there is of a query by a source; `page` is a saved page, where there is one.
+
+    `accept` takes a page though it lists another number of rows than its own count says. Raises
+    ListingError and ExportError.
+    """
+    if source == "page":
+        return _find_in_page(query, where, page, accept=accept)
+    flares = [query.event.flare, *query.event.other_flares]
+    with reached(where.access, flares, where.store) as site:
+        jsoc = site.jsoc(where.name)
+        if source == "request_id":
+            exporter = site.exporter(jsoc, where.name, query.series)
+            return list_request(query, query.event.request_ids, exporter)
+        return list_records(query, jsoc, source)
+
+
+def _find_in_page(query: Query, where: Where, page: str | Path | None, *, accept: bool) -> Found:
+    """Return what a saved page lists, or the page that a rehearsal makes up."""
+    archive = where.access.archive
+    if page:
+        origin, text = str(page), page_text(page)
+    elif archive.rehearses and not query.processing:
+        origin = f"the stand-in's page of {query.recordset}"
+        text = rehearsal_page(query.recordset.partition("{")[0], archive.frame_size)
+    elif archive.rehearses:
+        raise ListingError(
+            "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
+            " export.processing out"
+        )
+    else:
+        raise missing_page(where.pages, query.event, query.wavelength)
+    try:
+        return list_page(query, text, hosts=list(archive.hosts), accept=accept)
+    except ListingError as error:
+        raise ListingError(f"{origin}: {error}") from None
 
 
 def list_page(query: Query, text: str, *, hosts: list[str], accept: bool) -> Found:
@@ -79,7 +136,8 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
     """
     check_name_format(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
-    records = left_out(find_records(query, jsoc), steps, query.series)
+    records = left_out(found := find_records(query, jsoc), steps, query.series)
+    remarks += _losses(found, records)
     if not (records["status"] == "").any():
         raise ExportError(
             f"none of the {len(records)} records of {query.recordset} has an image:"
@@ -109,7 +167,8 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     answers = [exporter.wait_for(requestid) for requestid in requests]
     jsoc = exporter.jsoc
     steps, remarks = steps_of(query, jsoc)
-    records = left_out(find_records(query, jsoc), steps, query.series)
+    records = left_out(found := find_records(query, jsoc), steps, query.series)
+    remarks += _losses(found, records)
     process = process_text(steps) if steps else ""
     ids = ", ".join(requests)
     try:
@@ -128,6 +187,15 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     return Found(
         records, links.rows, replace(facts, edges=edges, remarks=[*remarks, *facts.remarks])
     )
+
+
+def _losses(found: pd.DataFrame, left: pd.DataFrame) -> list[str]:
+    """Return a remark on the images that JSOC's processing loses, where it loses any."""
+    there = found["status"] == ""
+    lost = there & (left["status"] == Status.NO_IMAGE)
+    if not lost.any():
+        return []
+    return [f"JSOC's aia_scale loses {lost.sum()} of {there.sum()} images: see config/README.md"]
 
 
 def _facts_of(answers: list[Answer], rows: int, process: str) -> ExportFacts:

@@ -8,16 +8,60 @@ from typing import Any
 
 import pandas as pd
 
-from flareset.campaign.events import read_event
-from flareset.campaign.settings import Settings
-from flareset.candidates import ACCEPTED, REJECTED
-from flareset.draw import choose
+from flareset.campaign import environment
+from flareset.campaign.events import Event, read_event
+from flareset.campaign.pages import SavedPages
+from flareset.campaign.settings import PlanSettings, Settings
+from flareset.candidates import ACCEPTED, REJECTED, Rules
+from flareset.draw import choose, draw
 from flareset.job import Job
+from flareset.listing import Where, find
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
 from flareset.store.store import Store
 
 _COUNTS = ["requests", "records", "images", "needed", "in_store", "GB"]
+
+
+def look_up(
+    event: Event,
+    wavelengths: list[int],
+    source: str,
+    settings: PlanSettings,
+    where: Where,
+    *,
+    accept: bool,
+) -> list[Job]:
+    """Return the jobs of an event as the stages `list` and `draw` would leave them.
+
+    `accept` takes its pages as they are. Raises ListingError and ExportError.
+    """
+    pages = SavedPages(where.pages)
+    every = environment.wavelengths() or wavelengths
+    found = {
+        wavelength: find(
+            Query.of(event, wavelength, every, settings),
+            source,
+            where,
+            page=pages.find(event, wavelength),
+            accept=accept,
+        )
+        for wavelength in wavelengths
+    }
+    sample = settings.sample
+    candidates = draw(
+        [each.records for each in found.values()],
+        event,
+        Rules(tuple(settings.quality.reject), settings.other_flares),
+        seed=sample.seed,
+        channels=sample.channels,
+    )
+    series, segment = settings.image_series, settings.segment
+    return [
+        Job(event, wavelength, series, segment, each.records, each.listing, each.facts, of_channel)
+        for wavelength, each in found.items()
+        for of_channel in [candidates[candidates["wavelength"] == wavelength]]
+    ]
 
 
 def needed_records(job: Job, most: Mapping[str, int] | None) -> pd.DataFrame:

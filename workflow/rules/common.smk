@@ -167,31 +167,14 @@ def gaps(*outputs):
     return of_target
 
 
-def listable():
-    """The events that can be listed: none of their saved pages is missing."""
+def listable(wildcards):
+    """The jobs of the events of which no saved page is missing, each behind its source."""
     missing = {event for event, _ in CAMPAIGN.without_page}
-    return [event for event in CAMPAIGN.events if event not in missing]
-
-
-def listable_jobs(*names):
-    """Files of every event and channel that can be listed, or the jobs themselves."""
-
-    def of_target(wildcards):
-        jobs = [
-            f"{e.event_id}/{w}" for e in map(CAMPAIGN.events.get, listable()) for w in e.wavelengths
-        ]
-        return [f"{RESULTS}/events/{job}/{name}" for name in names for job in jobs] or jobs
-
-    return of_target
-
-
-def listable_events(name):
-    """A file of every event that can be listed."""
-
-    def of_target(wildcards):
-        return [f"{RESULTS}/events/{event}/{name}" for event in listable()]
-
-    return of_target
+    return [
+        f"{CAMPAIGN.events[event].source}/{event}/{wavelength}"
+        for event, wavelength in CAMPAIGN.jobs
+        if event not in missing
+    ]
 
 
 def without_page(wildcards):

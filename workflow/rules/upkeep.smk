@@ -1,10 +1,9 @@
-# Targets that are asked for by name; each looks anew whenever it is called.
+# Targets that are asked for by name; each looks anew whenever it is called. `plan` looks up and draws
+# by itself, in the answers that the store keeps: an event that cannot be listed stops no other.
 rule plan:
     input:
         script=script("plan"),
         events=every_event,
-        facts=listable_jobs("export.json"),
-        candidates=listable_events("candidates.csv"),
         settings=settings("plan"),
     log:
         "logs/plan.log",
@@ -16,10 +15,11 @@ rule plan:
         folder=lambda wildcards, input: str(Path(input.events[0]).parents[1]),
         store=STORE,
         pages=PAGES,
-        listed=listable_jobs(),
+        look_up=listable,
         missing=without_page,
+        accept=CAMPAIGN.config.accept_pages,
     shell:
-        "python {input.script:q} --listed {params.listed:q}"
+        "python {input.script:q} --look-up {params.look_up:q} --accept {params.accept:q}"
         " --missing {params.missing:q} --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
         " --settings {input.settings:q} 2>&1 | tee {log:q}"
 

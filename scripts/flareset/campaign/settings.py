@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from flareset.campaign.config import Completeness, Config, Intake, Quality, Request
+from flareset.campaign.config import Completeness, Config, Intake, Quality, Request, Sample
 from flareset.campaign.events import Event
 from flareset.campaign.values import ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
@@ -78,16 +78,19 @@ class VerifySettings(Settings):
     fetch: str
 
 
-class PlanSettings(VerifySettings):
-    """What `plan` reads."""
-
-    quotas: dict[str, int] | None
-
-
-class DownloadSettings(PlanSettings):
+class DownloadSettings(VerifySettings):
     """What `download` reads."""
 
+    quotas: dict[str, int] | None
     completeness: Completeness
+
+
+class PlanSettings(VerifySettings):
+    """What `plan` reads: it draws as well."""
+
+    quotas: dict[str, int] | None
+    sample: Sample
+    other_flares: str
 
 
 OF_STAGE = {
