@@ -16,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.bench import Bench
 from support.locking import QUICK, Other, beating, clone, elsewhere, holding, wait_until
 from support.project import ROOT
 
+from flareset.archive.tars import Tars
 from flareset.campaign.run import alone
 from flareset.errors import StoreError
+from flareset.standin.server import StandIn
 from flareset.store.store import Store
 from flareset.system.locks import Holder, Lock, Timing, held, sweep
 from flareset.system.processes import Process
@@ -569,6 +572,23 @@ def test_a_holder_that_hangs_in_a_sync_does_not_name_the_bytes_of_another(tmp_pa
             assert "another job took this lock over" in said
             assert not (tmp_path / NAME).exists()
             assert ours.read_bytes() == b"wrong"
+
+
+def test_a_tar_that_another_job_has_taken_over_is_left(
+    serve: Callable[..., StandIn], tmp_path: Path
+) -> None:
+    archive = Bench(serve(), tmp_path / "bench").archive
+    store = Store(tmp_path, "a", "s", timing=replace(QUICK, heartbeat=600.0))
+    part = tmp_path / "a/s/tars/x.tar.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"theirs")
+    tars = Tars(archive, store, keep=False)
+    tars.dismiss("/x.tar")
+    marker_of(lock_of(tmp_path)).unlink()
+    elsewhere(lock_of(tmp_path))
+    with pytest.raises(StoreError, match="took this lock over"):
+        tars.__exit__(None, None, None)
+    assert part.read_bytes() == b"theirs"
 
 
 def test_a_part_of_a_process_killed_while_it_named_it_can_be_written(tmp_path: Path) -> None:
