@@ -139,7 +139,7 @@ def measure(
 
 
 def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> list[str]:
-    """What the workflow runs, behind a listing made from the saved page."""
+    """What the workflow runs, behind a listing made from the saved page, and a draw from it."""
     reach = {"data_url": server, "connections": connections}
     campaign = Campaign({**flare.campaign(folder, reach), "fetch": "all"})
     job = folder / ID / str(WAVELENGTH)
@@ -156,7 +156,11 @@ def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> l
 
     page = ["--event", event, "--wavelength", str(WAVELENGTH), "--page", folder / f"{ID}.html"]
     made = ["--listing", job / "listing.csv", "--records", job / "records.csv"]
-    cost_of(script("list", *page, *made, "--facts", job / "page.json"), folder / "list.log")
+    cost_of(script("list", *page, *made, "--facts", job / "export.json"), folder / "list.log")
+    drawn = ["--event", event, "--records", job / "records.csv", "--seed=1"]
+    drawn += ["--other-flares=exclude", "--candidates", job.parent / "candidates.csv"]
+    draw = [sys.executable, SCRIPTS / "draw.py", *drawn]
+    cost_of(list(map(str, draw)), folder / "draw.log")
     left = ["--manifest", job / "manifest.csv", "--ledger", folder / "ledger.csv"]
     return script("download", "--job", job, "--store", folder / "files", *left)
 

@@ -86,7 +86,7 @@ ARIA2C = "aria2c -q --max-tries=3 --timeout=30 -j 2 -i urls.txt"
 
 
 class Ours:
-    """The stage `download` of a campaign whose listing is a saved export page."""
+    """The stage `download` of a campaign that lists a saved export page and draws from it."""
 
     def __init__(self, folder: Path) -> None:
         self.job = folder / "e" / "131"
@@ -102,7 +102,7 @@ class Ours:
         (folder / "list.json").write_text(campaign.settings("list"))
         (self.job.parent / "event.json").write_text(campaign.events["e"].to_json())
         (folder / "page.html").write_text(StandIn(frame_size=FRAME).page(RECORDSET))
-        into = [("listing", "listing.csv"), ("records", "records.csv"), ("facts", "page.json")]
+        into = [("listing", "listing.csv"), ("records", "records.csv"), ("facts", "export.json")]
         listing = [
             *(sys.executable, str(SCRIPTS / "list.py"), "--wavelength", "131"),
             *("--event", str(self.job.parent / "event.json"), "--store", str(folder / "store")),
@@ -110,7 +110,14 @@ class Ours:
             *("--data-url", "http://127.0.0.1"),
             *(word for name, file in into for word in (f"--{name}", str(self.job / file))),
         ]
-        subprocess.run(listing, check=True, stdout=subprocess.DEVNULL)
+        drawing = [
+            *(sys.executable, str(SCRIPTS / "draw.py"), "--seed=1", "--other-flares=exclude"),
+            *("--event", str(self.job.parent / "event.json")),
+            *("--records", str(self.job / "records.csv")),
+            *("--candidates", str(self.job.parent / "candidates.csv")),
+        ]
+        for command in (listing, drawing):
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(self.job / "listing.csv", encoding="utf-8") as file:
             self.paths = [urlsplit(row["url"]).path for row in csv.DictReader(file)]
 
