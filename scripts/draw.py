@@ -8,7 +8,9 @@ from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
 from flareset.candidates import Rules, write_candidates
 from flareset.draw import draw
+from flareset.sdo.exposure import KINDS
 from flareset.sdo.quality import BITS
+from flareset.sdo.times import parse_duration
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
 from flareset.tables.records import read_records
@@ -31,6 +33,18 @@ def main() -> None:
         help="whether an image in another flare may be drawn as pre or post",
     )
     parser.add_argument(
+        "--exposure",
+        choices=("any", *KINDS),
+        default="any",
+        help="which exposures may be drawn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--guard",
+        type=parse_duration,
+        default="0m",
+        help="no image of pre and post is nearer to the flare than this (default: %(default)s)",
+    )
+    parser.add_argument(
         "--channels",
         choices=("together", "apart"),
         default="together",
@@ -41,7 +55,9 @@ def main() -> None:
 
     with job_log(), alone(args.event.parent):
         event = read_event(args.event)
-        rules = Rules(tuple(args.reject), args.other_flares)
+        rules = Rules(
+            tuple(args.reject), args.other_flares, exposure=args.exposure, guard=args.guard
+        )
         tables = [read_records(path) for path in args.records]
         candidates = draw(tables, event, rules, seed=args.seed, channels=args.channels)
         write_candidates(candidates, args.candidates)

@@ -9,7 +9,7 @@ from flareset.account import account
 from flareset.campaign.run import alone
 from flareset.draw import choose
 from flareset.job import Job
-from flareset.ledger import ledger, write_ledger
+from flareset.ledger import ledger, short_outside, write_ledger
 from flareset.partition import PHASES, quota_by_phase
 from flareset.sample import sample_table, sampling_log, shortages
 from flareset.sdo.series import SERIES
@@ -60,10 +60,14 @@ def main() -> None:
         write_table(sampling_log(job.candidates, chosen, files), args.log)
         table = sample_table(chosen, manifest, job.event.event_id, job.wavelength)
         write_table(table, args.sample)
-        entry = account(job, chosen, booked["status"][booked["record"] != ""], manifest)
+        outside = short_outside(job, manifest)
+        statuses = booked["status"][booked["record"] != ""]
+        entry = account(job, chosen, statuses, manifest, len(outside))
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
         lacking = 0 if short is None else len(short)
         print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")
+        if outside:
+            print(f"{len(outside)} short exposures outside the listed flares (see the ledger)")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ JOB = f"results/events/{A}/131"
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 # What SMALL says of the draw, and the default of quality.reject.
 QUOTAS = ["--per-minute=1", "--pre=5", "--post=5"]
-DRAW = ["--seed=7", "--channels=together", "--other-flares=exclude"]
+DRAW = ["--seed=7", "--channels=together", "--other-flares=exclude", "--exposure=any"]
 REJECT = ["no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"]
 CANDIDATES = f"results/events/{A}/candidates.csv"
 EVENT = ["--event", f"results/events/{A}/event.json"]

@@ -205,7 +205,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_keyword_that_is_not_known_rejects_nothing() -> None:
-    assert judge({}, RULES) == ""
-    assert judge({"QUALITY": ""}, RULES) == ""
-    assert judge({"QUALITY": 0x10000}, RULES) == "QUALITY 0x00010000: dark"
-    assert judge({"QUALITY": -2147483648}, Rules(("no_image",))) == "QUALITY 0x80000000: no_image"
+    normal = Rules(("dark",), exposure="normal")
+    for rules in (RULES, normal):
+        assert judge({}, 131, rules) == ""
+        assert judge({"QUALITY": "", "EXPTIME": "", "AIMGSHCE": ""}, 131, rules) == ""
+        assert judge({"QUALITY": 0x10000}, 131, rules) == "QUALITY 0x00010000: dark"
+    no_image = judge({"QUALITY": -2147483648}, 131, Rules(("no_image",)))
+    assert no_image == "QUALITY 0x80000000: no_image"
+    # The magnetogram of HMI is of no exposure.
+    assert judge({"EXPTIME": "0.1"}, 6173, normal) == ""

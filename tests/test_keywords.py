@@ -16,7 +16,12 @@ def test_jsoc_info_and_an_export_say_the_same_of_a_record(real: Path) -> None:
     told = json.loads((recorded / "all_keys.json").read_text())["keywords"]
     texts = {entry["name"]: entry["values"][0] for entry in told}
     header = fits.getheader(recorded / "exported.fits", 1)
-    for keyword in KEYWORDS:
+    # What is computed from pixels is in no record of that archive, whose pixels are made up.
+    said = [keyword for keyword in KEYWORDS if texts.get(keyword.name, "MISSING") != "MISSING"]
+    assert [keyword.name for keyword in said] == [
+        "QUALITY", "EXPTIME", "AIMGSHCE", "AECTYPE", "NSPIKES"
+    ]  # fmt: skip
+    for keyword in said:
         assert keyword.value_of(texts[keyword.name]) == header[keyword.name]
         assert isinstance(header[keyword.name], keyword.type)
 

@@ -5,6 +5,7 @@ from support.factories import an_event
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
 from flareset.label import image_labels, image_links, label_images
+from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import parse_utc
 
 
@@ -24,8 +25,8 @@ def sample(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
     table["time"] = pd.to_datetime(table["time"], utc=True)
     return table.assign(
         wavelength=131, record="r" + table["filename"], path="p/" + table["filename"],
-        sha256="s" + table["filename"], proof="datasum", bytes=1, QUALITY="0", EXPTIME="2.9",
-        AECTYPE="0",
+        sha256="s" + table["filename"], proof="datasum", bytes=1,
+        **{**dict.fromkeys(KEYWORD_NAMES, "0"), "EXPTIME": "2.9", "AIMGSHCE": "2900"},
     )  # fmt: skip
 
 

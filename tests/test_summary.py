@@ -12,6 +12,7 @@ def entry(event_id: str, wavelength: int, start: str, drawn: int) -> dict:
         "minute_bins": 5,
         "drawn": {"pre": 178, "flare": drawn, "post": 178},
         "listed": {"pre": 892, "flare": 518, "post": 885},
+        "short_outside": 7,
     }
 
 
@@ -30,7 +31,7 @@ def test_rows_in_time_order_and_a_total(tmp_path: Path) -> None:
     assert (total["duration_minutes"], total["minute_bins"]) == (8.8, 10), "once per flare"
     write_summary(table, tmp_path / "s.csv", tmp_path / "s.md")
     assert (tmp_path / "s.csv").read_text().splitlines()[-1] == (
-        "TOTAL,,8.8,10,534,14,534,1082,2676,1554,2655"
+        "TOTAL,,8.8,10,534,14,534,1082,2676,1554,2655,21"
     )
     lines = (tmp_path / "s.md").read_text().splitlines()
     assert len(lines) == 6

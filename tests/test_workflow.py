@@ -69,11 +69,19 @@ def test_what_a_run_leaves(finished: Project) -> None:
 
     images = finished.table("results/data_selection/images.csv")
     first = images[0]
-    assert list(first)[:18] == [
+    of_pixels = ["NSATPIX", "DATAMEAN", "DATAMEDN", "DATAMAX", "DATAP99", "NSPIKES"]
+    assert list(first)[:30] == [
         "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
         "time", "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-        "QUALITY", "EXPTIME", "AECTYPE", "proof", "bytes", "sha256",
+        "QUALITY", "EXPTIME", "AIMGSHCE", "exposure", "exposure_seconds", "AECTYPE", *of_pixels,
+        "proof", "bytes", "sha256", "split", "split_leaky", "group",
     ]  # fmt: skip
+    for row in images:
+        path = finished.path(f"results/data_selection/fits/raw/{row['filename']}")
+        header = fits.getheader(path, 1)
+        assert [float(row[name]) for name in of_pixels] == [header[name] for name in of_pixels]
+        assert row["exposure"] == ("short" if header["AIMGSHCE"] < 2800 else "normal")
+        assert float(row["exposure_seconds"]) == header["EXPTIME"]
     assert all(f"[{row['slot']}]" in row["record"] for row in images)
     assert {row["channels"] for row in images} == {"1"}
     assert first["event_id"] == A

@@ -15,12 +15,16 @@ from flareset.sdo.times import iso
 
 
 def account(
-    job: Job, chosen: pd.DataFrame, statuses: pd.Series, manifest: pd.DataFrame
+    job: Job,
+    chosen: pd.DataFrame,
+    statuses: pd.Series,
+    manifest: pd.DataFrame,
+    short_outside: int = 0,
 ) -> dict[str, Any]:
     """The account of one event and wavelength: its times, counts and where its list came from.
 
-    `chosen` are the drawn images, `statuses` the ledger's; the RequestIDs are those of the listing
-    and of what was asked for again.
+    `chosen` are the drawn images, `statuses` the ledger's, `short_outside` its short exposures in
+    no listed flare; the RequestIDs are those of the listing and of what was asked for again.
     """
     event = job.event
     listed = job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]
@@ -39,6 +43,7 @@ def account(
         "minute_bins": sum(1 for each in bins_of(event) if each.name),
         "drawn": {phase.name: int(drawn.get(phase.name, 0)) for phase in PHASES},
         "listed": {phase.name: int(counted.get(phase.name, 0)) for phase in PHASES},
+        "short_outside": short_outside,
         "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
         "recordset": recordset,
         "request_ids": sorted(

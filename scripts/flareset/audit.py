@@ -178,18 +178,19 @@ def _near(images: pd.DataFrame, column: str, buffer: pd.Timedelta) -> Iterator[s
 
 def _nearest(images: pd.DataFrame, column: str) -> Iterator[tuple[pd.Series, pd.Series]]:
     """Yield the two images of each two parts that are nearest in time."""
-    ordered = images.sort_values("time", kind="stable")
-    parts = ordered[column].astype("str").to_numpy()
-    times = ordered["time"].to_numpy().astype("int64")
-    names = sorted(set(parts))
-    for one, other in combinations(names, 2):
+    times = images["time"].to_numpy().astype("int64")
+    order = np.argsort(times, kind="stable")
+    times = times[order]
+    parts, names = pd.factorize(images[column])
+    parts = parts[order]
+    for one, other in combinations(np.argsort(names.astype("str")), 2):
         # Between the nearest two, no image of either part lies.
         places = np.flatnonzero((parts == one) | (parts == other))
         changes = np.flatnonzero(parts[places][1:] != parts[places][:-1])
         if len(changes):
             gaps = times[places[changes + 1]] - times[places[changes]]
             at = changes[gaps.argmin()]
-            yield ordered.iloc[places[at]], ordered.iloc[places[at + 1]]
+            yield images.iloc[order[places[at]]], images.iloc[order[places[at + 1]]]
 
 
 def _nearest_hours(images: pd.DataFrame, column: str) -> dict[str, float]:
@@ -251,8 +252,9 @@ def _contents(images: pd.DataFrame, splits: pd.DataFrame, column: str) -> dict[s
     table = images.assign(year=images["time"].dt.year)
     classes = next((n for n in ("goes_class", _HEK["goes_class"]) if n in images), None)
     if classes:
-        letters = images[classes].astype("str").str.strip().str[:1].str.upper()
-        table = table.assign(goes=letters.where(letters != "", "unknown"))
+        # Of a column of categories, each is looked at once.
+        letters = images[classes].map(lambda text: str(text).strip()[:1].upper() or "unknown")
+        table = table.assign(goes=letters)
     found = {}
     for part in sorted(set(splits[column]) - {""}):
         rows, listed = table[table[column] == part], splits[splits[column] == part]
@@ -268,7 +270,7 @@ def _contents(images: pd.DataFrame, splits: pd.DataFrame, column: str) -> dict[s
         if classes:
             found[part]["events_by_class"] = _tally(events["goes"])
         if "exposure" in rows:
-            found[part]["images_by_exposure"] = _tally(rows["exposure"].astype("str"))
+            found[part]["images_by_exposure"] = _tally(rows["exposure"])
     return found
 
 
@@ -301,13 +303,14 @@ def _same_as_nearest(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Return the label of the training image nearest each test image; of two, the earlier."""
     if not len(train):
         return np.zeros(0, bool)
-    train = train.sort_values(["time", "label"], kind="stable")
-    times = train["time"].to_numpy().astype("int64")
+    times, labels = train["time"].to_numpy().astype("int64"), train["label"].to_numpy()
+    order = np.lexsort((labels, times))
+    times, labels = times[order], labels[order]
     wanted = test["time"].to_numpy().astype("int64")
     after = np.searchsorted(times, wanted).clip(max=len(times) - 1)
     before = (after - 1).clip(min=0)
     earlier = np.abs(wanted - times[before]) <= np.abs(times[after] - wanted)
-    return train["label"].to_numpy()[np.where(earlier, before, after)] == 1
+    return labels[np.where(earlier, before, after)] == 1
 
 
 def _scored(told: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
@@ -335,6 +338,8 @@ def read_images(path: str | Path, group_by: Sequence[str]) -> pd.DataFrame:
     ]
     more = [n for n in (*linking, *_HEK, *_HEK.values(), "exposure") if n in names]
     dtypes = dict.fromkeys([*texts, "time", *more], "category")
+    # Categories are sorted: these differ in every row.
+    dtypes |= dict.fromkeys(["record", "sha256"], "object")
     table = pd.read_csv(
         path, usecols=["label", *dtypes], dtype=dtypes | {"label": "int8"}, keep_default_na=False
     )

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from flareset.campaign.events import Event
-from flareset.partition import OUTSIDE, partition
+from flareset.partition import OUTSIDE, PHASES, partition
+from flareset.sdo.exposure import KINDS, kind_of, seconds_of
+from flareset.sdo.keywords import LISTED
 from flareset.sdo.quality import quality_of, rejected_by
-from flareset.sdo.times import iso_column
+from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
 from flareset.tables.status import Status
 
 ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
+_JUDGED = ["wavelength", "phase", "other_flare", "guarded", "status", "reason", *LISTED]
+# The phases from which a guard keeps images away: their label is that of no flare.
+_GUARDED = [phase.name for phase in PHASES if not phase.label]
 COLUMNS = [
-    "wavelength", "record", "slot", "time", "phase", "bin", "other_flare", "verdict", "reason",
-    "rank",
+    "wavelength", "record", "slot", "time", "phase", "bin", "other_flare", *LISTED, "exposure",
+    "verdict", "reason", "rank",
 ]  # fmt: skip
 
 
@@ -31,25 +37,29 @@ COLUMNS = [
 class Rules:
     """What an image must pass: QUALITY bits that reject it, and whether other flares do.
 
-    `unproven` says what becomes of a stored file that nothing but its header proves.
+    `exposure` is the kind that is drawn, or `any`; no image of pre and post is nearer to the flare
+    than `guard`. `unproven` says what becomes of a stored file that nothing but its header proves.
     """
 
     reject: tuple[str, ...]
     other_flares: str = "exclude"
     unproven: str = "reject"
+    exposure: str = "any"
+    guard: timedelta = timedelta(0)
 
 
 def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataFrame:
     """Return a row for each record of one channel, in time order, with its verdict.
 
-    `records` has record, t_rec, time, wavelength, QUALITY, status and reason. The verdict is
+    `records` has record, t_rec, time, wavelength, keywords, status and reason. The verdict is
     `accepted`, `rejected`, `no_image` or `outside`, each but the first with the reason.
     """
     table = partition(records, event)
-    verdicts = [
-        _verdict(row, rules)
-        for row in table[["phase", "other_flare", "status", "reason", "QUALITY"]].itertuples()
-    ]
+    known = zip(*(table[name] for name in ("wavelength", "AIMGSHCE", "EXPTIME")), strict=True)
+    table = table.assign(exposure=pd.Series([kind_of(*row) for row in known], table.index, "str"))
+    begin, end = event.flare_start - rules.guard, event.flare_end + rules.guard
+    table["guarded"] = (table["time"] > begin) & (table["time"] < end)
+    verdicts = [_verdict(row, rules) for row in table[_JUDGED].itertuples()]
     verdict, reason = zip(*verdicts, strict=True) if verdicts else ((), ())
     table = table.assign(
         slot=iso_column(table["t_rec"].dt.floor("s")) if len(table) else "",
@@ -68,12 +78,15 @@ def _verdict(row: Any, rules: Rules) -> tuple[str, str]:
         return row.status, row.reason
     if row.other_flare and rules.other_flares == "exclude":
         return REJECTED, f"in the flare of event {row.other_flare}"
-    if why := judge({"QUALITY": row.QUALITY}, rules):
+    if row.guarded and row.phase in _GUARDED:
+        return REJECTED, f"within {duration_text(rules.guard)} of the flare"
+    keywords = {name: getattr(row, name) for name in LISTED}
+    if why := judge(keywords, row.wavelength, rules):
         return REJECTED, why
     return ACCEPTED, ""
 
 
-def judge(keywords: Mapping[str, Any], rules: Rules) -> str:
+def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:
     """Return why the keywords of an image reject it; empty where they do not.
 
     A keyword that is not known rejects nothing.
@@ -81,6 +94,10 @@ def judge(keywords: Mapping[str, Any], rules: Rules) -> str:
     quality = quality_of(str(keywords.get("QUALITY", "")))
     if quality is not None and (bits := rejected_by(quality, list(rules.reject))):
         return f"QUALITY {quality:#010x}: {', '.join(bits)}"
+    lasted = tuple(str(keywords.get(name, "")) for name in ("AIMGSHCE", "EXPTIME"))
+    kind = kind_of(wavelength, *lasted)
+    if rules.exposure in KINDS and kind and kind != rules.exposure:
+        return f"{kind} exposure, {float(seconds_of(*lasted)):.2g} s"
     return ""
 
 

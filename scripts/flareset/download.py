@@ -73,6 +73,7 @@ class Delivered:
     it has, and whether other jobs want some of them (`shared`).
 
     With `as_stored`, the headers say little, and `keywords` of each record are those that JSOC has.
+    The images are of the channel `wavelength` (angstrom), 0 where it is not known.
     `named` is the format of the file names, where the campaign sets one. `stated` are the
     statistics that JSOC states of each record as stored.
     """
@@ -87,6 +88,7 @@ class Delivered:
     keywords: dict[str, dict[str, str]] = field(default_factory=dict)
     named: str = ""
     stated: dict[str, dict[str, str]] = field(default_factory=dict)
+    wavelength: int = 0
 
     @classmethod
     def of(cls, job: Job, named: str = "") -> Delivered:
@@ -109,6 +111,7 @@ class Delivered:
             keywords,
             named,
             stated,
+            job.wavelength,
         )
 
 
@@ -335,7 +338,7 @@ class Downloader:
     def _judge(self, facts: dict[str, Any]) -> tuple[Status, str]:
         """Return the status of a proven image by its keywords, and the reason."""
         keywords = facts["keywords"]
-        if why := judge(keywords, self.rules):
+        if why := judge(keywords, self.delivered.wavelength, self.rules):
             return Status.REJECTED, why
         if not isinstance(keywords.get("QUALITY"), int):
             return Status.VERIFIED, f"the header has no QUALITY ({keywords.get('QUALITY')})"
@@ -602,7 +605,11 @@ def open_acquisition(
             site.transfer(progress.receive),
             store,
             delivered=Delivered.of(job, settings.request.filename_format),
-            rules=Rules(tuple(settings.quality.reject), unproven=settings.quality.unproven),
+            rules=Rules(
+                tuple(settings.quality.reject),
+                unproven=settings.quality.unproven,
+                exposure=settings.exposure,
+            ),
             check=source.check if isinstance(source, Direct) else ImageCheck,
         ) as downloader:
             ask_least = job.facts.source in ("export", "direct") and not job.facts.pictured

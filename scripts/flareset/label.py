@@ -9,6 +9,7 @@ import pandas as pd
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
 from flareset.partition import PHASES
+from flareset.sdo.exposure import kind_of, seconds_of
 from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import iso_column
 from flareset.split import Row
@@ -65,6 +66,10 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
     table["channels"] = samples.groupby(["event_id", "slot"])["wavelength"].transform("nunique")
     own = _own_columns(drawn_from)
     table["time"] = iso_column(samples["time"])
+    lasted = list(zip(table["AIMGSHCE"], table["EXPTIME"], strict=True))
+    channels = zip(table["wavelength"], lasted, strict=True)
+    table["exposure"] = [kind_of(wavelength, *each) for wavelength, each in channels]
+    table["exposure_seconds"] = [seconds_of(*each) for each in lasted]
     known = table[[name for name in COLUMNS if name not in OF_SPLITS]]
     return pd.concat([known, own.iloc[codes].reset_index(drop=True)], axis=1)
 

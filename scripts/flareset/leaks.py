@@ -156,7 +156,8 @@ def _resampled(events: int, text: str) -> np.ndarray:
     """Return how often each event is drawn, with replacement, in each bootstrap."""
     random = np.random.default_rng(int(sha256(text.encode()).hexdigest(), 16))
     drawn = random.integers(events, size=(_BOOTSTRAPS, events))
-    return np.apply_along_axis(np.bincount, 1, drawn, minlength=events)
+    # Whole numbers, but numpy multiplies matrices of floats a hundred times as fast.
+    return np.apply_along_axis(np.bincount, 1, drawn, minlength=events).astype(float)
 
 
 def _interval(sample: Sample, draws: np.ndarray, upwards: bool) -> tuple[float, float]:
@@ -165,7 +166,7 @@ def _interval(sample: Sample, draws: np.ndarray, upwards: bool) -> tuple[float, 
         return np.nan, np.nan
     levels = _binned(sample.ranks, _LEVELS)
     positive, negative = _of_events(sample, levels, draws.shape[1])
-    found = auc_of(draws @ positive, draws @ negative)
+    found = auc_of(draws @ positive.astype(float), draws @ negative.astype(float))
     found = found[np.isfinite(found)]
     low, high = np.quantile(found if upwards else 1 - found, [0.025, 0.975])
     return low, high

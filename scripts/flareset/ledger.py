@@ -9,12 +9,14 @@ import pandas as pd
 
 from flareset.candidates import ACCEPTED
 from flareset.job import Job
-from flareset.partition import phases_of
+from flareset.partition import PHASES, phases_of
+from flareset.sdo.exposure import SHORT, kind_of
 from flareset.sdo.recordset import Recordset, jsoc_time
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 from flareset.tables.status import Status
 
+_UNLISTED = "short outside the listed flares: of a flare that events.csv lacks?"
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"]
 
 
@@ -31,8 +33,28 @@ def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = No
     table["time"] = iso_column(table["time"].dt.floor("s"))
     if job.facts.accepted:
         note = f"accept_pages took the page as it is: {job.facts.accepted}"
-        table["reason"] = [f"{reason}; {note}".removeprefix("; ") for reason in table["reason"]]
+        table["reason"] = _and(table["reason"], note)
     return table.reindex(columns=COLUMNS)
+
+
+def _and(reasons: pd.Series, note: str) -> list[str]:
+    """Return the reasons, each with a note behind it."""
+    return [f"{reason}; {note}".removeprefix("; ") for reason in reasons]
+
+
+def short_outside(job: Job, manifest: pd.DataFrame) -> list[str]:
+    """Return the records of short exposures before and after the flare, in no other listed flare.
+
+    AIA shortens exposures in flares alone, so that they are a sign of one that is not listed.
+    Where only a file tells its exposure, those that were fetched are looked at.
+    """
+    found = dict(zip(job.candidates["record"], job.candidates["exposure"], strict=True))
+    told = manifest[["record", "AIMGSHCE", "EXPTIME"]].itertuples(index=False)
+    for record, *lasted in told:
+        found[record] = found.get(record) or kind_of(job.wavelength, *lasted)
+    quiet = [phase.name for phase in PHASES if not phase.label]
+    outside = job.candidates["phase"].isin(quiet) & (job.candidates["other_flare"] == "")
+    return [record for record in job.candidates.loc[outside, "record"] if found[record] == SHORT]
 
 
 def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -61,6 +83,8 @@ def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
         dtype="str",
     )
     table["reason"] = (noted + reason).where(~untried, said)
+    unlisted = table["record"].isin(short_outside(job, manifest))
+    table.loc[unlisted, "reason"] = _and(table.loc[unlisted, "reason"], _UNLISTED)
     names = table["filename"].fillna("")
     known = table["record"].map(listed).fillna("") if len(listed) else ""
     bare = table["status"].isin([Status.NO_IMAGE])

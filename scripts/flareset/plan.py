@@ -52,7 +52,12 @@ def look_up(
     candidates = draw(
         [each.records for each in found.values()],
         event,
-        Rules(tuple(settings.quality.reject), settings.other_flares),
+        Rules(
+            tuple(settings.quality.reject),
+            settings.other_flares,
+            exposure=settings.exposure,
+            guard=settings.guard,
+        ),
         seed=sample.seed,
         channels=sample.channels,
     )

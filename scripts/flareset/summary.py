@@ -24,7 +24,7 @@ PACKAGES = (
     "snakemake", "pandas", "numpy", "astropy", "pyerfa", "requests", "beautifulsoup4", "pyyaml"
 )  # fmt: skip
 _PHASES = [phase.name for phase in PHASES]
-_COUNTS = [*_PHASES, "total", *(f"listed_{name}" for name in _PHASES)]
+_COUNTS = [*_PHASES, "total", *(f"listed_{name}" for name in _PHASES), "short_outside"]
 
 
 def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
@@ -38,6 +38,7 @@ def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
             **entry["drawn"],
             "total": sum(entry["drawn"].values()),
             **{f"listed_{name}": entry["listed"][name] for name in _PHASES},
+            "short_outside": entry["short_outside"],
         }
         for entry in sorted(
             accounts, key=lambda e: (e["flare_start"], e["event_id"], e["wavelength"])

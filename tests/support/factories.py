@@ -88,10 +88,11 @@ def records_at(
     *,
     late: float = 0,
     dark: Collection[float] = (),
+    short: Collection[float] = (),
 ) -> pd.DataFrame:
-    """Return made-up records, each observed `late` seconds after its T_REC; `dark` are rejected.
+    """Return made-up records, each observed `late` seconds after its T_REC.
 
-    `seconds` count from BASE.
+    `seconds` count from BASE; `dark` and `short` are those of records with such an image.
     """
     seconds = list(seconds)
     t_rec = pd.Series([at(second) for second in seconds], dtype="object")
@@ -103,6 +104,9 @@ def records_at(
             "time": pd.to_datetime(times, utc=True),
             "wavelength": wavelength,
             "QUALITY": ["0x00010000" if second in dark else "0x00000000" for second in seconds],
+            "EXPTIME": "2.9",
+            "AIMGSHCE": ["250" if second in short else "2900" for second in seconds],
+            "AECTYPE": "0",
             "status": "",
             "reason": "",
         }

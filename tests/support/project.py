@@ -32,7 +32,8 @@ SMALL: dict[str, Any] = {
     "source": "page",
     "window": {"pre": "4m", "post": "4m"},
     "fetch": "sampled",
-    "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5},
+    # Saved pages say nothing of an exposure: each test of normal ones says so itself.
+    "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5, "exposure": "any"},
 }
 
 

@@ -52,7 +52,8 @@ def list_and_draw(campaign: Campaign, event: Event) -> None:
     records = [str(top / str(wavelength) / "records.csv") for wavelength in event.wavelengths]
     drawn = [f"--seed={sample.seed}", "--channels", sample.channels]
     rules = ["--reject", *campaign.config.quality.reject]
-    rules += ["--other-flares", campaign.config.other_flares]
+    rules += ["--other-flares", campaign.config.other_flares, "--exposure", sample.exposure]
+    rules += ["--guard", duration_text(campaign.config.window.guard)]
     script("draw", *of_event, "--records", *records, *drawn, *rules, *options(top, "candidates"))
 
 

@@ -20,7 +20,10 @@ rule draw:
         channels=CAMPAIGN.config.sample.channels,
         reject=CAMPAIGN.config.quality.reject,
         other_flares=CAMPAIGN.config.other_flares,
+        exposure=CAMPAIGN.config.sample.exposure,
+        guard=duration_text(CAMPAIGN.config.window.guard),
     shell:
         "python {input.script:q} --event {input.event:q} --records {input.records:q}"
         " --seed={params.seed:q} --channels {params.channels} --reject {params.reject:q}"
-        " --other-flares {params.other_flares} --candidates {output.candidates:q} > {log:q} 2>&1"
+        " --other-flares {params.other_flares} --exposure {params.exposure} --guard {params.guard}"
+        " --candidates {output.candidates:q} > {log:q} 2>&1"

@@ -129,6 +129,11 @@ class Window(Section):
 
     pre: Duration = Field(timedelta(minutes=178), description="how long before the flare's start")
     post: Duration = Field(timedelta(minutes=178), description="how long after the flare's end")
+    guard: Duration = Field(
+        timedelta(0),
+        description="no image before or after the flare is drawn that is nearer to it than this:"
+        " GOES ends a flare at half of its power",
+    )
 
 
 class Quality(Section):
@@ -153,6 +158,13 @@ class Sample(Section):
     per_minute: Count = Field(1, description="images drawn from each minute of flare")
     pre: Count = Field(178, description="images drawn from before the flare")
     post: Count = Field(178, description="images drawn from after the flare")
+    exposure: Literal["any", "normal", "short"] = Field(
+        "normal",
+        description="which exposures are drawn. In a flare AIA shortens every other one, so that"
+        " with `any` the exposure tells the label; the normal ones between them fill every minute."
+        " `short` is what JSOC calls so: AIMGSHCE below 2800 ms (94, 131, 211, 304, 335, 1600),"
+        " 1931 (171, 193), 966 (1700) or 483 (4500). HMI has neither",
+    )
     channels: Literal["together", "apart"] = Field(
         "together",
         description="`together`: a slot is drawn in all channels of an event or in none, so that"
@@ -174,7 +186,8 @@ class Leaks(Section):
 
     keywords: Annotated[tuple[Name, ...], unique] = Field(
         (
-            "EXPTIME", "seconds_in_slot", "AECTYPE", "QUALITY", "bytes",
+            "EXPTIME", "AIMGSHCE", "exposure", "seconds_in_slot", "AECTYPE", "NSPIKES", "QUALITY",
+            "bytes", "NSATPIX", "DATAMEAN", "DATAMEDN", "DATAMAX", "DATAP99",
             "hour", "day_of_year", "year",
         ),
         description="what is judged in `leaks.csv`: any column of `images.csv`, carried ones too,"
@@ -658,6 +671,16 @@ class Config(Section):
     def split_seed(self) -> int | str:
         """What decides the order of the groups of the splits."""
         return self.sample.seed if self.splits.seed is None else self.splits.seed
+
+    @property
+    def guard(self) -> timedelta:
+        """How far images before and after a flare are from it, at least."""
+        return self.window.guard
+
+    @property
+    def exposure(self) -> str:
+        """Which exposures are drawn."""
+        return self.sample.exposure
 
     @property
     def request(self) -> Request:

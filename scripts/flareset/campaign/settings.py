@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from flareset.campaign.config import Completeness, Config, Intake, Quality, Request, Sample
 from flareset.campaign.events import Event
-from flareset.campaign.values import ImageSeries, Name, Section, problems
+from flareset.campaign.values import Duration, ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
 from flareset.sdo.series import SERIES, Series
 
@@ -75,6 +75,7 @@ class VerifySettings(Settings):
     """What `verify` and `repair` read."""
 
     quality: Quality
+    exposure: str
     fetch: str
 
 
@@ -91,6 +92,7 @@ class PlanSettings(VerifySettings):
     quotas: dict[str, int] | None
     sample: Sample
     other_flares: str
+    guard: Duration
 
 
 OF_STAGE = {

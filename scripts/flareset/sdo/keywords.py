@@ -26,13 +26,22 @@ class Keyword(NamedTuple):
             return text
 
 
-# Each is a column of records.csv, manifest.csv, sample.csv and images.csv, in this order.
+# Each is a column of manifest.csv, sample.csv and images.csv, in this order.
 KEYWORDS = (
     Keyword("QUALITY", int, "bits by which JSOC marks what is wrong with the image"),
     Keyword("EXPTIME", float, "exposure time (s)"),
-    Keyword("AECTYPE", int, "type of the automatic exposure control; 2 in flares"),
+    Keyword("AIMGSHCE", int, "commanded exposure (ms): short below a limit of the channel"),
+    Keyword("AECTYPE", int, "type of the automatic exposure control; 2 is no mark of a flare"),
+    Keyword("NSATPIX", int, "saturated pixels"),
+    Keyword("DATAMEAN", float, "mean of the pixels (DN)"),
+    Keyword("DATAMEDN", int, "median of the pixels (DN)"),
+    Keyword("DATAMAX", int, "highest pixel (DN)"),
+    Keyword("DATAP99", float, "99th percentile of the pixels (DN)"),
+    Keyword("NSPIKES", int, "pixels that cosmic rays hit"),
 )
 KEYWORD_NAMES = tuple(keyword.name for keyword in KEYWORDS)
+# What is asked of every record of a window, and judged before any download.
+LISTED = ("QUALITY", "EXPTIME", "AIMGSHCE", "AECTYPE")
 # These say which record a file is. The tables have them as time, record and wavelength.
 IDENTITY = ("T_REC", "T_OBS", "WAVELNTH")
 # What JSOC computed from the pixels of an image: it proves a stored file.

@@ -21,7 +21,7 @@ from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.sources.records import expected_records, keys_of
-from flareset.tables.records import PROOF
+from flareset.tables.records import UNSAID
 
 # Records that one question asks for: below JSOC's own limit of some 15000.
 _MOST_RECORDS = 10_000
@@ -131,7 +131,7 @@ def find_records(query: Query, jsoc: Jsoc) -> pd.DataFrame:
     seconds = (found[1].end - found[1].begin).total_seconds()
     slots = seconds / (found[1].cadence or query.series.cadence)
     # Files as stored say nothing of themselves: their pixels are compared with what JSOC states.
-    more = PROOF if kind_of_protocol(query.protocol) == "as-is" else ()
+    more = UNSAID if kind_of_protocol(query.protocol) == "as-is" else ()
     rows = [
         row
         for text in split(recordset, max(1, ceil(slots / _MOST_RECORDS)), query.series)

@@ -18,7 +18,7 @@ from flareset.sdo.quality import quality_of
 from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
-from flareset.tables.records import COLUMNS, KEYS, PROOF, VALUES
+from flareset.tables.records import COLUMNS, KEYS, UNSAID, VALUES
 from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
@@ -62,7 +62,7 @@ def _wavelength(row: dict[str, str]) -> int:
 
 
 def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
-    values = {key: _known(row.get(key, "")) for key in (*KEYS, *PROOF, *_SPECIAL)}
+    values = {key: _known(row.get(key, "")) for key in (*KEYS, *UNSAID, *_SPECIAL)}
     try:
         t_rec = parse_jsoc_time(row["T_REC"])
     except (KeyError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flareset.sdo.keywords import KEYWORD_NAMES
+from flareset.sdo.keywords import KEYWORD_NAMES, LISTED
 
 OF_SPLITS = ["split", "split_leaky", "group"]
 # The columns of an image; those of its event's row follow.
@@ -10,7 +10,9 @@ COLUMNS = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
     "time",
     "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-    *KEYWORD_NAMES, "proof", "bytes", "sha256",
+    "QUALITY", "EXPTIME", "AIMGSHCE", "exposure", "exposure_seconds", "AECTYPE",
+    *(name for name in KEYWORD_NAMES if name not in LISTED),
+    "proof", "bytes", "sha256",
     *OF_SPLITS,
 ]  # fmt: skip
 # What is asked of its times besides: no columns.

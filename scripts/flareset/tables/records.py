@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, STATISTICS
+from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, LISTED, STATISTICS
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
-# The keywords that are asked for of every record, and those that prove a file as stored besides.
-KEYS = [*IDENTITY, *KEYWORD_NAMES, "FSN"]
+# The keywords that are asked for of every record.
+KEYS = [*IDENTITY, *LISTED, "FSN"]
+# Those that prove a file as stored, and what else its header does not say.
 PROOF = (*STATISTICS, "NSPIKES")
+UNSAID = tuple(dict.fromkeys((*PROOF, *(name for name in KEYWORD_NAMES if name not in LISTED))))
 # The keywords that are columns, as JSOC has them.
-VALUES = list(dict.fromkeys([*KEYS[len(IDENTITY) :], *PROOF]))
+VALUES = list(dict.fromkeys([*KEYS[len(IDENTITY) :], *UNSAID]))
 _TIMES = ("t_rec", "t_obs", "time")
 COLUMNS = [
     "record", "t_rec", "t_obs", "time", "wavelength", *VALUES, "recnum", "online", "path", "bytes",

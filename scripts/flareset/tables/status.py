@@ -24,7 +24,7 @@ class Status(StrEnum):
     """The archive has the record, but no image of it."""
 
     REJECTED = "rejected"
-    """The file is in the store and proven, but its QUALITY is not accepted."""
+    """The image is there, but its QUALITY, its exposure or its time is not accepted."""
 
     FAILED = "failed"
     """The image is listed or was asked for, and could not be had."""
