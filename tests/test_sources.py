@@ -369,6 +369,24 @@ def test_a_record_that_an_export_lacks_lets_the_next_in_the_draw_in(
     assert row["reason"].startswith("asked for, but not in JSOC_")
 
 
+def test_what_a_request_id_lacks_is_no_fact_about_the_archive(
+    site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = Fault("missing", r"T18:0[5-9]:\d\dZ\]")
+    project, server = site(lacking, source="request_id", completeness={"allow_missing": 99})
+    project.events(ONE)
+    (requestid,) = with_requests(project, server)
+    in_process(project, monkeypatch)
+    assert {row["status"] for row in records(project)} == {""}
+    assert len(records(project)) == 62
+    failed = [row for row in ledger(project) if row["status"] == "failed"]
+    assert {row["reason"].partition(";")[0] for row in failed} == {f"not in {requestid}"}
+    assert {row["phase"] for row in project.table("results/data_selection/images.csv")} == {
+        "pre",
+        "post",
+    }
+
+
 def test_no_record_and_no_image_are_what_jsoc_says(
     site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -586,10 +586,11 @@ class Config(Section):
     source: Literal[SOURCES] = Field(
         "direct",
         description="how files are had. `direct`: the stored files of the wanted images, without an"
-        " export or an address. `export`: the workflow asks for exports of the wanted images:"
-        " cut-outs and the rest of JSOC's processing. `request_id`: the files of exports made on"
-        " JSOC's page, by the id in the row. `page`: those of saved export pages. A row may have"
-        " its own",
+        " export or an address; those that JSOC has offline come by an export where JSOC_EMAIL is"
+        " set, and are `failed` elsewhere. `export`: the workflow asks for exports of the wanted"
+        " images: cut-outs and the rest of JSOC's processing. `request_id`: the files of exports"
+        " made on JSOC's page, by the id in the row. `page`: those of saved export pages. A row may"
+        " have its own",
     )
     export_pages: Path = Field(
         "export_pages",
