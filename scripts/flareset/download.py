@@ -570,8 +570,8 @@ def check_usable(
     lines = [f"  {number} of them: {reason}" for reason, number in reasons.items()]
     raise IncompleteError(
         f"{where}: none of its {len(inside)} images can be drawn (completeness.allow_missing is"
-        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nLook at quality.reject and"
-        " other_flares, or take the row out of events.csv."
+        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nLook at quality.reject,"
+        " sample.exposure and other_flares, or take the row out of events.csv."
     )
 
 
