@@ -120,7 +120,7 @@ def test_what_a_run_leaves(finished: Project) -> None:
 
     history = json.loads(finished.path("results/provenance.json").read_text())
     assert history["seed"] == 7
-    assert history["config"]["window"] == {"pre": "4m", "post": "4m"}
+    assert history["config"]["window"] == {"pre": "4m", "post": "4m", "guard": "0s"}
     assert "email" not in history["config"]["archive"]
     assert len(history["request_ids"]) == len(history["recordsets"]) == 2
     assert "results/" not in str(history["outputs"])
