@@ -13,8 +13,10 @@ import pytest
 from support.project import ROOT, Project
 
 from flareset.campaign import environment
+from flareset.campaign.checks import check_config
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.config import Leaks
+from flareset.campaign.settings import IntakeSettings
 from flareset.standin.server import StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
@@ -38,6 +40,9 @@ TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.cs
 
 # The flags of each script. `{stage}` is the file of a stage's settings; outputs go to `new/`.
 COMMANDS: dict[str, list[str]] = {
+    "intake": [
+        "--settings", "{intake}", "--lists", "config/events.csv", "--events", "new/events.csv",
+    ],
     "list": [
         *CHANNEL, *STORE, "--settings", "{list}", "--listing", "new/listing.csv",
         "--records", "new/records.csv", "--facts", "new/export.json",
@@ -117,6 +122,7 @@ SAME = {
     },
 }
 SAYS = {
+    "intake": "2 flares, 2 selected: new/events.csv",
     "list": "records, 0 of them without an image",
     "download": "15/15 images",
     "partition": "flare: ",
@@ -138,6 +144,8 @@ def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     """A finished campaign, in which the targets `plan` and `verify` were asked for as well."""
     project = finished.copy(tmp_path_factory.mktemp("by") / "hand")
     project.run("plan", "verify")
+    settings = IntakeSettings.of(check_config(project.config))
+    project.path("results/settings/intake.json").write_text(settings.to_json())
     project.path("new").mkdir()
     shutil.copy(ROOT / "config/README.md", project.path("new"))
     return project
