@@ -252,7 +252,7 @@ def verify_speed(files: Path, frame_size: int) -> None:
     (path,), (record,) = flare.write_files(files, frame_size), flare.records
     data = path.read_bytes()
     pieces = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
-    asked = Asked(record.query(), record.t_rec, WAVELENGTH, "image", record.time)
+    asked = Asked(record.query(), record.t_rec, WAVELENGTH, frozenset({"image"}), record.time)
 
     def whole() -> None:
         check = ImageCheck(asked)

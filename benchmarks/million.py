@@ -34,7 +34,7 @@ def main() -> None:
     series = SERIES["aia.lev1_euv_12s"]
     begin = datetime(2014, 1, 1, 0, 0, 1, tzinfo=UTC)
     span = timedelta(seconds=12 * number)
-    event = Event("e", begin + span / 3, begin + 2 * span / 3, None, begin, begin + span, (131,))
+    event = Event("e", begin + span / 3, begin + 2 * span / 3, None, begin, begin + span)
     times = pd.Timestamp(begin) + pd.to_timedelta(np.arange(number) * 12, unit="s")
     stamps = times.strftime("%Y-%m-%dT%H:%M:%SZ")
     names = "aia.lev1_euv_12s." + times.strftime("%Y-%m-%dT%H%M%SZ") + ".131.image_lev1.fits"

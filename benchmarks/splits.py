@@ -70,7 +70,7 @@ def flares(count: int) -> list[Event]:
         margin = timedelta(minutes=178)
         row = {"noaa_ar": str(11100 + region), "goes_class": "X1.2" if n % 15 == 0 else "M2.0"}
         found.append(
-            Event(f"flare{n:04}", start, end, None, start - margin, end + margin, (), row=row)
+            Event(f"flare{n:04}", start, end, None, start - margin, end + margin, columns=row)
         )
     return sorted(found, key=lambda event: (event.flare_start, event.event_id))
 
@@ -110,7 +110,7 @@ def write_images(folder: Path, events: list[Event], channels: int, images: int) 
             }
         )  # fmt: skip
         known = [name for name in COLUMNS if name not in OF_SPLITS]
-        table = table.reindex(columns=known).assign(**event.row)
+        table = table.reindex(columns=known).assign(**event.columns)
         table = with_splits(table, divided, leaky(record, 1, Config().splits.shares))
         table.to_csv(folder / "images.csv", mode="a", header=not n, index=False)
 

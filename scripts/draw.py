@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
-from flareset.candidates import Rules, write_candidates
+from flareset.candidates import BLANK, Rules, write_candidates
 from flareset.draw import draw
 from flareset.sdo.exposure import KINDS
 from flareset.sdo.quality import BITS
@@ -24,7 +24,12 @@ def main() -> None:
     )
     parser.add_argument("--seed", required=True, help="a number or text: decides every choice")
     parser.add_argument(
-        "--reject", nargs="*", default=[], choices=BITS, metavar="BIT", help="QUALITY bits"
+        "--reject",
+        nargs="*",
+        default=[],
+        choices=[*BITS, BLANK],
+        metavar="BIT",
+        help="QUALITY bits",
     )
     parser.add_argument(
         "--other-flares",

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from flareset.campaign.events import read_events
+from flareset.campaign.rows import read_rows
 from flareset.errors import ConfigError
 from flareset.sdo.series import SERIES
+from flareset.standin import catalogue
 from flareset.standin.server import FAULTS, Fault, StandIn
 from flareset.system.endings import exit_status
 
@@ -40,26 +41,31 @@ def main() -> None:
         raise ConfigError(f"--frame-size {args.frame_size}: must be from 128 to 4096")
     flares = []
     if args.events:
-        events = read_events(
+        found = read_rows(
             args.events,
             series=SERIES["aia.lev1_euv_12s"],
             wavelengths=[],
             pre=timedelta(0),
             post=timedelta(0),
         )
-        flares = [event.flare for event in events]
-    server = StandIn(
-        port=args.port,
-        frame_size=args.frame_size,
-        flares=flares,
-        faults=[_fault(text) for text in args.fault],
-        verbose=True,
-        state=args.state,
-        delay=args.delay,
-    )
+        flares = [row.event.flare for row in found.rows]
     if args.page:
-        print(server.page(args.page), end="")
+        print(catalogue.listing_page(catalogue.export(args.page, args.frame_size)), end="")
         return
+    try:
+        server = StandIn(
+            port=args.port,
+            frame_size=args.frame_size,
+            flares=flares,
+            faults=[_fault(text) for text in args.fault],
+            verbose=True,
+            state=args.state,
+            delay=args.delay,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"--port {args.port}: {error.strerror}: choose another, or 0 for any that is free"
+        ) from None
     print(f"serving {server.url} (archive.data_url)")
     print(f"with its CGI at {server.cgi_url} (archive.cgi_url); end with Ctrl-C", flush=True)
     try:

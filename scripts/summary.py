@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     with job_log(), alone(args.results):
-        accounts = [json.loads(Path(path).read_text()) for path in args.accounts]
+        accounts = [json.loads(Path(path).read_text(encoding="utf-8")) for path in args.accounts]
         write_summary(summarise(accounts), args.csv, args.markdown)
         logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
         ledgers = {

@@ -13,7 +13,7 @@ from flareset.archive.responses import (
     read_object,
     registration,
     told,
-    whole,
+    whole_or_0,
     without_again,
 )
 from flareset.sdo.protocols import kind_of_protocol
@@ -263,4 +263,4 @@ def test_another_name_for_the_same_request() -> None:
     [(3, 3), ("3", 3), ("3.7", 3), ("", 0), (None, 0), ("many", 0), ("nan", 0), ("inf", 0)],
 )
 def test_counts(value: object, number: int) -> None:
-    assert whole(value) == number
+    assert whole_or_0(value) == number

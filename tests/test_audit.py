@@ -55,7 +55,7 @@ def test_every_frozen_split_passes(events: list[Event], known: int) -> None:
     frozen = {row.event_id: row.split for row in before.rows}
     # Rows that have changed since, too.
     changed = [
-        a_flare(e.event_id, (e.flare_start - at(0)).total_seconds() + 40 * HOUR, **e.row)
+        a_flare(e.event_id, (e.flare_start - at(0)).total_seconds() + 40 * HOUR, **e.columns)
         for e in events[:known:3]
     ]
     kept = [event for event in events if event.event_id not in {e.event_id for e in changed}]

@@ -98,7 +98,7 @@ def test_channels_together_draw_the_same_slots(
 
 
 def test_a_slot_that_lies_in_two_minutes_is_drawn_in_none() -> None:
-    event = an_event((600, 1200), (0, 1800), wavelengths=(131, 171))
+    event = an_event((600, 1200), (0, 1800))
     both = pd.concat(
         [
             candidates_of(records_at([636, 648, 1188, 1200], wave, late=late), event, RULES)
@@ -118,7 +118,7 @@ def test_a_slot_that_lies_in_two_minutes_is_drawn_in_none() -> None:
 
 
 def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alone() -> None:
-    event = an_event((600, 700), (0, 1200), wavelengths=(131, 171))
+    event = an_event((600, 700), (0, 1200))
     both = pd.concat(
         [
             candidates_of(records_at(range(0, 1200, 12), wave, late=9), event, RULES)

@@ -3,6 +3,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,7 @@ def made(name: str = NAME) -> bytes:
 
 
 def asked(name: str = NAME) -> Asked:
-    return Asked("the record", Frame.of(NAME).t_rec, 131, "image", Frame.of(name).time)
+    return Asked("the record", Frame.of(NAME).t_rec, 131, frozenset({"image"}), Frame.of(name).time)
 
 
 @pytest.fixture
@@ -169,7 +170,10 @@ def test_intact_files_of_jsoc_raise_no_false_alarm(real: Path, tmp_path: Path, n
     t_obs = parse_jsoc_time(str(header["T_OBS"]))
     t_rec = parse_jsoc_time(str(header.get("T_REC", header["T_OBS"])))
     wavelength = int(float(header["WAVELNTH"]))
-    wanted = Asked("real", t_rec, wavelength, "", t_obs.replace(microsecond=0))
+    segments = frozenset(
+        {"image", "magnetogram", "bitmap"} & {*Path(name).name.lower().split(".")} or {"image"}
+    )
+    wanted = Asked("real", t_rec, wavelength, segments, t_obs.replace(microsecond=0))
     check_image(path, wanted)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -264,3 +268,32 @@ def test_bytes_may_come_one_by_one(tmp_path: Path, step: int) -> None:
     path.write_bytes(damaged)
     with pytest.raises(VerificationError):
         check_in_steps(path, step)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "blank"),
+    [
+        (np.zeros((64, 64), "int16"), True),
+        (np.full((64, 64), 7, "int16"), True),
+        (np.full((64, 64), np.nan, "float32"), True),
+        (np.where(np.eye(64) > 0, np.nan, 0.0).astype("float32"), True),
+        (np.eye(64).astype("int16"), False),
+        (np.where(np.eye(64) > 0, np.nan, np.eye(64, k=1)).astype("float32"), False),
+    ],
+)
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_image_that_shows_nothing(
+    tmp_path: Path, pixels: np.ndarray, blank: bool, compressed: bool
+) -> None:
+    header = fits.Header({"T_OBS": "2014-01-07T15:07:10.34Z", "WAVELNTH": 131})
+    path = tmp_path / "x.fits"
+    if compressed:
+        kind = "RICE_1" if pixels.dtype.kind == "i" else "GZIP_1"
+        quantum = {} if kind == "RICE_1" else {"quantize_level": 0}
+        fits.CompImageHDU(pixels, header, compression_type=kind, **quantum).writeto(path)
+    else:
+        fits.PrimaryHDU(pixels, header).writeto(path)
+    time = datetime(2014, 1, 7, 15, 7, 10, tzinfo=UTC)
+    wanted = Asked("aia", time, 131, frozenset({"image"}), time)
+    check = ImageCheck(wanted, path)
+    assert check.finish(path).blank is blank

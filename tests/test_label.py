@@ -15,7 +15,7 @@ def event(name: str, **row: str) -> Event:
         window=("2014-01-07 18:00:00", "2014-01-07 18:30:00"),
         event_id=name,
         flare_peak=parse_utc("2014-01-07 18:15:00") if name == "a" else None,
-        row=row,
+        columns=row,
     )
 
 
@@ -25,7 +25,7 @@ def sample(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
     table["time"] = pd.to_datetime(table["time"], utc=True)
     return table.assign(
         wavelength=131, record="r" + table["filename"], path="p/" + table["filename"],
-        sha256="s" + table["filename"], proof="datasum", bytes=1,
+        sha256="s" + table["filename"], proof="datasum", blank="0", bytes=1,
         **{**dict.fromkeys(KEYWORD_NAMES, "0"), "EXPTIME": "2.9", "AIMGSHCE": "2900"},
     )  # fmt: skip
 

@@ -76,7 +76,7 @@ def test_what_comes_back_is_what_was_asked(process: str, tmp_path: Path) -> None
     frame = Frame.of(EUV)
     path = tmp_path / "x.fits"
     path.write_bytes(b"".join(FRAMES.file(frame, steps(process))))
-    check_image(path, Asked("r", frame.t_rec, 131, "image", frame.time))
+    check_image(path, Asked("r", frame.t_rec, 131, frozenset({"image"}), frame.time))
     pixels, header = made(process)
     check_processed(header, pixels.shape, steps(process), frame.time)
     assert (pixels != MISSING).mean() > 0.5

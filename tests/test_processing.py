@@ -197,7 +197,7 @@ def test_the_order_and_spelling_of_jsocs_form() -> None:
     assert query is not None
     begin, end = query[1].begin, query[1].end
     made = around()
-    event = an_event((begin, end), (begin, end), wavelengths=(171,))
+    event = an_event((begin, end), (begin, end))
     given_ = Surroundings(event, made.series, begin, end, made.region)
     steps, remarks = wire_steps(filled({"im_patch": {**wanted, "t_ref": "start"}}), given_)
     assert process_text(steps) == REAL.replace(".000", "Z")
@@ -277,7 +277,7 @@ def test_an_active_region_is_looked_up_as_on_the_form(text: str, asked: int) -> 
         numbers.append((number, when))
         return SEEN
 
-    made = around(row={"noaa_ar": text})
+    made = around(noaa_ar=int(text))
     steps, remarks = wire_steps(
         filled(AR), Surroundings(made.event, made.series, made.begin, made.end, region)
     )
@@ -291,31 +291,30 @@ def test_an_active_region_is_looked_up_as_on_the_form(text: str, asked: int) -> 
 
 def test_without_tracking_a_region_is_where_it_has_turned_to() -> None:
     still = {"im_patch": {**AR["im_patch"], "track": False}}
-    steps, (remark,) = wire_steps(filled(still), around(region=SEEN, row={"noaa_ar": "11967"}))
+    steps, (remark,) = wire_steps(filled(still), around(region=SEEN, noaa_ar=11967))
     days = (PEAK - SEEN.time) / timedelta(days=1)
     assert float(steps[0].args["x"]) == pytest.approx(-3 + 13.2 * days, abs=0.2)
     assert steps[0].args["t_ref"] == "2014-02-05T08:00:00Z"
     assert remark.endswith(f", {steps[0].args['x']} at 2014-02-05T12:07:00Z")
     gone = Region(SEEN.time - timedelta(days=10), 0.0, -13.0)
     with pytest.raises(ExportError, match="NOAA AR 11967 was not on the side of the Sun"):
-        wire_steps(filled(still), around(region=gone, row={"noaa_ar": "11967"}))
+        wire_steps(filled(still), around(region=gone, noaa_ar=11967))
 
 
 def test_without_a_region_the_rows_position_stands_in() -> None:
     position = {"hpc_x": 10.0, "hpc_y": 20.0}
     for row, why in (
-        ({"noaa_ar": "11967"}, "JSOC knows no NOAA AR 11967; used"),
-        ({"noaa_ar": "0"}, "no NOAA AR in the row; used"),
-        ({}, "no NOAA AR in the row; used"),
+        (11967, "JSOC knows no NOAA AR 11967; used"),
+        (None, "no NOAA AR in the row; used"),
     ):
-        steps, (remark,) = wire_steps(filled(AR), around(row=row, **position))
+        steps, (remark,) = wire_steps(filled(AR), around(noaa_ar=row, **position))
         assert remark.startswith(why)
         args = steps[0].args
         assert [args[k] for k in ("locunits", "x", "y", "t_ref")] == [
             "arcsec", "10", "20", "2014-02-05T12:07:00Z",
         ]  # fmt: skip
         with pytest.raises(ExportError, match="there is no hpc_x and hpc_y to use instead"):
-            wire_steps(filled(AR), around(row=row))
+            wire_steps(filled(AR), around(columns=row))
 
 
 @pytest.mark.parametrize(
@@ -635,7 +634,7 @@ def checked(path: Path, frame: Frame, came: list[Step], **over: Any) -> None:
                 "record": frame.series,
                 "t_rec": frame.t_rec,
                 "wavelength": frame.wavelength,
-                "segment": frame.segment,
+                "segments": SERIES[frame.series].names_of(frame.segment),
                 "time": frame.time,
                 **over,
             }
@@ -678,7 +677,7 @@ def test_prime_keys_tell_records_of_one_time_apart(tmp_path: Path) -> None:
 def test_a_file_as_stored_may_lack_keywords_but_not_contradict(tmp_path: Path) -> None:
     path = tmp_path / "x"
     frame = frame_of("aia.lev1_euv_12s", 0)
-    wanted = Asked("r", frame.t_rec, 131, "image", frame.time, as_stored=True)
+    wanted = Asked("r", frame.t_rec, 131, frozenset({"image"}), frame.time, as_stored=True)
     path.write_bytes(b"".join(SKY[128].file(frame, as_is=True)))
     check_image(path, wanted)
     with pytest.raises(VerificationError, match="WAVELNTH is None"):

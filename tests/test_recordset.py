@@ -173,12 +173,12 @@ END = datetime(2014, 1, 7, 22, 46, tzinfo=UTC)
         (
             "hmi.sharp_cea_720s",
             [6173],
-            "[][2014.01.07_15:07:35_TAI-2014.01.07_22:46:35_TAI][? NOAA_AR = 11944 ?]{s}",
+            '[][2014.01.07_15:07:35_TAI-2014.01.07_22:46:35_TAI][? NOAA_ARS ~ "11944" ?]{s}',
         ),
     ],
 )
 def test_the_query_of_a_window(series: str, wavelengths: list[int], expected: str) -> None:
-    found = window_recordset(SERIES[series], BEGIN, END, wavelengths, "s", "11944")
+    found = window_recordset(SERIES[series], BEGIN, END, wavelengths, "s", 11944)
     assert str(found) == series + expected
     assert Recordset.parse(str(found)) == found
 

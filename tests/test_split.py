@@ -35,7 +35,7 @@ ONE_STRATUM = Rules(stratify="")
 
 def are_linked(one: Event, other: Event, buffer: timedelta) -> bool:
     """The definition, by hand: one active region, or windows nearer than the buffer."""
-    regions = [int(event.row.get("noaa_ar", "").strip() or 0) for event in (one, other)]
+    regions = [int(event.columns.get("noaa_ar", "").strip() or 0) for event in (one, other)]
     regions = [number % 10_000 for number in regions]
     gap = max(one.window_start - other.window_end, other.window_start - one.window_end)
     return (regions[0] == regions[1] != 0) or gap < buffer or gap <= timedelta()
@@ -199,13 +199,15 @@ def test_what_links_two_frozen_splits_is_in_none() -> None:
     one = next(event for event in old if frozen[event.event_id] == "train")
     other = next(event for event in old if frozen[event.event_id] == "test")
     # A new flare in the region of one, at the time of the other.
-    link = a_flare("new", (other.flare_start - at(0)).total_seconds(), noaa_ar=one.row["noaa_ar"])
+    link = a_flare(
+        "new", (other.flare_start - at(0)).total_seconds(), noaa_ar=one.columns["noaa_ar"]
+    )
     rows = {row.event_id: row for row in divide([*old, link], Rules(), 1, frozen).rows}
     pair = sorted((one, other), key=lambda event: event.flare_start)
     told = " and ".join(f"{e.event_id} ({frozen[e.event_id]})" for e in pair)
     assert (rows["new"].split, rows["new"].group, rows["new"].reason) == ("", "", f"links {told}")
     # A row that was changed since, so that it links two test events to a third of train.
-    old[0].row["noaa_ar"], old[1].row["noaa_ar"] = "11950", "11950"
+    old[0].columns["noaa_ar"], old[1].columns["noaa_ar"] = "11950", "11950"
     changed = divide(old, Rules(), 1, {**frozen, "f000": "train", "f001": "test"})
     rows = {row.event_id: row for row in changed.rows}
     assert rows["f001"].reason == "test before, but links f000 (train)"
@@ -300,7 +302,7 @@ def cycle24(real: Path) -> list[Event]:
             end += timedelta(days=end <= start)
             event_id = f"{start:%Y-%m-%dT%H%M%S}"
             span = {"window_start": start - margin, "window_end": end + margin}
-            found[event_id] = Event(event_id, start, end, None, **span, wavelengths=(), row=row)
+            found[event_id] = Event(event_id, start, end, None, **span, columns=row)
     return list(found.values())
 
 

@@ -61,7 +61,7 @@ def test_a_frame_is_what_its_name_says(size: int, tmp_path: Path) -> None:
     assert header["ORIGIN"] == "flareset stand-in"
     path = tmp_path / "x.fits"
     path.write_bytes(content)
-    asked = Asked("r", Frame.of(NAME).t_rec, 131, "image", Frame.of(NAME).time)
+    asked = Asked("r", Frame.of(NAME).t_rec, 131, frozenset({"image"}), Frame.of(NAME).time)
     assert check_image(path, asked)["EXPTIME"] == pytest.approx(2.9, abs=1e-3)
 
 
@@ -143,7 +143,7 @@ def test_every_series_has_its_frames(name: str, tmp_path: Path) -> None:
         "r",
         asked_frame.t_rec,
         asked_frame.wavelength,
-        asked_frame.segment,
+        series.names_of(asked_frame.segment),
         asked_frame.time,
         cadence,
     )
@@ -462,7 +462,7 @@ def test_redirects_and_gzip(serve: Callable[..., StandIn], session: requests.Ses
 
 def fits_checks(path: Path, wrong: str) -> None:
     """A file of NAME is the image, or is refused for a reason."""
-    asked = Asked("r", Frame.of(NAME).t_rec, 131, "image", Frame.of(NAME).time)
+    asked = Asked("r", Frame.of(NAME).t_rec, 131, frozenset({"image"}), Frame.of(NAME).time)
     if not wrong:
         check_image(path, asked)
         return

@@ -70,11 +70,11 @@ def test_what_a_run_leaves(finished: Project) -> None:
     images = finished.table("results/data_selection/images.csv")
     first = images[0]
     of_pixels = ["NSATPIX", "DATAMEAN", "DATAMEDN", "DATAMAX", "DATAP99", "NSPIKES"]
-    assert list(first)[:30] == [
+    assert list(first)[:31] == [
         "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
         "time", "minutes_from_start", "minutes_from_peak", "minutes_from_end",
         "QUALITY", "EXPTIME", "AIMGSHCE", "exposure", "exposure_seconds", "AECTYPE", *of_pixels,
-        "proof", "bytes", "sha256", "split", "split_leaky", "group",
+        "proof", "blank", "bytes", "sha256", "split", "split_leaky", "group",
     ]  # fmt: skip
     for row in images:
         path = finished.path(f"results/data_selection/fits/raw/{row['filename']}")

@@ -23,6 +23,9 @@ from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
 from flareset.tables.status import Status
 
+# The word under quality.reject for an image that shows nothing, and what is said of one.
+BLANK = "blank"
+SHOWS_NOTHING = "blank: every pixel has the same value, or none"
 ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
 _JUDGED = ["wavelength", "phase", "other_flare", "guarded", "status", "reason", *LISTED]
 # The phases from which a guard keeps images away: their label is that of no flare.
@@ -35,7 +38,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Rules:
-    """What an image must pass: QUALITY bits that reject it, and whether other flares do.
+    """What an image must pass: QUALITY bits that reject it (or `blank`), and whether flares do.
 
     `exposure` is the kind that is drawn, or `any`; no image of pre and post is nearer to the flare
     than `guard`. `unproven` says what becomes of a stored file that nothing but its header proves.
@@ -91,8 +94,10 @@ def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:
 
     A keyword that is not known rejects nothing.
     """
+    if BLANK in rules.reject and keywords.get(BLANK):
+        return SHOWS_NOTHING
     quality = quality_of(str(keywords.get("QUALITY", "")))
-    if quality is not None and (bits := rejected_by(quality, list(rules.reject))):
+    if quality is not None and (bits := rejected_by(quality, rules.reject)):
         return f"QUALITY {quality:#010x}: {', '.join(bits)}"
     lasted = tuple(str(keywords.get(name, "")) for name in ("AIMGSHCE", "EXPTIME"))
     kind = kind_of(wavelength, *lasted)

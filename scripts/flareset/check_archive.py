@@ -199,7 +199,7 @@ class ArchiveCheck:
             row.record,
             row.t_rec.to_pydatetime(),
             self.query.wavelength,
-            self.query.segment,
+            series.names_of(self.query.segment),
             row.time.to_pydatetime(),
             series.cadence,
             series.keys,

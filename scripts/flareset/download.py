@@ -19,7 +19,7 @@ from flareset.archive.transfer import Fetched, Transfer
 from flareset.campaign import environment
 from flareset.campaign.access import Access
 from flareset.campaign.settings import VerifySettings
-from flareset.candidates import ACCEPTED, REJECTED, Rules, judge
+from flareset.candidates import ACCEPTED, BLANK, REJECTED, SHOWS_NOTHING, Rules, judge
 from flareset.draw import choose
 from flareset.errors import IncompleteError, TransferError
 from flareset.job import Job
@@ -28,6 +28,7 @@ from flareset.proof.fits import Asked, ImageCheck, keywords_in, packed_header
 from flareset.proof.pictures import check_picture
 from flareset.sdo.keywords import KEYWORD_NAMES, KEYWORDS
 from flareset.sdo.processing import fingerprint, parse_process
+from flareset.sdo.quality import quality_of
 from flareset.sdo.series import Series
 from flareset.sources.delivered import Delivery
 from flareset.sources.direct import Direct
@@ -289,6 +290,7 @@ class Downloader:
             "bytes": got.found.bytes,
             "tries": got.tries,
             "proof": got.found.grade,
+            "blank": got.found.blank,
             "keywords": got.found.keywords,
             "header": got.found.header,
         }
@@ -316,7 +318,7 @@ class Downloader:
             row.record,
             row.t_rec,
             row.wavelength,
-            as_made.segment,
+            as_made.series.names_of(as_made.segment),
             row.time,
             as_made.series.cadence,
             as_made.series.keys,
@@ -338,15 +340,17 @@ class Downloader:
     def _judge(self, facts: dict[str, Any]) -> tuple[Status, str]:
         """Return the status of a proven image by its keywords, and the reason."""
         keywords = facts["keywords"]
-        if why := judge(keywords, self.delivered.wavelength, self.rules):
+        known = {**keywords, BLANK: facts.get("blank")}
+        if why := judge(known, self.delivered.wavelength, self.rules):
             return Status.REJECTED, why
-        if not isinstance(keywords.get("QUALITY"), int):
-            return Status.VERIFIED, f"the header has no QUALITY ({keywords.get('QUALITY')})"
         alone = facts.get("proof") == "header" and (self.delivered.as_stored or self.direct)
         if alone and self.rules.unproven == "reject":
             why = "JSOC states no statistics of its pixels, and nothing else proves it"
             return Status.REJECTED, why
-        return Status.VERIFIED, ""
+        notes = [SHOWS_NOTHING] if facts.get("blank") else []
+        if quality_of(str(keywords.get("QUALITY"))) is None:
+            notes.append(f"the header has no QUALITY ({keywords.get('QUALITY')})")
+        return Status.VERIFIED, "; ".join(notes)
 
 
 def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome:
@@ -507,6 +511,7 @@ def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
             "sha256": outcome.facts.get("sha256", ""),
             "requestid": outcome.facts.get("requestid", ""),
             "proof": outcome.facts.get("proof", ""),
+            "blank": int(outcome.facts["blank"]) if "blank" in outcome.facts else "",
             **{key: _text(outcome.facts.get("keywords", {}).get(key)) for key in KEYWORD_NAMES},
         }
         for outcome in outcomes

@@ -19,7 +19,7 @@ from flareset.tables.images import COLUMNS, OF_SPLITS, carried_name
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
     """The samples of all events and wavelengths in one table; keywords as text."""
-    texts = ["event_id", "phase", "filename", "record", "slot", "path", "sha256", "proof"]
+    texts = ["event_id", "phase", "filename", "record", "slot", "path", "sha256", "proof", "blank"]
     texts += KEYWORD_NAMES
     dtypes = {**dict.fromkeys(texts, "str"), "wavelength": "int64", "bytes": "int64"}
     tables = [pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in paths]
@@ -90,7 +90,7 @@ def with_splits(images: pd.DataFrame, rows: list[Row], leaky: list[str]) -> pd.D
 def _own_columns(events: list[Event]) -> pd.DataFrame:
     """The events' rows, one row each, columns in alphabetical order."""
     rows = [
-        {carried: value for name, value in event.row.items() if (carried := carried_name(name))}
+        {carried: value for name, value in event.columns.items() if (carried := carried_name(name))}
         for event in events
     ]
     table = pd.DataFrame(rows, index=range(len(events))).fillna("")

@@ -132,7 +132,7 @@ def _without_record(job: Job) -> pd.DataFrame:
 
 def _asked_for(job: Job, time: pd.Timestamp) -> str:
     """Why a slot was not asked for, where the row's own recordset leaves it out; else empty."""
-    text = job.event.row.get("recordset", "")
+    text = job.event.columns.get("recordset", "")
     found = Recordset.parse(text).times if text else None
     if found is None:
         return ""

@@ -23,7 +23,7 @@ def refuse(config: Config, events: Collection[Event]) -> None:
     """
     if not events:
         return
-    columns = {name for event in events for name in event.row}
+    columns = {name for event in events for name in event.columns}
     problems = [*_unknown_keywords(config, columns)]
     if config.splits.model_fields_set:
         problems += _no_split(config, events, columns)

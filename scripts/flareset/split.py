@@ -148,7 +148,7 @@ def values_of(event: Event, column: str) -> set[str]:
 
 
 def _text_of(event: Event, column: str) -> str:
-    return (event.row.get(column) or event.row.get(SYNONYMS.get(column, ""), "")).strip()
+    return (event.columns.get(column) or event.columns.get(SYNONYMS.get(column, ""), "")).strip()
 
 
 def regions_of(text: str) -> set[str]:
@@ -215,7 +215,8 @@ def _groups(
 def _stratum(events: Sequence[Event], column: str) -> str:
     """Return the highest class letter of a group, or the commonest value of another column."""
     texts = [
-        event.row.get(column) or event.row.get(SYNONYMS.get(column, ""), "") for event in events
+        event.columns.get(column) or event.columns.get(SYNONYMS.get(column, ""), "")
+        for event in events
     ]
     values = [text.strip() for text in texts if text.strip()]
     if column == "goes_class":

@@ -34,8 +34,9 @@ def recnums(recordset: str) -> list[int]:
 def windows(project: Project) -> list[str]:
     """Return the recordsets of the events' windows."""
     return [
-        str(window_recordset(EUV, e.window_start, e.window_end, list(e.wavelengths), "image"))
-        for e in project.read_events()
+        str(window_recordset(EUV, e.window_start, e.window_end, list(row.wavelengths), "image"))
+        for row in project.read_rows()
+        for e in [row.event]
     ]
 
 

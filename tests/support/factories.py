@@ -40,7 +40,6 @@ def an_event(
         "flare_peak": None,
         "window_start": _time(window[0]),
         "window_end": _time(window[1]),
-        "wavelengths": (131,),
     }
     return Event(**{**usual, **over})
 

@@ -43,7 +43,7 @@ def flare_lists(draw: st.DrawFn, least: int = 1, most: int = 40) -> list[Event]:
 def a_flare(event_id: str, start: float, length: float = HOUR, **row: str) -> Event:
     """Return an event whose window begins an hour before the flare, and ends one after it."""
     span = (start - HOUR, start + length + HOUR)
-    return an_event((start, start + length), span, event_id=event_id, row=row)
+    return an_event((start, start + length), span, event_id=event_id, columns=row)
 
 
 def spread(count: int, **row: str) -> list[Event]:
@@ -66,7 +66,7 @@ def images_of(events: Sequence[Event], divided: Division) -> pd.DataFrame:
             "split": row_of[event.event_id].split,
             "group": row_of[event.event_id].group,
             "exposure": "normal",
-            **event.row,
+            **event.columns,
         }
         for event in events
         for time in (

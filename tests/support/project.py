@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from flareset.campaign.events import Event, read_events
+from flareset.campaign.events import Event
+from flareset.campaign.rows import Row, read_rows
 from flareset.sdo.recordset import window_recordset
 from flareset.standin.server import StandIn
 from support import loaded
@@ -96,19 +97,24 @@ class Project:
 
     def read_events(self) -> list[Event]:
         """The events as the workflow reads them."""
+        return [row.event for row in self.read_rows()]
+
+    def read_rows(self) -> list[Row]:
+        """The rows of events.csv as the workflow reads them."""
         window = self.config["window"]
         pre, post = (timedelta(minutes=int(window[key].rstrip("m"))) for key in ("pre", "post"))
         path = self.folder / "config/events.csv"
         wavelengths = self.config.get("wavelengths", [131])
-        return read_events(path, series=EUV, wavelengths=wavelengths, pre=pre, post=post)
+        return read_rows(path, series=EUV, wavelengths=wavelengths, pre=pre, post=post).rows
 
     def use(self, server: StandIn) -> None:
         """Turn the campaign into one of saved pages and a server that runs already."""
         pages = self.folder / "export_pages"
         pages.mkdir(exist_ok=True)
-        for event in self.read_events():
+        for row in self.read_rows():
+            event = row.event
             span = event.window_start, event.window_end
-            wanted = str(window_recordset(EUV, *span, list(event.wavelengths)))
+            wanted = str(window_recordset(EUV, *span, list(row.wavelengths)))
             (pages / f"{event.event_id}.html").write_text(server.page(wanted))
         self.configure(archive={"kind": "jsoc", "data_url": server.url})
 
@@ -139,7 +145,7 @@ class Project:
 
     def log(self, rule: str, event: str, wavelength: int = 131) -> str:
         """The log of a job."""
-        return self.path(f"logs/{rule}/{event}.{wavelength}.log").read_text()
+        return self.path(f"results/logs/{rule}/{event}.{wavelength}.log").read_text()
 
     def data_set(self) -> dict[str, bytes]:
         """Every file of data_selection and its bytes."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flareset.campaign.campaign import Campaign
-from flareset.campaign.events import Event
+from flareset.campaign.rows import Row
 from flareset.sdo.times import duration_text, iso
 from support.project import ROOT, Project
 
@@ -24,32 +24,33 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
     for name, value in campaign.environment().items():
         monkeypatch.setenv(name, value)
-    for event in campaign.events.values():
-        list_and_draw(campaign, event)
-        for wavelength in event.wavelengths:
-            bring_and_sample(campaign, event.event_id, wavelength)
+    for event_id, row in campaign.rows.items():
+        list_and_draw(campaign, row)
+        for wavelength in row.wavelengths:
+            bring_and_sample(campaign, event_id, wavelength)
     label_and_summarise(campaign)
 
 
-def list_and_draw(campaign: Campaign, event: Event) -> None:
-    """Run the stages `list` and `draw` of an event, in the campaign's folder."""
+def list_and_draw(campaign: Campaign, row: Row) -> None:
+    """Run the stages `list` and `draw` of a row's event, in the campaign's folder."""
+    event = row.event
     top = Path(campaign.config.results) / "events" / event.event_id
     top.mkdir(parents=True, exist_ok=True)
-    (top / "event.json").write_text(campaign.events[event.event_id].to_json())
+    (top / "event.json").write_text(event.to_json())
     of_event = ["--event", str(top / "event.json")]
     settings = ["--settings", settings_file(campaign, "list"), "--store", campaign.config.store]
-    for wavelength in event.wavelengths:
+    for wavelength in row.wavelengths:
         folder = top / str(wavelength)
         folder.mkdir(exist_ok=True)
         page = campaign.page(event.event_id, wavelength)
-        origin = ["--source", event.source, *(["--page", str(page)] if page else [])]
+        origin = ["--source", row.source, *(["--page", str(page)] if page else [])]
         if event.event_id in campaign.config.accept_pages:
             origin.append("--accept")
         of_channel = [*of_event, "--wavelength", str(wavelength), *origin, *settings]
         facts = ["--facts", str(folder / "export.json")]
         script("list", *of_channel, *options(folder, "records", "listing"), *facts)
     sample = campaign.config.sample
-    records = [str(top / str(wavelength) / "records.csv") for wavelength in event.wavelengths]
+    records = [str(top / str(wavelength) / "records.csv") for wavelength in row.wavelengths]
     drawn = [f"--seed={sample.seed}", "--channels", sample.channels]
     rules = ["--reject", *campaign.config.quality.reject]
     rules += ["--other-flares", campaign.config.other_flares, "--exposure", sample.exposure]

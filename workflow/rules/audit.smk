@@ -7,7 +7,7 @@ rule audit:
         json=f"{RESULTS}/data_selection/audit.json",
         markdown=f"{RESULTS}/data_selection/audit.md",
     log:
-        "logs/audit.log",
+        f"{RESULTS}/logs/audit.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.types import RerunTrigger
 
 # Snakemake keeps nearly all that it makes, millions of small objects in a large campaign: Python
 # looks for garbage among them less often.
@@ -37,7 +39,9 @@ JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 # In the environment, not in params: no job goes stale when they change. Every job on a cluster
 # reads this file again and so sets them too.
 os.environ.update(CAMPAIGN.environment())
-begin()
+if begin():
+    for warning in CAMPAIGN.warnings:
+        logger.warning(f"warning: {warning}")
 
 # Snakemake writes its command line to its log, and the address may be on it.
 sys.argv[:] = CAMPAIGN.without_address(sys.argv)
@@ -55,6 +59,16 @@ def script(name):
     return os.path.relpath(SCRIPTS / f"{name}.py")
 
 
+def nothing_but_all_triggers(wildcards):
+    """Return no file, and have Snakemake look at all that makes a job stale.
+
+    With `rerun-triggers: mtime`, as people have it in their own profiles, a changed seed or row
+    would leave the old data set as it is. Snakemake knows its triggers when it asks for inputs.
+    """
+    workflow.dag_settings.rerun_triggers = RerunTrigger.all()
+    return []
+
+
 def event_json(wildcards):
     """The event's row and the flares in its window, as one sorted text."""
     return CAMPAIGN.events[wildcards.event].to_json()
@@ -68,7 +82,7 @@ def saved_page(wildcards):
 
 def source(wildcards):
     """Where the listing of an event comes from."""
-    return CAMPAIGN.events[wildcards.event].source
+    return CAMPAIGN.rows[wildcards.event].source
 
 
 def accept(wildcards):
@@ -93,7 +107,7 @@ def minutes(waiting, work=10):
 
 def event_records(wildcards):
     """The records of every channel of an event."""
-    waves = CAMPAIGN.events[wildcards.event].wavelengths
+    waves = CAMPAIGN.rows[wildcards.event].wavelengths
     return [f"{RESULTS}/events/{wildcards.event}/{wave}/records.csv" for wave in waves]
 
 
@@ -171,7 +185,7 @@ def listable(wildcards):
     """The jobs of the events of which no saved page is missing, each behind its source."""
     missing = {event for event, _ in CAMPAIGN.without_page}
     return [
-        f"{CAMPAIGN.events[event].source}/{event}/{wavelength}"
+        f"{CAMPAIGN.rows[event].source}/{event}/{wavelength}"
         for event, wavelength in CAMPAIGN.jobs
         if event not in missing
     ]

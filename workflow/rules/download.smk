@@ -11,9 +11,9 @@ rule download:
     output:
         manifest=f"{JOB}/manifest.csv",
     log:
-        "logs/download/{event}.{wavelength}.log",
+        f"{RESULTS}/logs/download/{{event}}.{{wavelength}}.log",
     benchmark:
-        "logs/download/{event}.{wavelength}.benchmark.tsv"
+        f"{RESULTS}/logs/download/{{event}}.{{wavelength}}.benchmark.tsv"
     conda:
         "../../envs/flareset.yaml"
     resources:

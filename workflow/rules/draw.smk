@@ -7,7 +7,7 @@ rule draw:
     output:
         candidates=f"{RESULTS}/events/{{event}}/candidates.csv",
     log:
-        "logs/draw/{event}.log",
+        f"{RESULTS}/logs/draw/{{event}}.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"

@@ -5,7 +5,7 @@ rule intake:
         script=script("intake"),
         settings=settings("intake"),
     log:
-        "logs/intake.log",
+        f"{RESULTS}/logs/intake.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"

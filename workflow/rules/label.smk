@@ -14,7 +14,7 @@ rule label:
         labels=f"{RESULTS}/data_selection/image_labels.csv",
         labels_txt=f"{RESULTS}/data_selection/image_labels.txt",
     log:
-        "logs/label.log",
+        f"{RESULTS}/logs/label.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

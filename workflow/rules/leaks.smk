@@ -9,7 +9,7 @@ rule leaks:
             caption="../report/leaks.rst",
         ),
     log:
-        "logs/leaks.log",
+        f"{RESULTS}/logs/leaks.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

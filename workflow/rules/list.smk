@@ -1,8 +1,10 @@
 rule event:
+    input:
+        nothing_but_all_triggers,
     output:
         f"{RESULTS}/events/{{event}}/event.json",
     log:
-        "logs/event/{event}.log",
+        f"{RESULTS}/logs/event/{{event}}.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -16,7 +18,7 @@ rule settings:
     output:
         f"{RESULTS}/settings/{{stage}}.{{digest}}.json",
     log:
-        "logs/settings/{stage}.{digest}.log",
+        f"{RESULTS}/logs/settings/{{stage}}.{{digest}}.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -37,7 +39,7 @@ rule list:
         listing=f"{JOB}/listing.csv",
         facts=f"{JOB}/export.json",
     log:
-        "logs/list/{event}.{wavelength}.log",
+        f"{RESULTS}/logs/list/{{event}}.{{wavelength}}.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

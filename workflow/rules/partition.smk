@@ -6,7 +6,7 @@ rule partition:
     output:
         partition=f"{JOB}/partition.csv",
     log:
-        "logs/partition/{event}.{wavelength}.log",
+        f"{RESULTS}/logs/partition/{{event}}.{{wavelength}}.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

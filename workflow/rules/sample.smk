@@ -14,7 +14,7 @@ rule sample:
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
         account=f"{JOB}/account.json",
     log:
-        "logs/sample/{event}.{wavelength}.log",
+        f"{RESULTS}/logs/sample/{{event}}.{{wavelength}}.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

@@ -7,7 +7,7 @@ rule split:
     output:
         splits=f"{RESULTS}/data_selection/splits.csv",
     log:
-        "logs/split.log",
+        f"{RESULTS}/logs/split.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"

@@ -20,7 +20,7 @@ rule summary:
         markdown=f"{RESULTS}/summary.md",
         provenance=f"{RESULTS}/provenance.json",
     log:
-        "logs/summary.log",
+        f"{RESULTS}/logs/summary.log",
     conda:
         "../../envs/flareset.yaml"
     resources:

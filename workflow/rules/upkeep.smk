@@ -6,7 +6,7 @@ rule plan:
         events=every_event,
         settings=settings("plan"),
     log:
-        "logs/plan.log",
+        f"{RESULTS}/logs/plan.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -29,7 +29,7 @@ rule verify:
         script=script("verify"),
         settings=settings("verify"),
     log:
-        "logs/verify.log",
+        f"{RESULTS}/logs/verify.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -47,7 +47,7 @@ rule repair:
         script=script("verify"),
         settings=settings("verify"),
     log:
-        "logs/repair.log",
+        f"{RESULTS}/logs/repair.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -64,7 +64,7 @@ rule clean_unused:
     input:
         script=script("clean_unused"),
     log:
-        "logs/clean_unused.log",
+        f"{RESULTS}/logs/clean_unused.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"
@@ -85,7 +85,7 @@ rule check_archive:
         event=lambda wildcards: every_event(wildcards)[0],
         settings=settings("list"),
     log:
-        "logs/check_archive.log",
+        f"{RESULTS}/logs/check_archive.log",
     localrule: True
     conda:
         "../../envs/flareset.yaml"

@@ -380,7 +380,9 @@ class Exporter:
     def _read(self, order: Order) -> Request:
         """Return what became of an order: nothing yet, where its note is missing or torn."""
         try:
-            return Request.from_json(json.loads(self._path(order).read_text())["note"])
+            return Request.from_json(
+                json.loads(self._path(order).read_text(encoding="utf-8"))["note"]
+            )
         except (OSError, ValueError, KeyError):
             return Request()
 

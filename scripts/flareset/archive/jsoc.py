@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 import requests
@@ -25,11 +27,11 @@ from flareset.archive.responses import (
     Told,
     read_answer,
     read_object,
+    read_rows,
     registration,
     told,
-    whole,
 )
-from flareset.errors import ExportError, TransferError
+from flareset.errors import ExportError, ListingError, TransferError
 from flareset.sdo.drms import (
     Record,
     Structure,
@@ -39,6 +41,7 @@ from flareset.sdo.drms import (
 )
 from flareset.system.retry import retry_after
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Time-outs of a connection and of an answer (seconds): some thousand records take JSOC a while.
 _TIMEOUT = (10.0, 300.0)
@@ -47,6 +50,16 @@ _MOST_REDIRECTS = 5
 _LONGEST_GET = 1000
 # A question that JSOC answers whenever its CGI works.
 _KNOWN_TO_BE_RIGHT = {"op": "series_struct", "ds": "aia.lev1_euv_12s"}
+# What reading raises where JSOC answers otherwise than expected.
+OTHERWISE = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    ListingError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 # What to do about an address that no export can be asked for with.
 _WHAT_TO_DO = {
@@ -124,20 +137,15 @@ class Jsoc:
         form = {"op": "rs_list", "ds": recordset, "key": ",".join(keys)}
         if segment:
             form["seg"] = segment
-        found = self._known(form)
-        count, columns = whole(found.get("count")), _columns_of(found)
-        if any(len(values) != count for values in columns.values()) or (count and not columns):
-            raise ExportError(f"jsoc_info says {count} records of {recordset}, but lists others")
-        return [{name: str(columns[name][n]) for name in columns} for n in range(count)]
+        return self._known(form, read_rows)
 
     def series_keywords(self, series: str) -> set[str]:
         """Return the names of a series' keywords, in upper case."""
-        found = self._known({"op": "series_struct", "ds": series})
-        return {str(entry["name"]).upper() for entry in found.get("keywords") or []}
+        return {keyword.name.upper() for keyword in self.structure(series).keywords}
 
     def structure(self, series: str) -> Structure:
         """Return the keywords and segments of a series."""
-        return parse_structure(self._known({"op": "series_struct", "ds": series}))
+        return self._known({"op": "series_struct", "ds": series}, parse_structure)
 
     def keywords(self, series: str, recnums: Iterable[int], segment: str) -> dict[int, Record]:
         """Return all keywords of records and the path of a segment, by record number.
@@ -147,7 +155,7 @@ class Jsoc:
         numbers = sorted(set(recnums))
         found: dict[int, Record] = {}
         for form in keyword_requests(series, numbers, segment):
-            found |= {record.recnum: record for record in parse_records(self._known(form))}
+            found |= {record.recnum: record for record in self._known(form, parse_records)}
         if lost := [number for number in numbers if number not in found]:
             raise ExportError(
                 f"jsoc_info does not tell of record {lost[0]} of {series}, which it listed before"
@@ -191,23 +199,23 @@ class Jsoc:
         form = {"address": self.email, "operation": "cancel"}
         return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
 
-    def _known(self, form: dict[str, str]) -> dict[str, Any]:
-        """Return what `jsoc_info` answers to a question, or has answered before.
+    def _known(self, form: dict[str, str], read: Callable[[dict[str, Any]], T]) -> T:
+        """Return what `read` makes of jsoc_info's answer to a question, or of the one it gave.
 
         Raises ExportError where JSOC refuses.
         """
-        kept = self._answers.read(form)
+        with suppress(*OTHERWISE):
+            if kept := self._answers.read(form):
+                return read(read_object(kept))
         # A list of records is longer than what a URL holds.
         method = "POST" if len(form["ds"]) > _LONGEST_GET else "GET"
-        text = kept or self._call(method, "jsoc_info", form, _info_text)
-        found = read_object(text)
-        if told(found) is not Told.ANSWERED:
-            asked = form["ds"]
-            raise ExportError(f"jsoc_info refuses {asked}: {found.get('error', 'no reason given')}")
+        text, refused, answer = self._call(method, "jsoc_info", form, partial(_info, read))
+        if refused is not None:
+            raise ExportError(f"jsoc_info refuses {form['ds']}: {refused or 'no reason given'}")
         # What JSOC does not have yet, it may have the next time.
-        if kept is None and whole(found.get("count", 1)):
+        if answer:
             self._answers.keep(form, text)
-        return found
+        return answer
 
     def _masked(self, answer: Answer) -> Answer:
         return replace(answer, error=self.masked(answer.error))
@@ -275,9 +283,10 @@ class Jsoc:
             raise kind(problem, unavailable=True, retry_after=wait)
         try:
             return read(text)
-        except (ValueError, KeyError, TypeError):
-            start = " ".join(self.masked(text).split())[:80]
-            raise TransferError(f"it answers no JSON: {start!r}", unavailable=True) from None
+        except OTHERWISE as error:
+            start = " ".join(self.masked(text[:500]).split())[:80]
+            problem = f"it answers otherwise than expected ({error}): {start!r}"
+            raise TransferError(problem, unavailable=True) from None
 
     def _send(
         self, session: requests.Session, method: str, url: str, form: dict[str, str]
@@ -300,14 +309,6 @@ class Jsoc:
         raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
 
-def _columns_of(found: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return the values of each keyword and segment in an answer to `rs_list`."""
-    columns = {entry["name"]: entry["values"] for entry in found.get("keywords") or []}
-    for entry in found.get("segments") or []:
-        columns[f"segment:{entry['name']}"] = entry["values"]
-    return columns
-
-
 def _status_form(requestid: str) -> dict[str, str]:
     return {"op": "exp_status", "requestid": requestid, "format": "json"}
 
@@ -318,11 +319,15 @@ def _answer_text(text: str) -> str:
     return text
 
 
-def _info_text(text: str) -> str:
-    """Return an answer of `jsoc_info` that can be read. Raises ValueError where it cannot.
+def _info(read: Callable[[dict[str, Any]], T], text: str) -> tuple[str, str | None, T | None]:
+    """Return an answer of `jsoc_info`, its refusal or None, and else what `read` makes of it.
 
     Raises TransferError where JSOC's storage is down: then all it says is status -1.
     """
-    if told(read_object(text)) is Told.STORAGE_DOWN:
+    found = read_object(text)
+    state = told(found)
+    if state is Told.STORAGE_DOWN:
         raise TransferError("JSOC's storage (SUMS) is down: status -1", unavailable=True)
-    return text
+    if state is not Told.ANSWERED:
+        return text, str(found.get("error") or ""), None
+    return text, None, read(found)

@@ -123,8 +123,8 @@ def read_answer(text: str) -> Answer:
 
     Raises ValueError where the text is no answer.
     """
-    found = json.loads(text)
-    if not isinstance(found, dict) or "status" not in found:
+    found = read_object(text)
+    if "status" not in found:
         raise ValueError("it has no status")
     rows = found.get("data") or []
     if not isinstance(rows, list):
@@ -144,8 +144,8 @@ def read_answer(text: str) -> Answer:
         error=error,
         method=_text(found, "method"),
         protocol=_text(found, "protocol", "filefmt"),
-        count=whole(found.get("rcount", found.get("count"))),
-        size=whole(found.get("size")),
+        count=whole_or_0(found.get("rcount", found.get("count"))),
+        size=whole_or_0(found.get("size")),
         exptime=_text(found, "exptime"),
         folder=_text(found, "dir"),
         tarfile=_text(found, "tarfile"),
@@ -186,7 +186,7 @@ class Registration(Enum):
 
 def registration(found: dict[str, Any]) -> Registration:
     """Return what an answer of checkAddress says (checkAddress.py)."""
-    status = whole(found.get("status"))
+    status = whole_or_0(found.get("status"))
     known = {
         2: Registration.REGISTERED,
         3: Registration.WAITING,
@@ -206,7 +206,7 @@ class Told(Enum):
 
 def told(found: dict[str, Any]) -> Told:
     """Return what an answer of `jsoc_info` says of the question."""
-    match whole(found.get("status")):
+    match whole_or_0(found.get("status")):
         case 0:
             return Told.ANSWERED
         case -1:
@@ -225,9 +225,24 @@ def without_again(filename: str) -> str:
     return filename[match.end() :] if (match := _AGAIN.match(filename)) else filename
 
 
-def whole(value: object) -> int:
+def whole_or_0(value: object) -> int:
     """Return a count that JSOC writes as a number or as text, 0 where it is neither."""
     try:
         return int(float(str(value)))
     except (ValueError, OverflowError):
         return 0
+
+
+def read_rows(found: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the records in an answer to `rs_list`: keywords, and `segment:<name>`, as text.
+
+    Raises ValueError where the columns are not as long as the count.
+    """
+    count = whole_or_0(found.get("count"))
+    columns = {str(entry["name"]): entry["values"] for entry in found.get("keywords") or []}
+    for entry in found.get("segments") or []:
+        columns[f"segment:{entry['name']}"] = entry["values"]
+    lists = all(isinstance(values, list) and len(values) == count for values in columns.values())
+    if not lists or (count and not columns):
+        raise ValueError(f"it says {count} records, but lists others")
+    return [{name: str(values[n]) for name, values in columns.items()} for n in range(count)]

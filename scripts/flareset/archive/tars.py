@@ -6,10 +6,11 @@ name, so that a link, a device or a path in a tar can do nothing. Source: jsoc_e
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -22,17 +23,36 @@ from flareset.system.files import sync, write_all, write_json, writing
 
 _BLOCK = 512
 _CHUNK = 1 << 20
+# A name or a pax header (bytes); tarfile reads as many as a header says.
+_LONGEST_HEADER = 1 << 20
 T = TypeVar("T")
+
+
+class _Headers(io.FileIO):
+    """A tar of which headers are read: none is as long as tarfile would believe it to be."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return so many bytes. Raises tarfile.ReadError where no header has so many."""
+        if size is None or not 0 <= size <= _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a tar for its headers. Raises VerificationError where they cannot be read."""
+    try:
+        with _Headers(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            yield tar
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise VerificationError(f"it is no whole tar: {error}") from None
 
 
 def check_tar(path: Path) -> int:
     """Return the number of members of a tar. Raises VerificationError where it is cut or no tar."""
-    try:
-        with tarfile.open(path, "r:") as tar:
-            members = tar.getmembers()
-            end = tar.offset
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise VerificationError(f"it is no whole tar: {error}") from None
+    with _opened(path) as tar:
+        members = tar.getmembers()
+        end = tar.offset
     # A tar ends with two blocks of zeros. Without them, members may be missing.
     with open(path, "rb") as file:
         file.seek(end)
@@ -114,7 +134,10 @@ def _mark(part: Path) -> Path:
 
 def _is_whole(part: Path, link: str) -> bool:
     try:
-        return json.loads(_mark(part).read_text()) == {"url": link, "bytes": part.stat().st_size}
+        return json.loads(_mark(part).read_text(encoding="utf-8")) == {
+            "url": link,
+            "bytes": part.stat().st_size,
+        }
     except (OSError, ValueError):
         return False
 
@@ -134,7 +157,7 @@ class Tarball:
         self.path = path
         self.largest = largest
         self._members: dict[str, list[tarfile.TarInfo]] = {}
-        with tarfile.open(path, "r:") as tar:
+        with _opened(path) as tar:
             for member in tar:
                 self._members.setdefault(member.name.removeprefix("./"), []).append(member)
 

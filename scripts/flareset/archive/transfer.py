@@ -20,6 +20,7 @@ import urllib3
 from flareset.archive.connections import Connections
 from flareset.errors import ProcessingError, TransferError, VerificationError
 from flareset.proof.check import Begin, Check
+from flareset.sdo.numbers import whole
 from flareset.store.store import note_of
 from flareset.system.files import boot_id, sync, write_all, write_json, writing
 from flareset.system.retry import backoff, retry_after
@@ -343,7 +344,7 @@ class _Part:
 
     def _noted(self) -> tuple[int, str]:
         try:
-            note = json.loads(self._note.read_text())
+            note = json.loads(self._note.read_text(encoding="utf-8"))
             size = self.path.stat().st_size
             if note["url"] != self.url:
                 return 0, ""
@@ -369,7 +370,7 @@ class _Part:
                 if validator and self._synced:
                     write_json(self._note, self._facts(validator))
                 elif validator:
-                    self._note.write_text(json.dumps(self._facts(validator)))
+                    self._note.write_text(json.dumps(self._facts(validator)), encoding="utf-8")
                 # Unbuffered: after a full disk, closing the file has nothing left to write.
                 out = opened.enter_context(open(self.path, "ab", buffering=0))
 
@@ -465,9 +466,12 @@ def _cannot_resume(response: requests.Response, have: int, validator: str) -> st
 def _length(response: requests.Response) -> int | None:
     """Return Content-Length (bytes); None where it does not count the bytes that arrive."""
     text = response.headers.get("Content-Length", "")
-    if response.headers.get("Content-Encoding", "identity") != "identity" or not text.isdigit():
+    if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
-    return int(text)
+    try:
+        return whole(text)
+    except ValueError:
+        return None
 
 
 def _root_cause(error: BaseException) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 from flareset.campaign import environment
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import modules, sum_of
-from flareset.campaign.events import Event, read_events
+from flareset.campaign.events import Event
 from flareset.campaign.pages import SavedPages
+from flareset.campaign.rows import Row, Rows, read_rows
 from flareset.campaign.settings import OF_STAGE
 from flareset.errors import ConfigError, EventsError
 
@@ -29,15 +30,16 @@ class Campaign:
         self.awaits_intake = (
             bool(self.config.intake.lists) and not Path(self.config.events).exists()
         )
-        events = [] if self.awaits_intake else self._read_events()
-        self.events: dict[str, Event] = {event.event_id: event for event in events}
-        if self.awaits_intake:
-            return
-        if strange := sorted(set(self.config.accept_pages) - set(self.events)):
+        found = Rows([], []) if self.awaits_intake else self._read_rows()
+        self.warnings = found.warnings
+        self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
+        self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
+        strange = sorted(set(self.config.accept_pages) - set(self.events))
+        if strange and not self.awaits_intake:
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
 
-    def _read_events(self) -> list[Event]:
-        return read_events(
+    def _read_rows(self) -> Rows:
+        return read_rows(
             self.config.events,
             series=self.config.image_series,
             wavelengths=list(self.config.wavelengths),
@@ -62,7 +64,9 @@ class Campaign:
     def jobs(self) -> list[tuple[str, int]]:
         """Every (event_id, wavelength) in the order of time."""
         return [
-            (e.event_id, wavelength) for e in self.events.values() for wavelength in e.wavelengths
+            (event_id, wavelength)
+            for event_id, row in self.rows.items()
+            for wavelength in row.wavelengths
         ]
 
     def page(self, event_id: str, wavelength: int) -> Path | None:
@@ -77,7 +81,7 @@ class Campaign:
         return [
             (event_id, wavelength)
             for event_id, wavelength in self.jobs
-            if self.events[event_id].source == "page" and not self.page(event_id, wavelength)
+            if self.rows[event_id].source == "page" and not self.page(event_id, wavelength)
         ]
 
     @property
@@ -104,7 +108,7 @@ class Campaign:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that jobs need."""
-        asked = {wavelength for event in self.events.values() for wavelength in event.wavelengths}
+        asked = {wavelength for row in self.rows.values() for wavelength in row.wavelengths}
         config = self.config
         return environment.for_jobs(
             archive=config.archive.model_dump(mode="json", exclude={"email"}),

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from flareset.campaign.config import Config
 from flareset.campaign.processing import step_problems
-from flareset.campaign.values import problems
+from flareset.campaign.values import problems, shown
 from flareset.errors import ConfigError
 from flareset.sdo.protocols import kind_of_protocol
 
@@ -27,6 +27,8 @@ _CHECKS: list[tuple[list[Place], Check]] = []
 
 def check_config(given: dict[str, Any]) -> Config:
     """Return the settings with all defaults. ConfigError names all that is wrong with them."""
+    if not isinstance(given, dict):
+        raise ConfigError(f"the configuration is {shown(given)}: it has keys, with their values")
     refused: dict[Place, str] = {}
     try:
         config = Config.model_validate(given)

@@ -42,8 +42,8 @@ from flareset.campaign.values import (
     Point,
     PointOrEvent,
     Protocol,
-    QualityBit,
     RegionOrEvent,
+    Reject,
     Requestor,
     Section,
     Seed,
@@ -139,10 +139,10 @@ class Window(Section):
 class Quality(Section):
     """Which images are refused for their QUALITY."""
 
-    reject: Annotated[tuple[QualityBit, ...], unique] = Field(
+    reject: Annotated[tuple[Reject, ...], unique] = Field(
         ("no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"),
         description="QUALITY bits that keep an image out of the data set and the partition; the"
-        " names are below",
+        " names are below. `blank` is an image of one value alone, or of none",
     )
     unproven: Literal["reject", "accept"] = Field(
         "reject",

@@ -30,6 +30,8 @@ RUN = "FLARESET_RUN"
 CODE = "FLARESET_CODE"
 # The address that is registered with JSOC. Users set it too.
 EMAIL = "JSOC_EMAIL"
+# Jobs read and write UTF-8, whatever the locale of the batch system.
+UTF8 = "PYTHONUTF8"
 # This Python first, and our `sacct` for the Slurm plugin.
 PATH = "PATH"
 
@@ -53,15 +55,18 @@ def for_jobs(
         MANNERS: json.dumps(manners),
         WAVELENGTHS: " ".join(map(str, sorted(wavelengths))),
         CAMPAIGN: f"{os.getcwd()}, results in {results}",
+        UTF8: "1",
         EMAIL: os.environ.get(EMAIL) or email,
         PATH: os.pathsep.join([*first, os.environ.get(PATH, "")]),
     }
 
 
-def begin_run(code: str) -> None:
-    """Name this run and note its code, unless this Snakemake is a job of a run that has begun."""
-    os.environ.setdefault(RUN, uuid4().hex)
-    os.environ.setdefault(CODE, code)
+def begin_run(code: str) -> bool:
+    """Name a run and note its code. Return False where this Snakemake is a job of one."""
+    if RUN in os.environ:
+        return False
+    os.environ |= {RUN: uuid4().hex, CODE: code}
+    return True
 
 
 def archive() -> dict[str, Any]:

@@ -12,6 +12,8 @@ from flareset.campaign.events import Event
 from flareset.errors import ListingError
 from flareset.sdo.times import iso
 
+_LARGEST = 20_000_000
+
 
 class SavedPages:
     """The pages in a folder, which is looked into once: a campaign has thousands of jobs."""
@@ -42,7 +44,16 @@ def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingEr
 
 
 def page_text(path: str | Path) -> str:
-    """The text of a saved page: UTF-8 or, as JSOC's own pages may be, Latin-1."""
+    """Return the text of a saved page: UTF-8 or, as JSOC's own pages may be, Latin-1.
+
+    Raises ListingError where the file is larger than any page.
+    """
+    size = Path(path).stat().st_size
+    if size > _LARGEST:
+        raise ListingError(
+            f"{path}: {size / 1e6:.0f} MB is more than a page of JSOC has"
+            f" ({_LARGEST / 1e6:.0f} MB, some 60000 files): save the page's source alone"
+        )
     raw = Path(path).read_bytes()
     try:
         return raw.decode("utf-8-sig")

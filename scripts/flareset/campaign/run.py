@@ -19,9 +19,9 @@ from flareset.system.locks import held
 log = logging.getLogger(__name__)
 
 
-def begin() -> None:
-    """Begin a run of Snakemake, unless this one is a job of a run, as on a cluster."""
-    environment.begin_run(_code_sum())
+def begin() -> bool:
+    """Begin a run of Snakemake. Return False where this one is a job of a run, as on a cluster."""
+    return environment.begin_run(_code_sum())
 
 
 @cache
@@ -43,7 +43,7 @@ def tried_once(note: Path) -> Iterator[None]:
         raise FlaresetError("the code has changed since this run began: run again")
     run = environment.run()
     with suppress(OSError, ValueError, KeyError):
-        failed = json.loads(note.read_text())
+        failed = json.loads(note.read_text(encoding="utf-8"))
         if run and failed["run"] == run:
             raise FlaresetError(f"{failed['error']} (not tried again in the same run)")
     try:

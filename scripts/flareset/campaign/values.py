@@ -268,9 +268,12 @@ ImageSeries = Annotated[
     WithJsonSchema({"type": "string", "examples": list(SERIES)}),
     Takes(f"one of {', '.join(SERIES)}", lambda value: did_you_mean(value, SERIES), "a series"),
 ]
-QualityBit = Annotated[
-    Literal[tuple(BITS)],
-    Takes(f"one of {', '.join(BITS)}", lambda value: did_you_mean(value, BITS), "names below"),
+_REJECTS = (*BITS, "blank")
+Reject = Annotated[
+    Literal[_REJECTS],
+    Takes(
+        f"one of {', '.join(_REJECTS)}", lambda value: did_you_mean(value, _REJECTS), "names below"
+    ),
 ]
 Protocol = Annotated[
     str,

@@ -17,7 +17,8 @@ class Proof:
 
     `grade` says what proves the pixels: `datasum` (a checksum that JSOC wrote with them), `pixels`
     (the statistics that JSOC computed from them) or `header` (nothing but the header). `header` is
-    whole and packed (`proof.fits.pack`); a file that is not FITS has none.
+    whole and packed (`proof.fits.pack`); a file that is not FITS has none. `blank` where the image
+    holds one value alone.
     """
 
     bytes: int
@@ -25,6 +26,7 @@ class Proof:
     keywords: dict[str, Any] = field(default_factory=dict)
     grade: str = ""
     header: str = ""
+    blank: bool = False
 
 
 class Check(Protocol[T]):

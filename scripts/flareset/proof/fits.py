@@ -22,6 +22,7 @@ import numpy as np
 from astropy.io import fits
 
 from flareset.errors import StoreError, VerificationError
+from flareset.proof.blank import is_blank
 from flareset.proof.check import Check, Proof, chunks_of
 from flareset.proof.processed import check_processed
 from flareset.proof.statistics import (
@@ -38,6 +39,8 @@ from flareset.sdo.recordset import Recordset
 from flareset.sdo.times import parse_jsoc_time
 
 # A header without an end must not fill the memory (bytes). Those of AIA have some 20 kB.
+# Of axes, and of fields of a table (FITS standard 4.0, 4.4.1.1 and 7.2.1).
+_MOST_AXES = 999
 _LONGEST_HEADER = 1000 * BLOCK
 # The largest image that is decoded: four times an image of SDO.
 _MOST_PIXELS = 8192 * 8192
@@ -51,6 +54,7 @@ _T_OBS_NEAR = timedelta(seconds=60)
 class Asked:
     """The image that was asked for.
 
+    `segments` are the names of its segment in lower case (Series.names_of).
     `time` is the second in the file's name, or T_REC; `cadence` is in seconds; `steps` are those of
     its processing. A file `as_stored` may lack every keyword, but those that it has must agree;
     `stated` are the statistics that JSOC states of its record.
@@ -59,7 +63,7 @@ class Asked:
     record: str
     t_rec: datetime
     wavelength: int
-    segment: str
+    segments: frozenset[str]
     time: datetime
     cadence: int = 12
     keys: tuple[str, ...] = ()
@@ -122,8 +126,10 @@ class ImageCheck(Check[Proof]):
         with _readable():
             self._check_end()
             hdu, grade = self._check_image(path)
+            blank = is_blank(path, self._hdus.index(hdu), hdu.header)
             keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
-            return Proof(self._size, self._digest.hexdigest(), keywords, grade, pack(hdu.cards))
+            sha256 = self._digest.hexdigest()
+            return Proof(self._size, sha256, keywords, grade, pack(hdu.cards), blank)
 
     def _check_end(self) -> None:
         """Raise VerificationError where the file is empty or cut."""
@@ -217,6 +223,13 @@ def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
         warnings.simplefilter("ignore")
         header = fits.Header.fromstring(cards.decode("ascii"))
         sizes = [int(header[f"NAXIS{n + 1}"]) for n in range(int(header["NAXIS"]))]
+    # More than FITS allows of either: astropy would count them one by one.
+    if (
+        len(sizes) > _MOST_AXES
+        or int(header.get("TFIELDS", 0)) > _MOST_AXES
+        or min([*sizes, 0]) < 0
+    ):
+        raise VerificationError(f"the header of HDU {index} has axes or fields that cannot be")
     elements = prod(sizes) if sizes else 0
     data = elements + int(header.get("PCOUNT", 0))
     size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * data
@@ -306,10 +319,10 @@ def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
 def _check_identity(header: fits.Header, asked: Asked) -> None:
     """Raise VerificationError where a header is of another record, channel or segment."""
     segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
-    # The image of aia.lev1 is called image_lev1, and image after processing.
-    if segment and not (segment.startswith(asked.segment) or asked.segment.startswith(segment)):
+    if segment and segment.lower() not in asked.segments:
         raise VerificationError(
-            f"it is segment {segment} ({header['DRMS_ID']}), asked was {asked.segment}"
+            f"it is segment {segment} ({header['DRMS_ID']}),"
+            f" asked was {' or '.join(sorted(asked.segments))}"
         )
     wavelength = header.get("WAVELNTH")
     try:

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from flareset.errors import ListingError
+from flareset.sdo.numbers import integer
 from flareset.sdo.recordset import recnum_recordsets
 from flareset.sdo.times import parse_jsoc_time
 
@@ -85,20 +86,20 @@ def parse_structure(answer: dict[str, Any]) -> Structure:
     try:
         keywords = tuple(
             Keyword(
-                name=one["name"],
-                type=one["type"],
-                unit=one["units"] or "",
-                note=one["note"] or "",
-                scope=one["recscope"],
+                name=str(one["name"]),
+                type=str(one["type"]),
+                unit=str(one["units"] or ""),
+                note=str(one["note"] or ""),
+                scope=str(one["recscope"]),
             )
             for one in answer["keywords"]
         )
         segments = tuple(
-            Segment(one["name"], str(one["protocol"]).startswith("link"))
+            Segment(str(one["name"]), str(one["protocol"]).startswith("link"))
             for one in answer["segments"]
         )
-        keys = tuple(key for key in answer["primekeys"] if key)
-    except (KeyError, TypeError) as error:
+        keys = tuple(str(key) for key in answer["primekeys"] if key)
+    except (KeyError, TypeError, AttributeError) as error:
         problem = answer.get("error") or f"{type(error).__name__}: {error}"
         raise ListingError(f"jsoc_info tells no structure of the series: {problem}") from None
     return Structure(keywords, keys, segments)
@@ -122,12 +123,15 @@ def parse_records(answer: dict[str, Any]) -> list[Record]:
     """
     if str(answer.get("status", "0")) != "0":
         raise ListingError(f"jsoc_info refuses: {answer.get('error') or 'no reason given'}")
-    count = int(answer["count"])
-    columns, paths = _columns(answer, count)
-    recnums = columns.pop(_RECNUM, [])
+    try:
+        count = int(answer["count"])
+        columns, paths = _columns(answer, count)
+        recnums = [integer(str(number)) for number in columns.pop(_RECNUM, [])]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ListingError(f"jsoc_info tells no records: {error!r}") from None
     return [
         Record(
-            int(recnums[row]),
+            recnums[row],
             {name: values[row] for name, values in columns.items() if values[row] != _NO_KEYWORD},
             paths[row] if paths[row].startswith("/") else "",
         )
@@ -140,9 +144,12 @@ def _columns(answer: dict[str, Any], count: int) -> tuple[dict[str, list[str]], 
 
     Raises ListingError where they are not as many as the records.
     """
-    columns = {one["name"]: one["values"] for one in answer.get("keywords", [])}
-    segments = answer.get("segments", [])
-    paths = segments[0]["values"] if segments else [""] * count
+    columns = {
+        str(one["name"]): [str(value) for value in one["values"]]
+        for one in answer.get("keywords") or []
+    }
+    segments = answer.get("segments") or []
+    paths = [str(path) for path in segments[0]["values"]] if segments else [""] * count
     uneven = [name for name, values in columns.items() if len(values) != count]
     if uneven or len(paths) != count or (count and _RECNUM not in columns):
         raise ListingError(
@@ -174,7 +181,7 @@ def value_of(keyword: Keyword, text: str) -> Value:
 
 def _integer(text: str, bits: int) -> int | None:
     """Return a signed integer written in decimals or, as QUALITY, in hexadecimal digits."""
-    number = int(text, 0)
+    number = integer(text)
     if number >= 1 << (bits - 1):
         number -= 1 << bits
     return None if number == -(1 << (bits - 1)) else number

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from flareset.sdo.numbers import integer, real
+
 
 class Keyword(NamedTuple):
     """A keyword: its name, what its value is, and what that means, with the unit."""
@@ -18,10 +20,12 @@ class Keyword(NamedTuple):
     def value_of(self, text: str) -> int | float | str:
         """Return the value that JSOC writes as `text`; the text itself where it is no such value.
 
-        A whole number may be hexadecimal, as in `0x40000000`.
+        A whole number may be hexadecimal, as in `0x40000000`. No number is infinite or NaN.
         """
         try:
-            return int(text, 0) if self.type is int else self.type(text)
+            if self.type is str:
+                return text
+            return integer(text) if self.type is int else real(text)
         except ValueError:
             return text
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from flareset.sdo.numbers import integer
+
 BITS = {
     "no_flat": 0x1,
     "no_orbit": 0x2,
@@ -34,14 +38,20 @@ BITS = {
 }
 
 
-def rejected_by(quality: int, reject: list[str]) -> list[str]:
-    """The names in `reject` whose bit is set in a QUALITY word (signed or unsigned 32 bits)."""
-    return [name for name in reject if quality & BITS[name]]
+def rejected_by(quality: int, reject: Iterable[str]) -> list[str]:
+    """Return the names in `reject` whose bit is set in a QUALITY word (signed or unsigned 32 bits).
+
+    A name that is none of a bit is passed over.
+    """
+    return [name for name in reject if quality & BITS.get(name, 0)]
 
 
 def quality_of(text: str) -> int | None:
-    """The QUALITY word of JSOC's text, `0x…` or decimal; None where there is none."""
+    """Return the QUALITY word that a text writes (`0x2000`, `8192`, `8192.0`), None if it has none.
+
+    Negative numbers are signed words.
+    """
     try:
-        return int(text, 0) & 0xFFFFFFFF
+        return integer(text) & 0xFFFFFFFF
     except ValueError:
         return None

@@ -191,7 +191,7 @@ def window_recordset(
     end: datetime,
     wavelengths: list[int],
     segment: str = "",
-    noaa_ar: str = "",
+    noaa_ar: int | None = None,
 ) -> Recordset:
     """Return the recordset of all images observed in [begin, end].
 
@@ -213,7 +213,8 @@ def window_recordset(
         condition = f"WAVELNTH={asked}" if len(wavelengths) == 1 else f"WAVELNTH in ({asked})"
         return Recordset(series.name, (span, f"? {condition} ?"), segments)
     if series.keys[0] == "HARPNUM":
-        return Recordset(series.name, ("", span, f"? NOAA_AR = {noaa_ar} ?"), segments)
+        # NOAA_AR has the first region of a patch alone, NOAA_ARS has all, as text.
+        return Recordset(series.name, ("", span, f'? NOAA_ARS ~ "{noaa_ar}" ?'), segments)
     if series.keys[-1] == "WAVELNTH":
         return Recordset(series.name, (span, ",".join(str(w) for w in wavelengths)), segments)
     return Recordset(series.name, (span,), segments)

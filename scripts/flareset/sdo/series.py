@@ -48,6 +48,16 @@ class Series:
         """Whether a slot has a record of each channel; of aia.lev1, it has one exposure."""
         return not self.step
 
+    def names_of(self, segment: str) -> frozenset[str]:
+        """Return what files and headers call a segment, in lower case.
+
+        AIA's image is `image_lev1` in a stored file's name, and `image` after processing.
+        """
+        names = {segment.lower(), self.segments.get(segment, segment).lower()}
+        if self.instrument == "aia":
+            names |= {name.removesuffix("_lev1") for name in names}
+        return frozenset(names)
+
     def image_time(self, t_rec: datetime, t_obs: datetime | None) -> datetime:
         """Return the time of an image (UTC): the one that every stage uses.
 
@@ -76,8 +86,16 @@ class Series:
 
 
 _AIA = {"image": "image_lev1", "spikes": "spikes"}
-_VECTOR = ("field", "inclination", "azimuth", "disambig", "conf_disambig")
-_SHARP = ("magnetogram", "bitmap", "Dopplergram", "continuum", "conf_disambig")
+# What the inversion of the Stokes parameters gives, with its errors (hmi.B_720s.jsd).
+_INVERTED = (
+    "inclination", "azimuth", "disambig", "field", "vlos_mag", "dop_width", "eta_0", "damping",
+    "src_continuum", "src_grad", "alpha_mag", "chisq", "conv_flag", "info_map", "confid_map",
+    "inclination_err", "azimuth_err", "field_err", "vlos_err", "alpha_err",
+    "field_inclination_err", "field_az_err", "inclin_azimuth_err", "field_alpha_err",
+    "inclination_alpha_err", "azimuth_alpha_err", "conf_disambig",
+)  # fmt: skip
+_PATCH = ("magnetogram", "bitmap", "Dopplergram", "continuum")
+_CEA = ("Bp", "Bt", "Br", "Bp_err", "Bt_err", "Br_err", "conf_disambig")
 
 
 def _named(*segments: str) -> dict[str, str]:
@@ -112,9 +130,9 @@ SERIES = {
         _hmi("hmi.M_720s", 720, ("T_REC", "CAMERA"), "magnetogram"),
         _hmi("hmi.V_720s", 720, ("T_REC", "CAMERA"), "Dopplergram"),
         _hmi("hmi.Ic_720s", 720, ("T_REC", "CAMERA"), "continuum"),
-        _hmi("hmi.B_720s", 720, ("T_REC",), *_VECTOR),
-        _hmi("hmi.sharp_720s", 720, ("HARPNUM", "T_REC"), *_SHARP, *_VECTOR[:3]),
-        _hmi("hmi.sharp_cea_720s", 720, ("HARPNUM", "T_REC"), *_SHARP, "Bp", "Bt", "Br"),
+        _hmi("hmi.B_720s", 720, ("T_REC",), *_INVERTED),
+        _hmi("hmi.sharp_720s", 720, ("HARPNUM", "T_REC"), *_PATCH, *_INVERTED),
+        _hmi("hmi.sharp_cea_720s", 720, ("HARPNUM", "T_REC"), *_PATCH, *_CEA),
     )
 }
 _BY_LOWER_CASE = {name.lower(): series for name, series in SERIES.items()}

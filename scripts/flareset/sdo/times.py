@@ -22,6 +22,11 @@ _JSOC_TIME = re.compile(
 )
 _NAME_UTC = re.compile(r"\.(\d{4}-\d{2}-\d{2})T(\d{2})(\d{2})(\d{2})Z?\.")
 _NAME_TAI = re.compile(r"\.(\d{4})(\d{2})(\d{2})_(\d{2})(\d{2})(\d{2})_TAI\.")
+# How users write times beyond ISO 8601.
+_UTC_WORD = re.compile(r"\s*UTC$")
+_SLASHES = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+_MIDNIGHT = re.compile(r"(.*[T ])24:00((?::00(?:\.0+)?)?.*)")
+_SECOND_60 = re.compile(r"(.*[T ]\d{2}:\d{2}:)60((?:\.0+)?(?:Z|[+-][\d:]+)?)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -50,14 +55,23 @@ def to_tai(when: datetime) -> datetime:
 
 
 def parse_utc(text: str) -> datetime:
-    """A user's time, `YYYY-MM-DD HH:MM:SS` or ISO 8601 with T, Z, an offset or fractions, as UTC.
+    """Return the UTC of a user's time: `YYYY-MM-DD HH:MM:SS`, or ISO 8601.
 
-    Raises ValueError where the text is no such time or has no time of day.
+    T, Z, UTC, an offset, fractions and slashes in the date may be there. 24:00:00 is the next day's
+    first second, second 60 the next minute's. Raises ValueError where the text is no such time, or
+    has no time of day.
     """
-    text = text.strip()
+    text = _UTC_WORD.sub("Z", text.strip())
     if ":" not in text:
         raise ValueError(f"{text!r} has no time of day")
-    when = datetime.fromisoformat(text)
+    if slashes := _SLASHES.match(text):
+        text = "-".join(part.zfill(2) for part in slashes.groups()) + text[slashes.end() :]
+    rolled = timedelta(0)
+    if midnight := _MIDNIGHT.fullmatch(text):
+        text, rolled = f"{midnight[1]}00:00{midnight[2]}", timedelta(days=1)
+    elif leap := _SECOND_60.fullmatch(text):
+        text, rolled = f"{leap[1]}59{leap[2]}", timedelta(seconds=1)
+    when = datetime.fromisoformat(text) + rolled
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
@@ -72,23 +86,27 @@ def parse_jsoc_time(text: str) -> datetime:
     minute = datetime.fromisoformat(f"{match['date'].replace('.', '-')}T{match['hm']}:00").replace(
         tzinfo=UTC
     )
-    when = minute + timedelta(seconds=float(match["s"]))
-    return from_tai(when) if match["zone"] == "_TAI" else when
+    if float(match["s"]) >= 61:
+        raise ValueError(f"{text!r} has a second that no minute has")
+    try:
+        when = minute + timedelta(seconds=float(match["s"]))
+        return from_tai(when) if match["zone"] == "_TAI" else when
+    except OverflowError:
+        raise ValueError(f"{text!r} is at the end of the calendar") from None
 
 
 def name_time(filename: str) -> datetime | None:
-    """The UTC second in a JSOC file name, or None where the name carries none."""
+    """Return the UTC second in a JSOC file name, or None where the name carries none.
+
+    Raises ValueError where what stands in its place is no time.
+    """
     if match := _NAME_UTC.search(filename):
         date, *hms = match.groups()
-    elif match := _NAME_TAI.search(filename):
+        return parse_jsoc_time(f"{date}T{':'.join(hms)}Z")
+    if match := _NAME_TAI.search(filename):
         year, month, day, *hms = match.groups()
-        date = f"{year}-{month}-{day}"
-    else:
-        return None
-    hour, minute, second = (int(part) for part in hms)
-    midnight = datetime.fromisoformat(date).replace(tzinfo=UTC)
-    when = midnight + timedelta(hours=hour, minutes=minute, seconds=second)
-    return from_tai(when) if "_TAI." in match[0] else when
+        return parse_jsoc_time(f"{year}.{month}.{day}_{':'.join(hms)}_TAI")
+    return None
 
 
 def parse_duration(text: str) -> timedelta:

@@ -147,7 +147,7 @@ class Export:
     def _by_number(self, wanted: pd.DataFrame) -> list[Order]:
         """Return orders that name the records by number, sorted."""
         query = self.delivery.query
-        if (nameless := wanted[~wanted["recnum"].str.isdigit()]).size:
+        if (nameless := wanted[~wanted["recnum"].str.fullmatch("[0-9]{1,18}")]).size:
             raise ExportError(f"JSOC gives no record number of {nameless['record'].iloc[0]}")
         numbers = wanted["recnum"].astype("int64").tolist()
         return [

@@ -5,17 +5,18 @@ Source: jsoc_export_make_index.c. A summary table, then a row of record and link
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass, replace
 
 import pandas as pd
-from bs4 import BeautifulSoup
 
-from flareset.archive.responses import without_again
+from flareset.archive.responses import whole_or_0, without_again
 from flareset.campaign.events import Event
 from flareset.errors import ListingError
+from flareset.sdo.numbers import whole
 from flareset.sdo.processing import fingerprint
 from flareset.sdo.series import Series
+from flareset.sources.markup import TableRow, read_markup, start_of
 from flareset.sources.rows import (
     Listed,
     Row,
@@ -32,6 +33,9 @@ from flareset.sources.rows import (
 )
 from flareset.tables.listing import ExportFacts
 from flareset.tables.status import Kind
+
+_HEADING = "JSOC Data Request Summary"
+_TWO_SLASHES = re.compile(r"^(https?://[^/]+)//+")
 
 
 def read_page(
@@ -87,6 +91,7 @@ class _PageRows:
     def read(self, record: str, href: str, name: str) -> Listed:
         """Return a row of the listing. Raises ListingError where the page's row is of no use."""
         check_name(record, name, fits=True)
+        href = _one_slash(href)
         check_link(record, href, name, self.hosts)
         listed = read_record(record, name, self.series, processed=self.processed)
         wavelength = wavelength_of(listed, self.series)
@@ -102,22 +107,20 @@ class _PageRows:
 
 def _parse(text: str) -> tuple[list[Row], ExportFacts]:
     """Return the rows and facts of a page. Raises ListingError where it is of no use."""
-    soup = BeautifulSoup(text, "html.parser")
-    if not any(h2.get_text(strip=True) == "JSOC Data Request Summary" for h2 in soup("h2")):
-        seen = " ".join(soup.get_text(" ").split())[:120] or "nothing"
+    page = read_markup(text)
+    if _HEADING not in page.headings:
         raise ListingError(
-            "this is not a listing that JSOC's export wrote (no 'JSOC Data Request Summary')."
-            f" It says: {seen!r}. Open the link in JSOC's mail and save that page's source"
+            f"this is not a listing that JSOC's export wrote (no {_HEADING!r})."
+            f" It says: {start_of(text) or 'nothing'!r}. Open the link in JSOC's mail and save"
+            " that page's source"
         )
-    cells = list(_cells(soup))
-    summary, tar = _read_summary(cells)
-    rows = _read_rows(cells, tar)
+    summary, tar = _read_summary(page.rows)
+    rows = _read_rows(page.rows, tar)
     cut = not text.rstrip().lower().endswith("</html>")
     if cut and not tar and rows and not rows[-1][1].endswith(f"/{rows[-1][2]}"):
         rows.pop()  # the row that the cut went through
     _judge_summary(summary, tar)
     count = _judge_count(summary, rows)
-    size = summary.get("size", "")
     return rows, ExportFacts(
         requestid=summary.get("requestid", ""),
         count=count,
@@ -125,38 +128,36 @@ def _parse(text: str) -> tuple[list[Row], ExportFacts]:
         exptime=summary.get("exptime", ""),
         method=summary.get("method", ""),
         protocol=summary.get("protocol", ""),
-        megabytes=int(size) if size.isdigit() else 0,
+        megabytes=whole_or_0(summary.get("size")),
     )
 
 
-# If a row of the page belongs to the summary, its key, value and link.
-_Cells = tuple[bool, str, str, str]
+def _one_slash(href: str) -> str:
+    """Return a link with one slash behind its host: older pages have two, as their folder begins.
+
+    Source: older versions of jsoc_export_make_index.c.
+    """
+    return _TWO_SLASHES.sub(r"\1/", href, count=1)
 
 
-def _cells(soup: BeautifulSoup) -> Iterator[_Cells]:
-    """Yield the table rows that have two cells."""
-    for tr in soup("tr"):
-        cells = tr.find_all("td", recursive=False)
-        if len(cells) == 2:
-            key, value = (cell.get_text(strip=True) for cell in cells)
-            of_summary = cells[0].find("b") is not None or key == "tarfile"
-            link = cells[1].find("a")
-            yield of_summary, key, value, str(link.get("href", "")) if link else ""
+def _is_of_summary(row: TableRow) -> bool:
+    return row.bold or row.key == "tarfile"
 
 
-def _read_summary(cells: list[_Cells]) -> tuple[dict[str, str], str]:
+def _read_summary(rows: list[TableRow]) -> tuple[dict[str, str], str]:
     """Return the summary of a page, and the link of the tar that holds the files."""
-    found = [(key, value, link) for of_summary, key, value, link in cells if of_summary]
-    tars = [link for key, _, link in found if key == "tarfile" and link]
-    return {key: value for key, value, _ in found}, tars[-1] if tars else ""
+    # The table of processing steps has keys of the same names.
+    found = [row for row in rows if _is_of_summary(row) and row.section == _HEADING]
+    tars = [row.link for row in found if row.key == "tarfile" and row.link]
+    return {row.key: row.value for row in found}, tars[-1] if tars else ""
 
 
-def _read_rows(cells: list[_Cells], tar: str) -> list[Row]:
+def _read_rows(rows: list[TableRow], tar: str) -> list[Row]:
     """Return the row of each file; in a tar, the file's name is the link's fragment."""
     return [
-        (record, f"{tar}#{name}" if tar else link, name)
-        for of_summary, record, name, link in cells
-        if not of_summary
+        (row.key, f"{tar}#{row.value}" if tar else row.link, row.value)
+        for row in rows
+        if not _is_of_summary(row)
     ]
 
 
@@ -182,7 +183,7 @@ def _judge_summary(summary: dict[str, str], tar: str) -> None:
 def _judge_count(summary: dict[str, str], rows: list[Row]) -> int:
     """Return the number of files that a page announces. Raises ListingError where it has none."""
     try:
-        count = int(summary["count"])
+        count = whole(summary["count"])
     except (KeyError, ValueError):
         raise ListingError(
             f"its summary has no usable count ({summary.get('count', 'none')!r}):"

@@ -15,6 +15,7 @@ from flareset.campaign.config import AiaScale, ImPatch, Maproj, ProcessingStep, 
 from flareset.campaign.events import Event
 from flareset.errors import ExportError
 from flareset.sdo import geometry
+from flareset.sdo.flares import five_digits
 from flareset.sdo.processing import Step
 from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
@@ -192,14 +193,12 @@ def _region(box: ImPatch, when: datetime, around: Surroundings) -> Place:
     event = around.event
     number = box.noaa_ar
     if not isinstance(number, int):
-        text = event.row.get("noaa_ar", "")
-        if not text.isdigit() or int(text) == 0:
-            x, y = _position_or_refuse(event, f"its row has noaa_ar {text!r}")
+        if event.noaa_ar is None:
+            x, y = _position_or_refuse(event, "its row has no noaa_ar")
             remark = f"no NOAA AR in the row; used the position {(x, y)}"
             return Place(when, "arcsec", x, y, remark)
-        number = int(text)
-    # Numbers began anew at 10000 in 2002.
-    number = number + 10000 if number < 7000 else number
+        number = event.noaa_ar
+    number = five_digits(number)
     found = around.region(number, when)
     if found is None and box.noaa_ar != "event":
         raise ExportError(

@@ -14,6 +14,7 @@ from flareset.campaign.config import ProcessingStep
 from flareset.campaign.events import Event
 from flareset.campaign.settings import Settings
 from flareset.errors import ExportError
+from flareset.sdo.numbers import real
 from flareset.sdo.processing import Step
 from flareset.sdo.protocols import kind_of_protocol
 from flareset.sdo.recordset import Recordset, split, window_recordset
@@ -57,10 +58,10 @@ class Query:
     @property
     def recordset(self) -> str:
         """The row's own recordset at the wavelength, or that of its window."""
-        if text := self.event.row.get("recordset", ""):
+        if text := self.event.columns.get("recordset", ""):
             return str(self._own(Recordset.parse(text)))
-        noaa_ar = self.event.row.get("noaa_ar", "")
-        if self.series.keys[0] == "HARPNUM" and not noaa_ar.isdigit():
+        noaa_ar = self.event.noaa_ar
+        if self.series.keys[0] == "HARPNUM" and noaa_ar is None:
             raise ExportError(
                 f"event {self.event.event_id}: {self.series.name} needs to know whose patch: fill"
                 f" in noaa_ar in its row, or recordset, like {self.series.name}[377][…]"
@@ -185,8 +186,9 @@ def find_region(jsoc: Jsoc, number: int, when: datetime) -> Region | None:
     for row in rows:
         try:
             time = parse_jsoc_time(row["ObservationTime"])
-            found.append(Region(time, float(row["LongitudeCM"]), float(row["LatitudeHG"])))
-        except ValueError:
+            longitude = real(row["LongitudeCM"], -180, 180)
+            found.append(Region(time, longitude, real(row["LatitudeHG"], -90, 90)))
+        except (KeyError, ValueError):
             continue
     near = [region for region in found if abs((region.time - when).days) <= 27]
     return min(near, key=lambda region: abs(region.longitude)) if near else None

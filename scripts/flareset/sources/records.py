@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from flareset.errors import ExportError
+from flareset.sdo.numbers import real, whole
 from flareset.sdo.processing import Step
 from flareset.sdo.quality import quality_of
 from flareset.sdo.recordset import parse_time
@@ -23,7 +24,7 @@ from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
 # A file of AIA's level 1, where JSOC gives no size.
-_TYPICAL_BYTES = 12e6
+_TYPICAL_BYTES = 12_000_000
 _NO_IMAGE = 0x80000000
 
 
@@ -56,7 +57,7 @@ def expected_records(
 def _wavelength(row: dict[str, str]) -> int:
     """Return the record's channel; HMI's 6173.3 is 6173."""
     try:
-        return int(float(row["WAVELNTH"]))
+        return int(real(row["WAVELNTH"], 0, 1e6))
     except (KeyError, ValueError):
         return 6173
 
@@ -78,12 +79,19 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
         values["QUALITY"] = hex(_NO_IMAGE)
     if _has_no_image(values["QUALITY"]):
         status, reason = Status.NO_IMAGE, f"QUALITY {values['QUALITY']}: the record has no image"
-    size = values["*size*"]
     return [
         record, t_rec, t_obs, series.image_time(t_rec, t_obs), wavelength,
         *(values[key] for key in VALUES), values["*recnum*"], values["*online*"], _path(row),
-        int(size) if size.isdigit() and int(size) else int(_TYPICAL_BYTES), status, reason,
+        _bytes(values["*size*"]), status, reason,
     ]  # fmt: skip
+
+
+def _bytes(text: str) -> int:
+    """Return the size of a record's file (bytes); a typical one where JSOC gives none."""
+    try:
+        return whole(text, 1)
+    except ValueError:
+        return _TYPICAL_BYTES
 
 
 def _path(row: dict[str, str]) -> str:
@@ -94,8 +102,9 @@ def _path(row: dict[str, str]) -> str:
 
 def _known(text: str) -> str:
     """Return a value, or nothing where JSOC writes that it is missing."""
-    missing = ("", "MISSING", "nan", "-2147483648", "Invalid KeyLink")
-    return "" if text in missing or text.startswith("-4712") else text
+    no_number = text.lower().lstrip("+-") in ("nan", "inf")
+    missing = no_number or text in ("", "MISSING", "-2147483648", "Invalid KeyLink")
+    return "" if missing or text.startswith("-4712") else text
 
 
 def _has_no_image(text: str) -> bool:

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from flareset.archive.responses import without_again
 from flareset.campaign.events import Event
 from flareset.errors import ExportError, ListingError
+from flareset.sdo.numbers import whole
 from flareset.sdo.recordset import Recordset
 from flareset.sdo.series import Series
 from flareset.sdo.times import iso, name_time
@@ -87,18 +89,21 @@ def wavelength_of(listed: ListedRecord, series: Series) -> int | None:
     if not listed.own or series.keys[-1] != "WAVELNTH":
         return None
     filters = listed.recordset.filters
-    if not filters[-1].isdigit() or len(filters) != 2:
-        raise ListingError(f"{listed.text!r} is not a record of {series.name}")
-    return int(filters[-1])
+    try:
+        if len(filters) == 2:
+            return whole(filters[-1])
+    except ValueError:
+        pass
+    raise ListingError(f"{listed.text!r} is not a record of {series.name}")
 
 
 def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[int]) -> int:
     """Return the only channel, or the one in a file's name. Raises ListingError if none is."""
     if len(wavelengths) == 1:
         return wavelengths[0]
-    named = {int(part) for part in name.split(".") if part.isdigit()} & {*wavelengths}
+    named = [wavelength for wavelength in wavelengths if str(wavelength) in name.split(".")]
     if len(named) == 1:
-        return named.pop()
+        return named[0]
     known = ", ".join(str(wavelength) for wavelength in wavelengths)
     raise ListingError(
         f"neither the record {listed.text} nor the name {name} says which of the wavelengths"
@@ -107,19 +112,26 @@ def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[in
 
 
 def segment_of(listed: ListedRecord, name: str, series: Series, default: str) -> str:
-    """Return the segment that a record names, or else its file's name, or else the default."""
+    """Return the segment that a record names, or else its file's name, or else the default.
+
+    In JSOC's own form of a name, the last part is a segment, be it one that is not known here. In
+    any other form, a part that is called like a known segment is one.
+    """
     if listed.recordset.segments:
-        named = listed.recordset.segments[0]
-        # An immediate answer names the segment that a link leads to, as its file is called.
-        linked = {file: segment for segment, file in series.segments.items()}
-        return named if named in series.segments else linked.get(named, named)
-    stem = name.partition(".fits")[0]
-    called = [
-        segment
-        for segment, file in series.segments.items()
-        if stem.endswith((f".{file}", f"_{file}")) or f".{file}." in stem
-    ]
-    return max(called, key=len) if called else default
+        return _segment_called(listed.recordset.segments[0], series)
+    parts = without_again(name).partition(".fits")[0].split(".")
+    head = listed.recordset.series.lower().split(".")
+    own_form = [part.lower() for part in parts[: len(head)]] == head
+    if own_form and len(parts) == len(head) + len(series.keys) + 1:
+        return _segment_called(parts[-1], series)
+    called = {_segment_called(part, series) for part in parts} & {*series.segments}
+    return called.pop() if len(called) == 1 else default
+
+
+def _segment_called(name: str, series: Series) -> str:
+    """Return the segment that files or records call by a name; the name where none is known."""
+    known = (segment for segment in series.segments if name.lower() in series.names_of(segment))
+    return next(known, name)
 
 
 def check_name(record: str, name: str, *, fits: bool) -> None:

@@ -16,6 +16,8 @@ from flareset.standin.structure import Structure
 
 _T = TypeVar("_T")
 _IMAGE_EXISTS = re.compile(r"\bdrms\.image_exists\(", re.IGNORECASE)
+# DRMS makes a string of what stands in double quotes; PostgreSQL's ~ finds a regular expression.
+_MATCHES = re.compile(r"""(\w+)\s*~\s*["']([^"']*)["']""")
 _AFFINITY = {"string": "TEXT", "time": "REAL", "float": "REAL", "double": "REAL"}
 # What libpq shows of a long statement: characters in all, and to the right of the fault.
 _SHOWN, _SHOWN_RIGHT = 60, 10
@@ -44,9 +46,11 @@ def select(
         if name in words:
             columns[name] = _AFFINITY.get(key.type, "INTEGER")
     where = _IMAGE_EXISTS.sub("image_exists(", clause.text)
+    where = _MATCHES.sub(r"\1 REGEXP '\2'", where)
     schema, _, table = structure.name.rpartition(".")
     with closing(sqlite3.connect(":memory:")) as database:
         database.create_function("image_exists", 1, lambda quality: (quality or 0) >= 0)
+        database.create_function("regexp", 2, lambda form, text: bool(re.search(form, str(text))))
         database.execute(f'ATTACH ":memory:" AS "{schema}"')
         declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
         database.execute(f'CREATE TABLE "{schema}"."{table}" ({declared})')

@@ -123,6 +123,7 @@ class Record:
             found["FSN"] = self.frame(next(iter(self.series.segments))).fsn
         if "HARPNUM" in self.series.keys:
             found["NOAA_AR"] = noaa_ar(self.number)
+            found["NOAA_ARS"] = str(noaa_ar(self.number))
         return found
 
     def special(self, frames: Frames) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class StandIn(ThreadingHTTPServer):
         regions: Regions = REGIONS,
         holdings: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler, bind_and_activate=False)
         self.frame_size = frame_size
         self.frames = Frames(frame_size, flares or [])
         self.faults = faults or []
@@ -112,6 +112,12 @@ class StandIn(ThreadingHTTPServer):
         self._at_once = 0
         self._connections: set[socket.socket] = set()
         self._ended = threading.Event()
+        try:
+            self.server_bind()
+            self.server_activate()
+        except OSError:
+            self.server_close()
+            raise
 
     @property
     def url(self) -> str:

@@ -12,7 +12,7 @@ COLUMNS = [
     "minutes_from_start", "minutes_from_peak", "minutes_from_end",
     "QUALITY", "EXPTIME", "AIMGSHCE", "exposure", "exposure_seconds", "AECTYPE",
     *(name for name in KEYWORD_NAMES if name not in LISTED),
-    "proof", "bytes", "sha256",
+    "proof", "blank", "bytes", "sha256",
     *OF_SPLITS,
 ]  # fmt: skip
 # What is asked of its times besides: no columns.

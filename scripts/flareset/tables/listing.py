@@ -80,4 +80,4 @@ def write_facts(facts: ExportFacts, path: str | Path) -> None:
 
 def read_facts(path: str | Path) -> ExportFacts:
     """The facts that `write_facts` wrote."""
-    return ExportFacts(**json.loads(Path(path).read_text()))
+    return ExportFacts(**json.loads(Path(path).read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from flareset.tables.csv import write_table
 
 COLUMNS = [
     "record", "filename", "kind", "path", "status", "reason", "tries", "bytes", "sha256",
-    "requestid", "proof", *KEYWORD_NAMES,
+    "requestid", "proof", "blank", *KEYWORD_NAMES,
 ]  # fmt: skip
 
 

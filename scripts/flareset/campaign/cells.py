@@ -1,0 +1,134 @@
+"""The cells of a CSV file: a row at a time, with the line that it begins on.
+
+Only the standard library is imported here: Snakemake reads events.csv in every job it starts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flareset.errors import EventsError
+
+_MOST_SHOWN = 50
+_LONGEST_SHOWN = 100
+# Excel's word for the separator, in a line of its own before the header.
+_SEPARATOR = "sep="
+
+
+@dataclass
+class Cells:
+    """A table as it stands in a CSV: its rows by line, and what is odd about it."""
+
+    rows: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_cells(path: Path, required: Iterable[str]) -> Cells:
+    """Return the rows of a CSV (UTF-8, with or without BOM) by the names of its columns.
+
+    A column without a name, as pandas writes its index, is left out with a warning. Raises
+    EventsError with a sentence for every line that cannot be read.
+    """
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    header: list[str] = []
+    found = Cells()
+    problems: list[str] = []
+    try:
+        for line, cells in _filled_lines(path, reader):
+            # Spreadsheets write empty columns behind the last one.
+            while len(cells) > len(header) and not cells[-1]:
+                cells.pop()
+            if not header:
+                _check_header(path, line, cells, required)
+                header = cells
+            elif len(cells) != len(header):
+                problems.append(
+                    f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}"
+                )
+            else:
+                row = dict(zip(header, cells, strict=True))
+                row.pop("", None)
+                found.rows.append((line, row))
+    except csv.Error as error:
+        problems.append(f"{path}, line {reader.line_num}: not CSV: {error}")
+    refuse(problems)
+    if not header:
+        raise EventsError(f"{path}: the file is empty; it needs the columns {', '.join(required)}")
+    if not found.rows:
+        raise EventsError(f"{path}: there is a header but no flare below it")
+    if "" in header:
+        which = ", ".join(str(place) for place, name in enumerate(header, 1) if not name)
+        found.warnings.append(
+            f"{path}: column {which} has no name (an index that pandas wrote?) and is left out"
+        )
+    return found
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise EventsError with the first 50 problems, where there is any."""
+    if problems:
+        rest = len(problems) - _MOST_SHOWN
+        more = [f"... and {rest} more"] if rest > 0 else []
+        raise EventsError("\n".join([*problems[:_MOST_SHOWN], *more]))
+
+
+def shown(text: str) -> str:
+    """Return a cell in quotes, cut where it is long."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a file (UTF-8, with or without BOM). Raises EventsError."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise EventsError(f"{path}: no such file; set `events` in the config") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise EventsError(f"{path}: cannot be read: {error}") from None
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise EventsError(f"{path}: it is UTF-16; save the table as UTF-8 CSV")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise EventsError(
+            f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8;"
+            " save the table as UTF-8 CSV"
+        ) from None
+
+
+def _filled_lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the stripped cells of each row of a csv.reader that has any, and where it begins.
+
+    Excel's line `sep=,` is passed over. Raises EventsError where it names another separator.
+    """
+    begin = 1
+    for row in reader:
+        line, begin = begin, reader.line_num + 1
+        cells = [cell.strip() for cell in row]
+        if line == 1 and cells and cells[0].startswith(_SEPARATOR):
+            if other := cells[0].removeprefix(_SEPARATOR):
+                raise EventsError(
+                    f"{path}, line 1: the separator is {other!r}; save the table with commas"
+                )
+            continue
+        if any(cells):
+            yield line, cells
+
+
+def _check_header(path: Path, line: int, header: list[str], required: Iterable[str]) -> None:
+    if missing := [name for name in required if name not in header]:
+        raise EventsError(
+            f"{path}, line {line}: no column {' and no column '.join(missing)};"
+            f" the columns are {shown(', '.join(header))}"
+            + ("; is the separator a comma?" if len(header) == 1 else "")
+        )
+    if double := sorted({name for name in header if name and header.count(name) > 1}):
+        raise EventsError(
+            f"{path}, line {line}: column {shown(', '.join(double))} stands there twice"
+        )
