@@ -201,16 +201,15 @@ class Exporter:
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
         """Return the answers that list an order's files, one for each request that it took.
 
-        An answer whose state is OFFLINE lists none. With `anew`, an export that has
-        expired since it was brought is asked for again. Raises ExportError where JSOC refuses or
-        fails.
+        An answer whose state is OFFLINE lists none. With `anew`, an export whose files are gone is
+        asked for again, whatever JSOC says of it. Raises ExportError where JSOC refuses or fails.
         """
-        request = self._read(order)
+        request = before = self._read(order)
         if not request.is_answered(anew=anew):
             with held(self.lock, waiting=_tell_of_another, sleep=self.sleep):
                 # Another job may have brought the export while this one waited.
                 request = self._read(order)
-                if not request.is_answered(anew=anew):
+                if not request.is_answered(anew=anew and request == before):
                     request = self._pursue(order, request)
         if request.answer is not None:
             return [request.answer]
@@ -266,6 +265,9 @@ class Exporter:
         while True:
             answer = self._next_answer(order, request, deadline)
             match request.outcome(answer):
+                case _Outcome.DONE if request.answer is not None:
+                    log.info("%s has lost its files; asking again", request.requestid)
+                    request = self._write(order, request.given_up())
                 case _Outcome.DONE:
                     return self._write(order, replace(request, answer=answer))
                 case _Outcome.ACCEPTED:
