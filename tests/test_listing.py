@@ -275,3 +275,55 @@ def test_names_that_say_no_segment_are_images(page: str) -> None:
 
 def test_no_protocol_is_no_reason(page: str) -> None:
     assert len(read(page.replace("<tr><td><b>protocol</b></td><td>fits</td></tr>\n", ""))[0])
+
+
+def test_pages_of_older_index_makers(page: str) -> None:
+    expected = read(page)[0]
+    tags = re.compile(r"</?(?:html|head|body|h2|table|tr|td|b|p)\b")
+    capitals = tags.sub(lambda match: match[0].upper(), page)
+    two_slashes = re.sub(r'(HREF="https?://[^/"]+)/', r"\1//", page)
+    for older in (capitals, two_slashes):
+        assert older != page
+        assert read(older)[0].equals(expected)
+
+
+def test_the_table_of_processing_steps_is_none_of_the_summary(page: str) -> None:
+    steps = (
+        "<p><h2><b>Processing Steps</b></h2><p><table>"
+        "<tr><td><b>no_op</b></td></tr><tr><td><b>method</b></td><td>boxcar</td></tr></table>"
+    )
+    heading = "<p><h2><b>Selected Data</b></h2>"
+    assert heading in page
+    listing, facts = read(page.replace(heading, steps + heading))
+    assert (facts.method, len(listing)) == (read(page)[1].method, len(read(page)[0]))
+
+
+def test_another_segment_is_another_segment_known_or_not(page: str) -> None:
+    for own, other in ((".image_lev1.fits", ".image_err.fits"), (".image_lev1.", ".x_image_lev1.")):
+        listing, _ = read(page.replace(own, other))
+        assert "image" not in set(listing["segment"]), other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<td>" * 200_000,
+        "<!--" * 200_000,
+        "<" * 500_000,
+        "<a " + "href=x " * 200_000,
+        '<tr><td><td><a href="' * 50_000,
+        "<td>" + "&" * 500_000,
+    ],
+    ids=["cells", "comments", "brackets", "attributes", "quotes", "entities"],
+)
+@pytest.mark.timeout(20)
+def test_markup_takes_time_in_proportion_to_its_length(page: str, text: str) -> None:
+    assert "not a listing" in refused(text)
+    refused(page.replace("<h2>", f"{text}<h2>", 1).replace("count</b>", "counted</b>"))
+
+
+def test_a_page_that_is_none_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "A.html"
+    path.write_bytes(b"x" * 20_000_001)
+    with pytest.raises(ListingError, match="20 MB is more than a page of JSOC has"):
+        page_text(path)
