@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from astropy.time import Time
 
 from flareset.sdo.series import SERIES
 from flareset.sdo.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
@@ -65,3 +66,11 @@ def test_durations() -> None:
     assert parse_duration("1.5 h") == timedelta(minutes=90)
     with pytest.raises(ValueError, match="178m"):
         parse_duration("178")
+
+
+@pytest.mark.parametrize("midnight", ["2012-07-01", "2015-07-01", "2017-01-01"])
+def test_tai_around_leap_seconds_is_astropys(midnight: str) -> None:
+    for second in range(90):
+        reading = datetime.fromisoformat(midnight).replace(tzinfo=UTC) + timedelta(seconds=second)
+        told = Time(reading.replace(tzinfo=None), scale="tai").utc.isot
+        assert from_tai(reading) == parse_utc(told), told

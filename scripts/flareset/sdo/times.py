@@ -45,8 +45,12 @@ def _tai_minus_utc(year: int, month: int, day: int) -> timedelta:
 
 
 def from_tai(when: datetime) -> datetime:
-    """UTC of a TAI reading that is held in an aware datetime."""
-    return when - tai_minus_utc(when - timedelta(seconds=37))
+    """Return the UTC of a TAI reading that is held in an aware datetime.
+
+    A leap second is the next day's second 0.
+    """
+    # The day of the reading may be the day after; then UTC is in the day before its leap second.
+    return when - tai_minus_utc(when - tai_minus_utc(when))
 
 
 def to_tai(when: datetime) -> datetime:
