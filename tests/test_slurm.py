@@ -387,3 +387,22 @@ def test_nodes_without_a_way_out(
     assert run.submitted() == {"event": 3, "data": 1}
     assert slow.log == fetched
     assert project.data_set() == expected
+
+
+def test_an_address_on_the_command_line_reaches_no_job_script(
+    plugins: str, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", plugins)
+    monkeypatch.delenv("JSOC_EMAIL", raising=False)
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    address = "jane.doe@example.org"
+    command = project.command(
+        "--executor", "cluster-generic", "--cluster-generic-submit-cmd", f"cp -t {scripts}",
+        "--jobs", "1", "--config", f"archive={{email: {address}}}",
+    )  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "set JSOC_EMAIL in the environment" in done.stdout + done.stderr
+    assert not list(scripts.iterdir())
+    assert address not in done.stdout + done.stderr

@@ -44,7 +44,9 @@ if begin():
         logger.warning(f"warning: {warning}")
 
 # Snakemake writes its command line to its log, and the address may be on it.
-sys.argv[:] = CAMPAIGN.without_address(sys.argv)
+MASKED = CAMPAIGN.without_address(sys.argv)
+ADDRESS_TYPED = sys.argv != MASKED
+sys.argv[:] = MASKED
 
 
 wildcard_constraints:
@@ -59,12 +61,18 @@ def script(name):
     return os.path.relpath(SCRIPTS / f"{name}.py")
 
 
-def nothing_but_all_triggers(wildcards):
-    """Return no file, and have Snakemake look at all that makes a job stale.
+def nothing_but_checks(wildcards):
+    """Return no file. When Snakemake asks for inputs, it knows its triggers and its executor.
 
     With `rerun-triggers: mtime`, as people have it in their own profiles, a changed seed or row
-    would leave the old data set as it is. Snakemake knows its triggers when it asks for inputs.
+    would leave the old data set as it is: all that makes a job stale is looked at. Raises
+    WorkflowError where the address would stand in the script of every job.
     """
+    if ADDRESS_TYPED and workflow.non_local_exec:
+        raise WorkflowError(
+            "archive.email on the command line would stand in the script of every job: leave it"
+            " out, and set JSOC_EMAIL in the environment"
+        )
     workflow.dag_settings.rerun_triggers = RerunTrigger.all()
     return []
 

@@ -1,6 +1,6 @@
 rule event:
     input:
-        nothing_but_all_triggers,
+        nothing_but_checks,
     output:
         f"{RESULTS}/events/{{event}}/event.json",
     log:

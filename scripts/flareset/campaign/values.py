@@ -255,7 +255,11 @@ Path = Annotated[str, Strict(), Field(min_length=1), Takes("a path", _in_quotes)
 Seed = Annotated[
     Annotated[_Whole, _OrPoint0] | Annotated[str, Strict()], Takes("a whole number or text")
 ]
-Url = Annotated[str, _matching("https?://.*"), Takes("a URL with http:// or https://")]
+Url = Annotated[
+    str,
+    _matching(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^?#\s]*)?"),
+    Takes("a URL like http://host/path, without a password or a query"),
+]
 Host = Annotated[
     str, _matching(r"[A-Za-z0-9.:\[\]-]+"), Takes("the name of a host, with or without a port")
 ]
