@@ -15,7 +15,6 @@ from flareset.errors import IntakeError
 from flareset.intake.cleaning import Report, clean
 from flareset.intake.reading import read_list
 from flareset.intake.values import (
-    class_flux,
     flux_class,
     on_scale,
     read_class,
@@ -26,6 +25,7 @@ from flareset.intake.values import (
     read_time,
     same_class,
 )
+from flareset.sdo.flares import class_flux
 
 CSV = "event_starttime,event_peaktime,event_endtime,fl_goescls\n"
 ROW = "2014-01-07 18:04:00,2014-01-07 18:32:00,2014-01-07 18:58:00,X1.2\n"

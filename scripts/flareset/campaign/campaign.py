@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from flareset.campaign import environment
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import modules, sum_of
 from flareset.campaign.events import Event
+from flareset.campaign.known import read_known, with_known_flares
 from flareset.campaign.pages import SavedPages
 from flareset.campaign.rows import Row, Rows, read_rows
 from flareset.campaign.settings import OF_STAGE
@@ -27,10 +29,11 @@ class Campaign:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
         # Only `snakemake intake` runs then: it makes the file.
-        self.awaits_intake = (
-            bool(self.config.intake.lists) and not Path(self.config.events).exists()
+        made = [path for path in (self.config.events, self.config.flares) if path]
+        self.awaits_intake = bool(self.config.intake.lists) and not all(
+            Path(path).exists() for path in made
         )
-        found = Rows([], []) if self.awaits_intake else self._read_rows()
+        found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
         self.warnings = found.warnings
         self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
         self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
@@ -47,6 +50,17 @@ class Campaign:
             post=self.config.window.post,
             source=self.config.source,
         )
+
+    def _with_known(self, found: Rows) -> Rows:
+        """Return the rows, each event with the known flares of its window."""
+        if not self.config.flares:
+            return found
+        known = read_known(self.config.flares)
+        rows = [
+            replace(row, event=with_known_flares(row.event, known, self.config.other_flares_class))
+            for row in found.rows
+        ]
+        return replace(found, rows=rows)
 
     def check_events(self) -> None:
         """Raise EventsError where the events are still to be made from the flare lists."""

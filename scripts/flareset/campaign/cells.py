@@ -87,7 +87,7 @@ def _read_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise EventsError(f"{path}: no such file; set `events` in the config") from None
+        raise EventsError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         raise EventsError(f"{path}: cannot be read: {error}") from None
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -629,6 +629,16 @@ class Config(Section):
     )
     quality: Quality = Quality()
     sample: Sample = Field(Sample(), validate_default=True)
+    flares: Annotated[Path | None, empty_is_none] = Field(
+        None,
+        description="a flares.csv as `snakemake intake` writes it, of all known flares: an image"
+        " in one of them counts as in another flare, as does one that another source of the list"
+        " has in the event's own flare",
+    )
+    other_flares_class: GoesClass = Field(
+        "C1.0",
+        description="flares of `flares` below this class are passed over, and those without one",
+    )
     other_flares: Literal["exclude", "allow"] = Field(
         "exclude",
         description="an image in another listed flare is never drawn as pre or post; `allow` draws"

@@ -55,7 +55,8 @@ class Event:
     @property
     def sky(self) -> str:
         """The flares in the event's window, its own first, as one text."""
-        return json.dumps([_flare_json(flare) for flare in (self.flare, *self.other_flares)])
+        others = (flare for flare in self.other_flares if flare.event_id != self.event_id)
+        return json.dumps([_flare_json(flare) for flare in (self.flare, *others)])
 
     def to_json(self) -> str:
         """Return the event as one sorted text, in ASCII: it passes a shell of any locale."""

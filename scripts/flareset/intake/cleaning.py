@@ -13,7 +13,6 @@ from flareset.intake.rows import Note, Row
 from flareset.intake.rules import RULES
 from flareset.intake.values import (
     LETTERS,
-    class_flux,
     flux_class,
     is_missing,
     number,
@@ -25,6 +24,7 @@ from flareset.intake.values import (
     read_time,
     scale_of,
 )
+from flareset.sdo.flares import class_flux
 from flareset.sdo.geometry import arcsec_to_stonyhurst, solar_radius_arcsec, stonyhurst_to_arcsec
 from flareset.sdo.times import iso
 

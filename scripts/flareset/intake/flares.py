@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, NamedTuple
 
-from flareset.intake.values import class_flux
+from flareset.sdo.flares import class_flux
 from flareset.sdo.times import iso, parse_utc
 
 

@@ -6,7 +6,7 @@ from flareset.campaign.config import Intake
 from flareset.intake.merging import Preferences
 from flareset.intake.outcome import Cleaning
 from flareset.intake.selection import Wanted
-from flareset.intake.values import class_flux
+from flareset.sdo.flares import class_flux
 
 
 def cleaning_of(intake: Intake) -> Cleaning:

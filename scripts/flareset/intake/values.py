@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import NamedTuple
 
 LETTERS = {"A": 1e-8, "B": 1e-7, "C": 1e-6, "M": 1e-5, "X": 1e-4}
@@ -120,16 +119,6 @@ def _figure(text: str) -> str:
     """Return a class's figure with one decimal at least, and those that the list has."""
     whole, _, decimals = text.partition(".")
     return f"{int(whole)}.{decimals or '0'}"
-
-
-@cache
-def class_flux(goes_class: str) -> float | None:
-    """Return the peak flux of a class (W m-2), None of an empty one or a letter alone."""
-    if len(goes_class) < 2:
-        return None
-    # Written as a decimal exponent, so that M4.9 is 4.9e-05 exactly as it is written elsewhere.
-    exponent = {"A": -8, "B": -7, "C": -6, "M": -5, "X": -4}[goes_class[0]]
-    return float(f"{goes_class[1:]}e{exponent}")
 
 
 def flux_class(flux: float) -> str:
