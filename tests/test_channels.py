@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -128,9 +129,25 @@ def test_every_source_draws_the_same(
     for project in projects.values():
         in_process(project, monkeypatch)
     expected = projects["page"].data_set()
-    # The same candidates, in the same order.
-    told = [project.path(f"results/events/{A}/candidates.csv") for project in projects.values()]
-    assert len({path.read_bytes() for path in told}) == 1
+    # What an edit makes stale at worst: all stages run again, and nobody is asked for anything.
+    requests, files = len(server.calls), server.log.total()
+    for source, project in projects.items():
+        before = project.data_set()
+        shutil.rmtree(project.path("results"))
+        in_process(project, monkeypatch)
+        assert project.data_set() == before, source
+        assert (len(server.calls), server.log.total()) == (requests, files), source
+    # The same candidates, in the same order; a page knows no keywords before the download.
+    told = {
+        source: project.table(f"results/events/{A}/candidates.csv")
+        for source, project in projects.items()
+    }
+    assert told["request_id"] == told["export"] == told["direct"]
+    unknown = {"QUALITY", "EXPTIME", "AIMGSHCE", "AECTYPE", "exposure"}
+    assert told["page"] == [
+        {name: "" if name in unknown else value for name, value in row.items()}
+        for row in told["direct"]
+    ]
     assert len([name for name in expected if name.endswith(".fits")]) == 4 * 15
     assert projects["request_id"].data_set() == expected
     assert projects["export"].data_set() == expected

@@ -6,6 +6,7 @@ the user's, they are listed too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
     """
     check_name_format(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
+    remarks = [*_patches(query), *remarks]
     records = left_out(found := find_records(query, jsoc), steps, query.series)
     remarks += _losses(found, records)
     if not (records["status"] == "").any():
@@ -167,6 +169,7 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     answers = [exporter.wait_for(requestid) for requestid in requests]
     jsoc = exporter.jsoc
     steps, remarks = steps_of(query, jsoc)
+    remarks = [*_patches(query), *remarks]
     records = left_out(found := find_records(query, jsoc), steps, query.series)
     remarks += _losses(found, records)
     process = process_text(steps) if steps else ""
@@ -187,6 +190,13 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     return Found(
         records, links.rows, replace(facts, edges=edges, remarks=[*remarks, *facts.remarks])
     )
+
+
+def _patches(query: Query) -> Iterator[str]:
+    """Yield how the SHARPs of an event are told from others, where they are."""
+    region = query.event.noaa_ar
+    if query.series.keys[0] == "HARPNUM" and region and not query.event.columns.get("recordset"):
+        yield f"the patches of which NOAA_ARS has {region}, be it as one of several regions"
 
 
 def _losses(found: pd.DataFrame, left: pd.DataFrame) -> list[str]:
