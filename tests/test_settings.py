@@ -49,6 +49,9 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "results": ("elsewhere", ()),
     "store": ("elsewhere", ()),
     "export_pages": ("elsewhere", ()),
+    # In the event of each flare that it concerns.
+    "flares": ("flares.csv", ()),
+    "other_flares_class": ("M1.0", ()),
     # A rehearsal never mixes with observations.
     "archive.kind": ("jsoc", FETCH),
     "archive.frame_size": (512, FETCH),

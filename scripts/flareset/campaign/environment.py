@@ -63,10 +63,10 @@ def for_jobs(
 
 def begin_run(code: str) -> bool:
     """Name a run and note its code. Return False where this Snakemake is a job of one."""
-    if RUN in os.environ:
-        return False
-    os.environ |= {RUN: uuid4().hex, CODE: code}
-    return True
+    begins = RUN not in os.environ
+    os.environ.setdefault(RUN, uuid4().hex)
+    os.environ.setdefault(CODE, code)
+    return begins
 
 
 def archive() -> dict[str, Any]:
