@@ -263,7 +263,7 @@ def test_series(
     if series.startswith("hmi"):
         assert "_TAI-2014.01.07_" in question
     if "sharp" in series:
-        assert "[? NOAA_AR = 11944 ?]" in question
+        assert '[? NOAA_ARS ~ "11944" ?]' in question
 
 
 def test_pictures(
