@@ -43,10 +43,10 @@ def flags(
         campaign = Campaign(yaml.safe_load(Path("config/config.yaml").read_text()))
         for name, value in campaign.environment().items():
             monkeypatch.setenv(name, value)
-        (event,) = campaign.events.values()
-        Path("event.json").write_text(event.to_json())
+        (row,) = campaign.rows.values()
+        Path("event.json").write_text(row.event.to_json())
         return [
-            "--event", "event.json", "--wavelength", str(event.wavelengths[0]),
+            "--event", "event.json", "--wavelength", str(row.wavelengths[0]),
             "--settings", settings_file(campaign, "list", Path("settings")), "--report", "report",
         ]  # fmt: skip
 
