@@ -6,6 +6,7 @@ jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -284,8 +285,10 @@ class Jsoc:
         try:
             return read(text)
         except OTHERWISE as error:
+            no_json = isinstance(error, json.JSONDecodeError)
+            why = "no JSON" if no_json else f"otherwise than expected ({error})"
             start = " ".join(self.masked(text[:500]).split())[:80]
-            problem = f"it answers otherwise than expected ({error}): {start!r}"
+            problem = f"it answers {why}: {start!r}"
             raise TransferError(problem, unavailable=True) from None
 
     def _send(

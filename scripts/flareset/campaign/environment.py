@@ -30,8 +30,6 @@ RUN = "FLARESET_RUN"
 CODE = "FLARESET_CODE"
 # The address that is registered with JSOC. Users set it too.
 EMAIL = "JSOC_EMAIL"
-# Jobs read and write UTF-8, whatever the locale of the batch system.
-UTF8 = "PYTHONUTF8"
 # This Python first, and our `sacct` for the Slurm plugin.
 PATH = "PATH"
 
@@ -55,7 +53,6 @@ def for_jobs(
         MANNERS: json.dumps(manners),
         WAVELENGTHS: " ".join(map(str, sorted(wavelengths))),
         CAMPAIGN: f"{os.getcwd()}, results in {results}",
-        UTF8: "1",
         EMAIL: os.environ.get(EMAIL) or email,
         PATH: os.pathsep.join([*first, os.environ.get(PATH, "")]),
     }

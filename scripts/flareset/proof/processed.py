@@ -90,7 +90,7 @@ def _check_map(shape: tuple[int, int], step: Step) -> None:
 def _check_scale(header: Mapping[str, Any], asked: float) -> None:
     scale = _float(header, "CDELT1")
     if not math.isclose(scale, asked, rel_tol=1e-3):
-        raise ProcessingError(f"CDELT1 is {scale}, asked was {asked:g}")
+        raise ProcessingError(f"CDELT1 is {scale:g}, asked was {asked:g}")
 
 
 def _check_box(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ def exit_status(main: Callable[[], None]) -> int:
     for kind in _ENDING:
         if signal.getsignal(kind) is not signal.SIG_IGN:
             signal.signal(kind, _interrupt)
+    _write_utf8()
     try:
         main()
     except FlaresetError as error:
@@ -44,6 +46,13 @@ def exit_status(main: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         _end()
     return 0
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 to the log and the terminal, whatever the locale of a batch system."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def end(text: str) -> NoReturn:

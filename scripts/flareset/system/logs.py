@@ -33,7 +33,9 @@ def job_log(job: str = "", terminal: int | None = None) -> Iterator[list[TextIO]
         if terminal is not None and _is_elsewhere(terminal):
             add(_Terminal(job, terminal))
             if os.isatty(terminal):
-                streams.append(stack.enter_context(open(terminal, "w", closefd=False)))
+                streams.append(
+                    stack.enter_context(open(terminal, "w", encoding="utf-8", closefd=False))
+                )
         yield streams
 
 
