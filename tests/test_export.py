@@ -557,3 +557,18 @@ def test_a_request_is_sent_again_where_the_same_host_wants_it(
     finally:
         old.shutdown()
         old.server_close()
+
+
+def test_an_answer_that_does_not_end_is_given_up(
+    world: Callable[..., World], tmp_path: Path
+) -> None:
+    here = world()
+    client = Jsoc(
+        here.server.cgi_url,
+        EMAIL,
+        connections=connected(here.server.cgi_url, tmp_path, patience=0.1),
+        answers=Answers(tmp_path),
+        largest=100,
+    )
+    with pytest.raises(ExportError, match="its answer has over 100 bytes"):
+        client.structure("aia.lev1_euv_12s")

@@ -287,7 +287,7 @@ class Exporter:
                     return replace(request, answer=offline)
                 case _Outcome.EXPIRED:
                     log.info("%s has expired; asking again", request.requestid)
-                    request = replace(request, requestid="")
+                    request = replace(request, requestid="", answer=None)
                 case _Outcome.FAILED:
                     self._write(order, request.given_up())
                     raise _failure(order, request, answer)

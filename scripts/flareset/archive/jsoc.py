@@ -61,6 +61,8 @@ OTHERWISE = (
     TypeError,
     ValueError,
 )
+# The list of a day's files in seven channels has some 10 MB.
+_LARGEST = 100_000_000
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 # What to do about an address that no export can be asked for with.
 _WHAT_TO_DO = {
@@ -96,11 +98,13 @@ class Jsoc:
         connections: Connections,
         answers: Answers,
         requestor: str = "",
+        largest: int = _LARGEST,
     ) -> None:
         self.email = email
         self.requestor = requestor
         self.connections = connections
         self._answers = answers
+        self._largest = largest
         self._base = cgi_url.rstrip("/") + "/"
 
     def masked(self, text: str) -> str:
@@ -270,8 +274,7 @@ class Jsoc:
         """Return what an endpoint answers. Raises TransferError where another try may help."""
         try:
             response = self._send(session, method, urljoin(self._base, endpoint), form)
-            # JSOC's texts are not always UTF-8.
-            text = response.content.decode("latin-1")
+            text = _text_of(response, self._largest)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             problem = f"no connection: {type(error).__name__}"
             raise TransferError(problem, unavailable=True) from None
@@ -298,10 +301,11 @@ class Jsoc:
         place = "data" if method == "POST" else "params"
         for _ in range(_MOST_REDIRECTS + 1):
             response = session.request(
-                method, url, **{place: form}, timeout=_TIMEOUT, allow_redirects=False
+                method, url, **{place: form}, timeout=_TIMEOUT, allow_redirects=False, stream=True
             )
             if not response.is_redirect:
                 return response
+            response.close()
             target = urljoin(url, response.headers["Location"])
             if urlsplit(target).hostname != urlsplit(url).hostname:
                 raise ExportError(
@@ -310,6 +314,21 @@ class Jsoc:
                 )
             url = target.partition("?")[0]
         raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
+
+
+def _text_of(response: requests.Response, largest: int) -> str:
+    """Return the text of an answer, which is not always UTF-8.
+
+    Raises TransferError where it has more than `largest` bytes.
+    """
+    parts, size = [], 0
+    for part in response.iter_content(1 << 16):
+        size += len(part)
+        if size > largest:
+            response.close()
+            raise TransferError(f"its answer has over {largest} bytes", unavailable=True)
+        parts.append(part)
+    return b"".join(parts).decode("latin-1")
 
 
 def _status_form(requestid: str) -> dict[str, str]:
