@@ -11,7 +11,7 @@ rule event:
     params:
         event=event_json,
     shell:
-        "printf '%s\\n' {params.event:q} > {output:q} 2> {log:q}"
+        "printf '%s\\n' {params.event:q} > {output:q} 2> >(tee {log:q} >&2 2> /dev/null)"
 
 
 rule settings:
@@ -25,7 +25,7 @@ rule settings:
     params:
         settings=lambda wildcards: CAMPAIGN.settings(wildcards.stage),
     shell:
-        "printf '%s\\n' {params.settings:q} > {output:q} 2> {log:q}"
+        "printf '%s\\n' {params.settings:q} > {output:q} 2> >(tee {log:q} >&2 2> /dev/null)"
 
 
 rule list:
