@@ -297,3 +297,19 @@ def test_an_image_that_shows_nothing(
     wanted = Asked("aia", time, 131, frozenset({"image"}), time)
     check = ImageCheck(wanted, path)
     assert check.finish(path).blank is blank
+
+
+def test_an_image_that_says_to_be_huge_is_not_decoded(tmp_path: Path) -> None:
+    header = fits.Header({"T_OBS": "2014-01-07T15:07:10.34Z", "WAVELNTH": 131})
+    path = tmp_path / "x.fits"
+    image = fits.CompImageHDU(np.zeros((64, 64), "int16"), header, compression_type="RICE_1")
+    image.writeto(path, checksum="datasum")
+    content = path.read_bytes()
+    for axis in (b"ZNAXIS1 ", b"ZNAXIS2 "):
+        card = content.index(axis + b"=")
+        content = content[: card + 10] + b"%20d" % 200_000 + content[card + 30 :]
+    path.write_bytes(content)
+    time = datetime(2014, 1, 7, 15, 7, 10, tzinfo=UTC)
+    wanted = Asked("aia", time, 131, frozenset({"image"}), time)
+    with pytest.raises(VerificationError, match=r"the image has \(200000, 200000\) pixels"):
+        ImageCheck(wanted, path).finish(path)

@@ -22,8 +22,8 @@ import numpy as np
 from astropy.io import fits
 
 from flareset.errors import StoreError, VerificationError
-from flareset.proof.blank import is_blank
 from flareset.proof.check import Check, Proof, chunks_of
+from flareset.proof.pixels import decode, is_blank
 from flareset.proof.processed import check_processed
 from flareset.proof.statistics import (
     STORED,
@@ -43,7 +43,6 @@ from flareset.sdo.times import parse_jsoc_time
 _MOST_AXES = 999
 _LONGEST_HEADER = 1000 * BLOCK
 # The largest image that is decoded: four times an image of SDO.
-_MOST_PIXELS = 8192 * 8192
 # T_OBS has milliseconds, the file name whole seconds.
 _T_OBS_TOLERANCE = timedelta(seconds=1)
 # How far T_OBS may lie from the right T_REC, at least. The most that is known is about a cadence.
@@ -126,7 +125,7 @@ class ImageCheck(Check[Proof]):
         with _readable():
             self._check_end()
             hdu, grade = self._check_image(path)
-            blank = is_blank(path, self._hdus.index(hdu), hdu.header)
+            blank = is_blank(path, self._hdus.index(hdu), hdu.header, _shape(hdu.header))
             keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
             sha256 = self._digest.hexdigest()
             return Proof(self._size, sha256, keywords, grade, pack(hdu.cards), blank)
@@ -291,7 +290,8 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
     bits = int(header.get("ZBITPIX", header["BITPIX"]))
     if asked.steps or bits < 0 or not stated_statistics(stated):
         if not hdu.proven:
-            _decode(path, index, _shape(header))
+            # Nothing else proves the pixels.
+            decode(path, index, _shape(header))
         return "header"
     instrument = asked.record.partition(".")[0].lower()
     patch = ".sharp" in asked.record.lower()
@@ -299,21 +299,6 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
     if wrong := compare(image_statistics(path, index), stated, basis):
         raise VerificationError(f"its pixels are not the record's: {wrong[0]}")
     return "pixels" if len(stated_statistics(stated)) == len(STATISTICS) else "header"
-
-
-def _decode(path: Path, index: int, shape: tuple[int, ...]) -> None:
-    """Decode every tile: without a DATASUM, nothing else proves the pixels."""
-    if prod(shape) > _MOST_PIXELS:
-        raise VerificationError(f"its header says that the image has {shape} pixels")
-    try:
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            warnings.simplefilter("ignore")
-            with fits.open(file, memmap=False) as hdus:
-                pixels = hdus[index].data
-    except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
-        raise VerificationError(f"its pixels cannot be decoded: {error}") from None
-    if pixels is None or pixels.size == 0:
-        raise VerificationError("it holds no pixels")
 
 
 def _check_identity(header: fits.Header, asked: Asked) -> None:

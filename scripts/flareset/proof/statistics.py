@@ -23,6 +23,7 @@ import numpy as np
 from astropy.io import fits
 
 from flareset.errors import VerificationError
+from flareset.proof.pixels import MOST_PIXELS
 from flareset.sdo.drms import Value
 from flareset.sdo.keywords import STATISTICS
 
@@ -43,7 +44,6 @@ _BINS = 65536
 # More levels than any instrument of SDO has between its least and its greatest value.
 _MOST_LEVELS = 1 << 22
 # Four times an image of SDO: what a header may say that decoding it will take.
-_MOST_PIXELS = 8192 * 8192
 # Few enough that counting them needs no memory to speak of.
 _ROWS = 256
 _SIGMAS = 6.0
@@ -215,7 +215,7 @@ def image_statistics(path: Path, index: int) -> Statistics:
 def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
     header = hdu.header
     shape = tuple(int(header[f"NAXIS{axis}"]) for axis in (1, 2))
-    if int(header["BITPIX"]) not in (8, 16, 32) or math.prod(shape) > _MOST_PIXELS:
+    if int(header["BITPIX"]) not in (8, 16, 32) or math.prod(shape) > MOST_PIXELS:
         raise VerificationError(f"it has {shape} pixels of BITPIX {header['BITPIX']}")
     # The tiles of a whole image are decoded in a third of the time of its parts.
     pixels = hdu.data
