@@ -21,8 +21,10 @@ dataset: $(RUN)
 cluster: $(RUN)
 	$(PIP) --no-deps -r envs/requirements-cluster.txt
 
+# Some thousand Pythons start, and would compile the package anew where they may not keep what they
+# compiled. Three workers: the tests on Slurm wait for most of their time.
 test: $(DEV)
-	.venv/bin/python -m pytest -n 2 --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 3 --dist worksteal
 
 check: $(DEV)
 	.venv/bin/ruff check scripts tests benchmarks

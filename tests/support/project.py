@@ -153,5 +153,6 @@ class Project:
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def stored(self) -> set[str]:
-        """The names of the images in the store."""
-        return {path.name for path in self.path("store").rglob("*.fits")}
+        """The names of the images in the store, where locks come and go meanwhile."""
+        walk = os.walk(self.path("store"))
+        return {name for *_, names in walk for name in names if name.endswith(".fits")}

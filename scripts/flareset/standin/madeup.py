@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -63,7 +64,7 @@ class Record:
         """The channel (angstrom)."""
         return self.number if self.series.instrument == "aia" else self.series.wavelengths[0]
 
-    @property
+    @cached_property
     def recnum(self) -> int:
         """The record's number in its series."""
         return self.frame(next(iter(self.series.segments))).recnum

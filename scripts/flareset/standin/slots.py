@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from flareset.sdo.series import Series
 from flareset.standin.drmstime import moment, scan, seconds_of
@@ -61,8 +62,15 @@ def epoch_of(series: Series) -> str:
     return AIA_EPOCH if series.instrument == "aia" else HMI_EPOCH
 
 
+@cache
+def _seconds_of_epoch(text: str) -> float:
+    """Return the DRMS seconds of an epoch, which is asked for with each record."""
+    seconds, _ = scan(text) or (0.0, 0)
+    return seconds
+
+
 def slots_of(series: Series) -> Slots:
     """Return the slots of a series' T_REC."""
-    epoch, _ = scan(epoch_of(series)) or (0.0, 0)
+    epoch = _seconds_of_epoch(epoch_of(series))
     lead = AIA_LEAD if series.instrument == "aia" and not series.step else 0.0
     return Slots(epoch, float(series.step or series.cadence), lead)
