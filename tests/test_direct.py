@@ -100,7 +100,7 @@ def test_no_records_are_none() -> None:
     [
         ({"status": 1, "error": "series not found"}, "jsoc_info refuses: series not found"),
         ({"status": -1}, "jsoc_info refuses: no reason given"),
-        ({"count": 3}, "tells of 3 records, but not that often of T_REC"),
+        ({"count": 3}, "announces 3 records, but has not as many values of T_REC"),
         ({"segments": [{"name": "image", "values": ["/SUM1/x"]}]}, "their numbers or files"),
         ({"keywords": []}, "their numbers or files"),
     ],

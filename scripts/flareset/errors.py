@@ -4,11 +4,11 @@ FlaresetError
 ├── ConfigError         a setting that is unknown, of the wrong type or impossible
 ├── EventsError         rows of events.csv that cannot be used
 ├── IntakeError         a flare list that cannot be used
-├── ListingError        a page that is no complete listing of what was asked
+├── ListingError        an answer or page that does not list completely what was asked for
 ├── ExportError         an export that cannot be asked for, or that JSOC refused or failed
 ├── TransferError       a file that the archive did not deliver
 ├── VerificationError   bytes that are not the FITS image asked for
-│   └── ProcessingError a sound image to which something else was done than asked
+│   └── ProcessingError a sound image that was not processed as asked
 ├── StoreError          a store that cannot be used
 ├── IncompleteError     an event with more images missing than allowed
 ├── LeakError           a keyword that tells the label better than allowed
@@ -35,7 +35,7 @@ class IntakeError(FlaresetError):
 
 
 class ListingError(FlaresetError):
-    """A page that is no complete listing of what was asked."""
+    """An answer or page that does not list completely what was asked for."""
 
 
 class ExportError(FlaresetError):
@@ -45,9 +45,10 @@ class ExportError(FlaresetError):
 class TransferError(FlaresetError):
     """A file that the archive did not deliver.
 
-    `permanent` where trying again is useless, `gone` where the archive has it no more (404, 410),
-    `mismatch` where it was made otherwise than asked (ProcessingError), `unavailable` where not the
-    file but the archive fails, `down` where it has done so for longer than archive.patience.
+    `permanent`: another try is useless. `gone`: the archive no longer has the file (404, 410).
+    `mismatch`: the file was processed otherwise than asked (ProcessingError). `unavailable`: the
+    archive as a whole fails, not this file. `down`: the archive has failed for longer than
+    archive.patience.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class VerificationError(FlaresetError):
 
 
 class ProcessingError(VerificationError):
-    """A sound image to which something else was done than asked; another try does not help."""
+    """A sound image that was not processed as asked. Another try does not help."""
 
 
 class StoreError(FlaresetError):

@@ -1,4 +1,4 @@
-"""SDO's data as JSOC spells them: times, series, recordsets, quality, geometry, processing.
+"""SDO's data in JSOC's notation: times, series, recordsets, quality, geometry, processing.
 
-Pure functions and plain data; no file, no network, no clock. Imports `errors` alone.
+Pure functions and plain data: no file, no network, no clock. Imports only `errors`.
 """

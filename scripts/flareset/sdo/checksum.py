@@ -9,7 +9,10 @@ ALL_ONES = 0xFFFFFFFF
 
 
 def ones_complement_sum(data: bytes | memoryview, start: int = 0) -> int:
-    """The 32-bit ones' complement sum of bytes (a multiple of 4), as FITS checksums use it."""
+    """Return the 32-bit ones' complement sum that FITS checksums use.
+
+    The number of bytes is a multiple of 4.
+    """
     total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64)) + start
     while total > ALL_ONES:
         total = (total & ALL_ONES) + (total >> 32)

@@ -1,8 +1,8 @@
-"""What JSOC's database holds of a series and its records, as `jsoc_info` tells it.
+"""What JSOC's database holds about a series and its records, read from answers of `jsoc_info`.
 
-`op=series_struct` gives the keywords of a series with type, unit and note, `op=rs_list` the values
-of a record. Values are text; `M=1` asks for all their digits: 9 of a float, 17 of a double,
-microseconds of a time.
+`op=series_struct` gives the keywords of a series with type, unit and note. `op=rs_list` gives the
+values of records, as text. `M=1` asks for all digits: 9 of a float, 17 of a double, microseconds
+of a time.
 
 Source: jsoc_info.c and drms_keyword.c of JSOC's drms, and answers of that software.
 """
@@ -24,7 +24,7 @@ from flareset.sdo.times import parse_jsoc_time
 Value = str | int | float | None
 
 MISSING = "MISSING"
-# Says that a record has no such keyword, or that the record it is linked from is gone.
+# JSOC's answer if a record lacks the keyword, or the record that the keyword links to is gone.
 _NO_KEYWORD = "Invalid KeyLink"
 _RECNUM = "*recnum*"
 _BITS = {"char": 8, "short": 16, "int": 32, "longlong": 64}
@@ -35,7 +35,7 @@ _NO_TIME = "-4712.01.01_11:59:28"
 
 @dataclass(frozen=True)
 class Keyword:
-    """A keyword of a series; `scope` says of what it is one: `variable`, `constant`, `segment`."""
+    """A keyword of a series. `scope` is JSOC's word: `variable`, `constant` or `segment`."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class Keyword:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment of a series; a linked one lies in the record of another series."""
+    """A segment of a series. If `linked`, its file belongs to a record of another series."""
 
     name: str
     linked: bool
@@ -61,11 +61,11 @@ class Structure:
     segments: tuple[Segment, ...]
 
     def number(self, segment: str) -> int:
-        """Return the number of a segment; ListingError where the series has none of that name."""
-        for number, one in enumerate(self.segments):
-            if one.name.lower() == segment.lower():
+        """Return the number of a segment. Raise ListingError if the series has no such segment."""
+        for number, each in enumerate(self.segments):
+            if each.name.lower() == segment.lower():
                 return number
-        names = ", ".join(one.name for one in self.segments)
+        names = ", ".join(each.name for each in self.segments)
         raise ListingError(f"the series has no segment {segment}, only {names}")
 
 
@@ -73,7 +73,7 @@ class Structure:
 class Record:
     """A record: its number, its keywords as text, and the path of its stored file.
 
-    `keywords` leaves out what JSOC cannot look up; `path` is empty where JSOC has no file online.
+    `keywords` lacks what JSOC cannot look up. `path` is empty if JSOC has no file online.
     """
 
     recnum: int
@@ -82,7 +82,7 @@ class Record:
 
 
 def parse_structure(answer: dict[str, Any]) -> Structure:
-    """Return the structure in an answer to `series_struct`; ListingError where it is none."""
+    """Return the structure in an answer to `series_struct`. Raise ListingError if it has none."""
     try:
         keywords = tuple(
             Keyword(
@@ -106,9 +106,9 @@ def parse_structure(answer: dict[str, Any]) -> Structure:
 
 
 def keyword_requests(series: str, recnums: Iterable[int], segment: str) -> list[dict[str, str]]:
-    """Return the arguments of the `jsoc_info` requests that tell all keywords of some records.
+    """Return the arguments of the `jsoc_info` requests for all keywords of these records.
 
-    The requests are to be sent by POST: a recordset is longer than what a URL holds.
+    Send them by POST: a recordset may be too long for a URL.
     """
     return [
         {"op": "rs_list", "ds": text, "key": f"**ALL**,{_RECNUM}", "seg": segment, "M": "1"}
@@ -117,9 +117,9 @@ def keyword_requests(series: str, recnums: Iterable[int], segment: str) -> list[
 
 
 def parse_records(answer: dict[str, Any]) -> list[Record]:
-    """Return the records in an answer to `rs_list`; ListingError where it is none.
+    """Return the records in an answer to `rs_list`. Raise ListingError if the answer is not one.
 
-    The answer has `*recnum*` among its keywords and may have one segment.
+    The answer has `*recnum*` among its keywords, and at most one segment.
     """
     if str(answer.get("status", "0")) != "0":
         raise ListingError(f"jsoc_info refuses: {answer.get('error') or 'no reason given'}")
@@ -142,7 +142,7 @@ def parse_records(answer: dict[str, Any]) -> list[Record]:
 def _columns(answer: dict[str, Any], count: int) -> tuple[dict[str, list[str]], list[str]]:
     """Return the values of each keyword and the path of each record.
 
-    Raises ListingError where they are not as many as the records.
+    Raises ListingError if their number differs from that of the records.
     """
     columns = {
         str(one["name"]): [str(value) for value in one["values"]]
@@ -153,16 +153,16 @@ def _columns(answer: dict[str, Any], count: int) -> tuple[dict[str, list[str]], 
     uneven = [name for name, values in columns.items() if len(values) != count]
     if uneven or len(paths) != count or (count and _RECNUM not in columns):
         raise ListingError(
-            f"jsoc_info tells of {count} records, but not that often of"
+            f"jsoc_info announces {count} records, but has not as many values of"
             f" {', '.join(uneven) or 'their numbers or files'}"
         )
     return columns, paths
 
 
 def value_of(keyword: Keyword, text: str) -> Value:
-    """Return the value of a keyword's text, a time as text; None where JSOC has none.
+    """Return the value of a keyword's text; None if JSOC has no value. A time stays text.
 
-    ListingError where the text is no value of the keyword's type.
+    Raises ListingError if the text does not fit the keyword's type.
     """
     if text in (MISSING, ""):
         return None
@@ -180,7 +180,7 @@ def value_of(keyword: Keyword, text: str) -> Value:
 
 
 def _integer(text: str, bits: int) -> int | None:
-    """Return a signed integer written in decimals or, as QUALITY, in hexadecimal digits."""
+    """Return a signed integer, None if missing. QUALITY has hexadecimal digits, others decimal."""
     number = integer(text)
     if number >= 1 << (bits - 1):
         number -= 1 << bits
@@ -190,8 +190,8 @@ def _integer(text: str, bits: int) -> int | None:
 def default_name(series: str, structure: Structure, record: Record, segment: str) -> str:
     """Return the file name that JSOC's default format gives to an exported image.
 
-    A linked image's time is that of the record which holds it: T_OBS to the nearest second.
-    ListingError where the record lacks a key or its time.
+    A linked image has the time of the record that holds its file: T_OBS to the nearest second.
+    Raises ListingError if the record lacks a key or its time.
     """
     linked = structure.segments[structure.number(segment)].linked
     parts = []
@@ -207,8 +207,8 @@ def default_name(series: str, structure: Structure, record: Record, segment: str
 
 
 def _stamp(text: str) -> str:
-    """Return a time as file names have it: whole seconds, no dots and colons."""
-    # Of a TAI time the rounded second is looked for in TAI, so its zone is put back afterwards.
+    """Return a time as it stands in file names: whole seconds, no dots and colons."""
+    # A TAI time is rounded in TAI: its zone is taken off first and put back afterwards.
     zone = "_TAI" if text.endswith("_TAI") else ""
     when = parse_jsoc_time(text.removesuffix("_TAI")) + timedelta(seconds=0.5)
     return f"{when:%Y%m%d_%H%M%S}_TAI" if zone else f"{when:%Y-%m-%dT%H%M%SZ}"

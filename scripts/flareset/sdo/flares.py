@@ -1,4 +1,4 @@
-"""A flare as the stand-in and the workflow know it."""
+"""A flare: what the workflow and the stand-in both know of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Flare:
-    """Another row's flare that overlaps an event's window; position in arcsec or None."""
+    """A flare that overlaps an event's window: the event's own or another. Position in arcsec."""
 
     event_id: str
     start: datetime
@@ -20,7 +20,9 @@ class Flare:
 
 
 def five_digits(noaa_ar: int) -> int:
-    """Return the number of a NOAA active region in full: lists go on with 0000 after 9999 in 2002.
+    """Return a NOAA active region's number with five digits.
+
+    In 2002 the numbers reached 9999, and lists went on with 0000.
 
     Source: JSOC's export page adds 10000 to numbers below 7000 (processing.js).
     """
@@ -29,9 +31,9 @@ def five_digits(noaa_ar: int) -> int:
 
 @cache
 def class_flux(goes_class: str) -> float | None:
-    """Return the peak flux of a class (W m-2), None of an empty one or a letter alone."""
+    """Return the peak flux of a GOES class (W m-2); None if it is empty or a letter alone."""
     if len(goes_class) < 2:
         return None
-    # Written as a decimal exponent, so that M4.9 is 4.9e-05 exactly as it is written elsewhere.
+    # A product would be rounded: M4.9 shall be 4.9e-05 exactly, as tables write it.
     exponent = {"A": -8, "B": -7, "C": -6, "M": -5, "X": -4}[goes_class[0]]
     return float(f"{goes_class[1:]}e{exponent}")

@@ -1,8 +1,8 @@
-"""Where things are on the Sun as seen from Earth: arcsec, Stonyhurst and Carrington degrees.
+"""Positions on the Sun as seen from Earth: arcsec, Stonyhurst and Carrington degrees.
 
 Plain floats: arcsec from Sun centre (x to the west, y to the north), degrees of heliographic
-longitude (to the west) and latitude. The Sun turns as a rigid body at Carrington's rate, as
-im_patch.c has it. SDO's own orbit is left out: less than 0.1 degrees, and 0.3 % of the radius.
+longitude (to the west) and latitude. The Sun turns as a rigid body at Carrington's rate, as in
+im_patch.c. SDO's own orbit is neglected: an error below 0.1 degrees, and 0.3 % of the radius.
 Source: Meeus, Astronomical Algorithms, 2nd ed., chapters 25 and 29; Thompson 2006, A&A 449, 791.
 """
 
@@ -20,28 +20,31 @@ _ARCSEC = math.degrees(1) * 3600
 
 
 def solar_radius_arcsec(when: datetime) -> float:
-    """The Sun's apparent radius in arcsec: largest in January, smallest in July."""
+    """Return the Sun's apparent radius (arcsec): largest in January, smallest in July."""
     day = (when - _EPOCH) / timedelta(days=1)
     return 959.63 / (1 - 0.0167 * math.cos(2 * math.pi * (day - _PERIHELION) / 365.25))
 
 
 def carrington(when: datetime) -> tuple[int, float]:
-    """The Carrington rotation's number, and the longitude (0 to 360) of the disk's centre."""
+    """Return the Carrington rotation's number, and the disk centre's longitude (0 to 360)."""
     julian, turned = _julian(when), _since_node(when)
     axis = math.atan2(math.sin(turned) * math.cos(_TILT), math.cos(turned)) + math.pi
     longitude = (math.degrees(axis) - (julian - 2398220.0) * 360 / 25.38) % 360
-    # The mean rotation is right to a third of a day; the longitude tells the rest.
+    # The mean rotation gives the number to a third of a day; the longitude corrects that.
     mean = (julian - 2398140.2270) / 27.2752316
     return round(mean - (1 - longitude / 360)), longitude
 
 
 def disk_latitude(when: datetime) -> float:
-    """B0: the heliographic latitude of the disk's centre in degrees."""
+    """Return B0, the heliographic latitude of the disk's centre (degrees)."""
     return math.degrees(math.asin(math.sin(_since_node(when)) * math.sin(_TILT)))
 
 
 def arcsec_to_stonyhurst(x: float, y: float, when: datetime) -> tuple[float, float]:
-    """Stonyhurst longitude and latitude of a point; ValueError where it is off the disk."""
+    """Return a point's Stonyhurst longitude and latitude (degrees).
+
+    Raises ValueError if the point (arcsec) is off the disk.
+    """
     distance = _distance(when)
     across, up = math.tan(x / _ARCSEC), math.tan(y / _ARCSEC)
     slope = 1 + across * across + up * up
@@ -57,7 +60,10 @@ def arcsec_to_stonyhurst(x: float, y: float, when: datetime) -> tuple[float, flo
 
 
 def stonyhurst_to_arcsec(lon: float, lat: float, when: datetime) -> tuple[float, float]:
-    """Where a Stonyhurst longitude and latitude is seen; ValueError where it is off the disk."""
+    """Return where a Stonyhurst longitude and latitude (degrees) is seen, as x and y (arcsec).
+
+    Raises ValueError if the point is on the far side.
+    """
     longitude, latitude = math.radians(lon), math.radians(lat)
     tilt = math.radians(disk_latitude(when))
     west = math.cos(latitude) * math.sin(longitude)
@@ -72,9 +78,9 @@ def stonyhurst_to_arcsec(lon: float, lat: float, when: datetime) -> tuple[float,
 
 
 def rotated(x: float, y: float, seconds: float, when: datetime) -> tuple[float, float]:
-    """Where a point seen at x, y at `when` is seen so many seconds later, arcsec.
+    """Return where rotation carries a point in so many seconds, as x and y (arcsec).
 
-    Raises ValueError where it is off the disk, then or later.
+    At `when` the point is at `x`, `y`. Raises ValueError if it is off the disk, then or later.
     """
     later = when + timedelta(seconds=seconds)
     longitude, latitude = arcsec_to_stonyhurst(x, y, when)
@@ -83,7 +89,7 @@ def rotated(x: float, y: float, seconds: float, when: datetime) -> tuple[float, 
 
 
 def _distance(when: datetime) -> float:
-    """Distance of the observer in solar radii."""
+    """Return the observer's distance (solar radii)."""
     return 1 / math.sin(solar_radius_arcsec(when) / _ARCSEC)
 
 
@@ -92,7 +98,7 @@ def _julian(when: datetime) -> float:
 
 
 def _since_node(when: datetime) -> float:
-    """The Sun's longitude from the node of its equator, radians (Meeus, lambda - K)."""
+    """Return the Sun's longitude from the node of its equator (radians; Meeus, lambda - K)."""
     century = (_julian(when) - _J2000_JD) / 36525
     anomaly = math.radians(357.52911 + 35999.05029 * century)
     longitude = (

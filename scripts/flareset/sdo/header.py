@@ -1,9 +1,9 @@
 """The FITS header that JSOC's exporter writes for a record.
 
-A card reads `NAME = value / [unit] note {DRMS name where it is another}`. The exporter writes the
-record's cards into a header of their own first, from which it takes HEADSUM. It reads them back
-from there, and updates the header of the stored file with them. A 4-byte number is written with 9
-digits, read back as one of 8 bytes and exported with 17: 9.6 becomes 9.6000003800000009.
+A card reads `NAME = value / [unit] note {DRMS name if different}`. The exporter first writes the
+record's cards into a header of their own, and computes HEADSUM over that header. It then reads the
+cards back, and updates the stored file's header with them. A 4-byte number is written with 9
+digits, read back as an 8-byte number and exported with 17: 9.6 becomes 9.6000003800000009.
 
 Source: fitsexport.c and cfitsio.c of JSOC's drms, the cards of CFITSIO 3, files of that exporter.
 """
@@ -20,7 +20,7 @@ from flareset.sdo.checksum import ALL_ONES, BLOCK, ones_complement_sum
 from flareset.sdo.drms import MISSING, Keyword, Record, Structure, Value, value_of
 
 WIDTH = 80
-# What CFITSIO begins a file with that holds a table extension.
+# The cards with which CFITSIO begins a file that holds a table extension.
 PRIMARY = [
     "SIMPLE  =                    T / file does conform to FITS standard",
     "BITPIX  =                    8 / number of bits per data pixel",
@@ -39,7 +39,7 @@ _LONG_STRINGS = [
 _TEXTS = ("COMMENT", "HISTORY")
 _DATES = ("DATE", "DATE__OBS")
 _NO_DATE = "-4712.01.01_11:59:28.000"
-# What stands for a missing number of the world coordinates.
+# The exporter's values for missing numbers of the world coordinates.
 _COORDINATES = {"CRPIX": 0.0, "CRVAL": 0.0, "CDELT": 1.0, "CROTA": 0.0, "CRDER": 0.0}
 # Keywords of the file's own structure, which a record's cannot replace.
 _STRUCTURAL = re.compile(
@@ -52,7 +52,7 @@ _CAST = re.compile(r"\[([^ :]+)(?::([^ ]*))?\](?: (.*))?", re.DOTALL)
 _CASTS = ("INTEGER", "FLOAT", "STRING", "LOGICAL")
 _TIME = re.compile(r"(\d{4})([.-])(\d\d)\2(\d\d)([T_])(\d\d:\d\d:\d\d)(\.\d+)?(.*)")
 _NO_UNIT = ("", "none", "na", "n/a")
-# A comment as it is read back: unit in brackets, (MISSING) or what looks like it, the rest.
+# A comment as the exporter reads it back: [unit], (MISSING) or other text in brackets, the rest.
 _COMMENT = re.compile(r" *(?:\[(.+)\] +)?(?:\(.+\) +)?(.*)")
 # How many characters of a string one card holds, and of COMMENT and HISTORY.
 _STRING, _TEXT = 68, 72
@@ -60,7 +60,7 @@ _STRING, _TEXT = 68, 72
 
 @dataclass(frozen=True)
 class Card:
-    """A keyword to be exported: `value` is None where missing, `single` a number of 4 bytes."""
+    """A keyword to be exported. `value` is None if missing; `single` marks a number of 4 bytes."""
 
     name: str
     value: Value
@@ -69,14 +69,14 @@ class Card:
     single: bool = False
 
     def first(self) -> list[str]:
-        """Return the lines that HEADSUM is taken from."""
+        """Return the lines over which HEADSUM is computed."""
         if self.name in _TEXTS:
             return _text_lines(self.name, str(self.value or ""))
         fields = _fields(self.name, self.value, 9 if self.single else 17)
         return _commented(fields, self._remark(fields))
 
     def final(self) -> list[str]:
-        """Return the lines of the exported header: what is read back from the first ones."""
+        """Return the lines of the exported header: the first lines, read back and written anew."""
         if self.name in _TEXTS:
             return self.first()
         value = self.value
@@ -91,9 +91,9 @@ class Card:
         return _commented(fields, again._remark(fields))
 
     def _remark(self, fields: list[str]) -> str:
-        """Return the comment with its unit, and with (MISSING) where there is no value.
+        """Return the comment with its unit, and with (MISSING) if there is no value.
 
-        CFITSIO finds no room for the unit of a string that has more than one line.
+        CFITSIO has no room for the unit of a string that takes more than one line.
         """
         comment = self.comment
         unit = f"[{self.unit[:45]}] "
@@ -116,7 +116,7 @@ def record_cards(series: str, structure: Structure, record: Record, segment: str
         if per_segment:
             keyword = replace(keyword, name=f"{keyword.name}_{number:03d}")
         text = record.keywords.get(keyword.name)
-        # An alias: the FITS name of a keyword that came before.
+        # An alias: its name is the FITS name of an earlier keyword.
         if text is None or (keyword.name, keyword.note) in seen:
             continue
         card = _card_of(keyword, text, per_segment)
@@ -129,13 +129,13 @@ def record_cards(series: str, structure: Structure, record: Record, segment: str
         Card("RECNUM", record.recnum, "Recnum"),
         Card("DRMS_ID", drms_id, "DRMS ID"),
         Card("PRIMARYK", ", ".join(structure.keys), "DRMS primary key"),
-        # The exporter has value and comment the wrong way round.
+        # The exporter has value and comment the wrong way round; so must these.
         Card("LICENSE", "LICENSE", "CC0 1.0"),
     ]
 
 
 def head_sum(cards: Iterable[Card]) -> str:
-    """Return the HEADSUM of a record's cards: the checksum of a header that holds them alone."""
+    """Return the HEADSUM of a record's cards: the checksum of a header with these cards alone."""
     lines = [*PRIMARY, *(line for card in cards for line in card.first())]
     return encode_checksum(ones_complement_sum(header_bytes(lines)))
 
@@ -155,7 +155,7 @@ def exported_header(stored: list[str], cards: list[Card]) -> list[str]:
         updated.add(card.name)
         new = card.final()
         if card.name == "COMMENT":
-            # It is read from a header that CFITSIO began with a comment of its own.
+            # The exporter reads it from a header that CFITSIO began with two comments of its own.
             new = [*PRIMARY[-2:], *new]
         set_lines(lines, card.name, new)
     if not any(line.startswith("LONGSTRN=") for line in lines):
@@ -200,8 +200,8 @@ def encode_checksum(total: int) -> str:
 
     Source: FITS standard 4.0, appendix J.
     """
-    # Each byte is a sum of four characters, counted from "0"; a pair is shifted against each
-    # other until both are letters or digits.
+    # Four characters, counted from "0", add up to each byte. The two of a pair are shifted in
+    # opposite directions until both are letters or digits.
     columns = []
     for byte in (ALL_ONES - total).to_bytes(4, "big"):
         quarter, rest = divmod(byte, 4)
@@ -235,7 +235,7 @@ def _card_of(keyword: Keyword, text: str, per_segment: bool) -> Card | None:
 
 
 def _plain_card(keyword: Keyword, text: str, per_segment: bool) -> tuple[Card, str]:
-    """Return the card of a keyword as its series has it, and the FITS type that its note wants."""
+    """Return a keyword's card before conversion, and the FITS type that its note asks for."""
     cast_name, cast_type, comment = _split_note(keyword.note)
     name = _fits_name(keyword.name, cast_name, per_segment)
     other = keyword.name if name.lower() != keyword.name.lower() else ""
@@ -260,7 +260,7 @@ def _date_card(card: Card, keyword: Keyword) -> Card | None:
 
 
 def _typed(card: Card, kind: str, cast: str, text: str) -> Card:
-    """Return a card with its value as the exporter converts it, `cast` where its note wants one."""
+    """Return a card with its value converted as by the exporter. `cast` is the type in its note."""
     value = card.value
     if value is None:
         return card
@@ -300,9 +300,10 @@ def _fits_name(drms_name: str, cast_name: str, per_segment: bool) -> str:
 
 
 def _shorten(note: str, other: str) -> str:
-    """Return a note up to its first single dash, with the DRMS name where that is another.
+    """Return a note up to its first single dash.
 
-    Two dashes stand for one that stays.
+    The DRMS name `other` is added unless that makes it longer than the note. A double dash stands
+    for a dash of the text and is kept as one.
     """
     folded = note.replace("--", "\0")
     short, dash, rest = folded.partition("-")
@@ -349,7 +350,7 @@ def _string_fields(name: str, value: str) -> list[str]:
         room = _STRING - value[:_STRING].count("'")
         if len(value) <= room:
             return [*lines, f"{name:<8}{joint}{_quoted(value)}"]
-        # The ampersand that says so takes the place of the last character.
+        # The ampersand that marks a continued string takes the place of the last character.
         lines.append(f"{name:<8}{joint}{_quoted(value[: room - 1] + '&')}")
         name, joint, value = "CONTINUE", "  ", value[room - 1 :]
 
@@ -369,12 +370,12 @@ def _number(value: int | float, digits: int) -> str:
 
 
 def _room(fields: list[str]) -> int:
-    """Return how many characters of a comment find room behind a keyword's last line."""
+    """Return how many characters of a comment fit behind a keyword's last line."""
     return max(0, WIDTH - 3 - max(30, len(fields[-1])))
 
 
 def _commented(fields: list[str], remark: str) -> list[str]:
-    """Return the lines of a keyword with as much of its comment as finds room."""
+    """Return the lines of a keyword with as much of its comment as fits."""
     kept = remark[: _room(fields)]
     if not kept:
         return fields
@@ -387,6 +388,6 @@ def _text_lines(name: str, text: str) -> list[str]:
 
 
 def _read_back(remark: str) -> tuple[str, str]:
-    """Return unit and comment of a line's comment, as the exporter tells them apart."""
+    """Split a line's comment into unit and comment, as the exporter does."""
     match = _COMMENT.fullmatch(remark)
     return (match[1] or "", match[2]) if match else ("", remark)

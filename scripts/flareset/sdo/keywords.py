@@ -1,6 +1,6 @@
-"""The header keywords that the tables keep of an image: one list, for all stages.
+"""The header keywords of an image that the tables keep: one list, for all stages.
 
-Meanings are those of the comments in JSOC's own headers.
+The meanings are taken from the comments in JSOC's headers.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from flareset.sdo.numbers import integer, real
 
 
 class Keyword(NamedTuple):
-    """A keyword: its name, what its value is, and what that means, with the unit."""
+    """A keyword: its name, the type of its value, and its meaning with the unit."""
 
     name: str
     type: type[int] | type[float] | type[str]
     meaning: str
 
     def value_of(self, text: str) -> int | float | str:
-        """Return the value that JSOC writes as `text`; the text itself where it is no such value.
+        """Return the value of `text`; `text` itself if it does not fit the keyword's type.
 
-        A whole number may be hexadecimal, as in `0x40000000`. No number is infinite or NaN.
+        A whole number may be hexadecimal, as in `0x40000000`. Infinity and NaN do not fit.
         """
         try:
             if self.type is str:
@@ -44,11 +44,11 @@ KEYWORDS = (
     Keyword("NSPIKES", int, "pixels that cosmic rays hit"),
 )
 KEYWORD_NAMES = tuple(keyword.name for keyword in KEYWORDS)
-# What is asked of every record of a window, and judged before any download.
+# The keywords that `list` asks JSOC for: they decide about a record before any download.
 LISTED = ("QUALITY", "EXPTIME", "AIMGSHCE", "AECTYPE")
-# These say which record a file is. The tables have them as time, record and wavelength.
+# The keywords that tell a file's record. The tables have them as time, record and wavelength.
 IDENTITY = ("T_REC", "T_OBS", "WAVELNTH")
-# What JSOC computed from the pixels of an image: it proves a stored file.
+# What JSOC computed from an image's pixels: these values prove a stored file.
 STATISTICS = (
     "DATAVALS", "DATAMIN", "DATAMAX", "DATAMEDN", "DATAMEAN", "DATARMS", "DATASKEW", "DATAKURT",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Find the same flare in two lists: which interval of one is which of the other."""
+"""Find the same flare in two lists, by the times of start, peak and end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEVER = timedelta(days=1)
 
 
 class Span(Protocol):
-    """When a flare was. A list that does not say when it peaked or ended has None there."""
+    """The times of a flare. `peak` and `end` are None if the list does not have them."""
 
     @property
     def start(self) -> datetime: ...
@@ -23,10 +23,10 @@ class Span(Protocol):
 
 
 def match(first: Sequence[Span], second: Sequence[Span]) -> dict[int, int]:
-    """Return which of `second` is the same flare as which of `first`, by their places.
+    """Return the pairs of the same flare, as a map from index in `second` to index in `first`.
 
-    Two may be one flare when their starts or their peaks lie within a minute, else when the peak
-    of either lies in the other's interval. Each is matched once at most, the best pairs first:
+    Two rows may be one flare if their starts or peaks lie within a minute, or if the peak of
+    either lies in the other's interval. Each row is matched at most once, the best pairs first:
     starts within a minute, then nearest peaks, then nearest ends. Classes play no part.
     """
     pairs = sorted(_candidates(first, second), key=lambda pair: _distance(first, second, *pair))
@@ -40,47 +40,47 @@ def match(first: Sequence[Span], second: Sequence[Span]) -> dict[int, int]:
 
 
 def may_be_one(a: Span, b: Span) -> bool:
-    """Return whether two intervals may be those of one flare."""
+    """Return whether two intervals may belong to the same flare."""
     if abs(a.start - b.start) <= _MINUTE or peaks_apart(a, b) <= _MINUTE:
         return True
     return holds(a, b.peak) or holds(b, a.peak)
 
 
 def holds(span: Span, moment: datetime | None) -> bool:
-    """Return whether a moment lies in an interval, both of which may be unknown."""
+    """Return whether a moment lies in a flare's interval; False if either is unknown."""
     return moment is not None and span.end is not None and span.start <= moment <= span.end
 
 
 def peaks_apart(a: Span, b: Span) -> timedelta:
-    """Return how far apart two peaks are; a day where either is unknown."""
+    """Return the time between two peaks; a day if either is unknown."""
     return _apart(a.peak, b.peak)
 
 
 def overlap(a: Span, b: Span) -> timedelta:
-    """Return how long two intervals last together; nothing or less where they do not."""
+    """Return how long two intervals overlap; zero or negative if they do not."""
     if a.end is None or b.end is None:
         return -_NEVER
     return min(a.end, b.end) - max(a.start, b.start)
 
 
 def near(spans: Sequence[Span], wanted: Sequence[Span]) -> Iterator[tuple[int, int]]:
-    """Yield the places of all pairs whose intervals lie within a minute of each other.
+    """Yield all pairs of intervals that lie within a minute of each other.
 
-    The first place is one of `spans`, the second one of `wanted`.
+    A pair is an index in `spans` and an index in `wanted`.
     """
     order = sorted(range(len(spans)), key=lambda place: spans[place].start)
     starts = [spans[place].start for place in order]
     longest = max((last(span) - span.start for span in spans), default=_MINUTE)
-    for j, one in enumerate(wanted):
-        low = bisect_left(starts, one.start - longest - _MINUTE)
-        high = bisect_right(starts, last(one) + _MINUTE)
+    for j, span in enumerate(wanted):
+        low = bisect_left(starts, span.start - longest - _MINUTE)
+        high = bisect_right(starts, last(span) + _MINUTE)
         for i in order[low:high]:
-            if last(spans[i]) + _MINUTE >= one.start:
+            if last(spans[i]) + _MINUTE >= span.start:
                 yield i, j
 
 
 def last(span: Span) -> datetime:
-    """Return the last moment that is known of a flare."""
+    """Return a flare's last known moment: the latest of start, peak and end."""
     return max(moment for moment in span_moments(span) if moment is not None)
 
 
@@ -94,7 +94,7 @@ def _candidates(first: Sequence[Span], second: Sequence[Span]) -> Iterator[tuple
 
 
 def _distance(first: Sequence[Span], second: Sequence[Span], i: int, j: int) -> tuple[object, ...]:
-    """Return what orders pairs; of equal ones the earlier flares, then the earlier places."""
+    """Return the sort key of a pair, best first. Earlier flares, then lower indices win ties."""
     a, b = first[i], second[j]
     apart = abs(a.start - b.start) > _MINUTE
     return apart, peaks_apart(a, b), _apart(a.end, b.end), a.start, b.start, i, j

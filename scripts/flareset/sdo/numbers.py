@@ -13,7 +13,7 @@ _LARGEST = 2**63 - 1
 def whole(text: str, least: int = 0, most: int = _LARGEST) -> int:
     """Return the whole number that a text writes in decimal digits.
 
-    Raises ValueError where the text is no such number, or not from `least` to `most`.
+    Raises ValueError if the text is no such number, or the number is not in [least, most].
     """
     text = text.strip()
     if not _WHOLE.fullmatch(text) or not least <= (number := int(text)) <= most:
@@ -24,7 +24,7 @@ def whole(text: str, least: int = 0, most: int = _LARGEST) -> int:
 def real(text: str, least: float = -math.inf, most: float = math.inf) -> float:
     """Return the finite number that a text writes.
 
-    Raises ValueError where the text is no such number, or not from `least` to `most`.
+    Raises ValueError if the text is no such number, or the number is not in [least, most].
     """
     number = float(text)
     if not math.isfinite(number) or not least <= number <= most:
@@ -35,7 +35,7 @@ def real(text: str, least: float = -math.inf, most: float = math.inf) -> float:
 def integer(text: str) -> int:
     """Return the whole number that a keyword's text writes: `8192`, `8192.0` or `0x2000`.
 
-    Raises ValueError where the text is no whole number.
+    Raises ValueError if the text is no whole number.
     """
     text = text.strip()
     if _HEXADECIMAL.fullmatch(text):

@@ -1,8 +1,9 @@
-"""JSOC's processing of an export: steps in the field's words, checked, and in the wire's.
+"""JSOC's processing of an export: the steps, and the `process` argument that carries them.
 
 Source: the export page's processing.js, im_patch.c and processing.h of JSOC (arguments, their
 order and defaults). JSOC ignores what it does not understand and delivers full frames with status
-0, so all is checked here, before and after.
+0. So steps are checked before a request (campaign/processing.py), and images after the download
+(proof/processed.py).
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ class Step:
 
 
 def parse_process(text: str) -> tuple[int, list[Step]]:
-    """The record limit `n` (0: none) and the steps of a `process` argument, `no_op` left out."""
+    """Return the record limit `n` (0: no limit) and the steps of a `process` argument.
+
+    `no_op` is left out.
+    """
     limit = 0
     steps = []
     for part in filter(None, text.split("|")):
@@ -41,18 +45,21 @@ def parse_process(text: str) -> tuple[int, list[Step]]:
 
 
 def process_text(steps: list[Step]) -> str:
-    """The `process` argument as JSOC's own form writes it."""
+    """Return the `process` argument as JSOC's form writes it."""
     return "|".join(["n=0", *(str(step) for step in steps or [Step("no_op")])])
 
 
 def fingerprint(process: str) -> str:
-    """A short name for what was done to an export's images; empty where nothing was."""
+    """Return a short name (12 hex digits) for a `process` argument; empty if it has no step."""
     steps = parse_process(process)[1]
     return sha256("|".join(map(str, steps)).encode()).hexdigest()[:12] if steps else ""
 
 
 def size_ratio(steps: list[Step], series: Series) -> float:
-    """Pixels of a processed image over those of a full frame: what lowers JSOC's estimate."""
+    """Return a processed image's number of pixels as a fraction of a full frame's, at most 1.
+
+    JSOC's estimate of an export's size is for full frames.
+    """
     ratio = 1.0
     scale = FULL_SCALE[series.instrument]
     for step in steps:

@@ -13,7 +13,7 @@ _PICTURES = re.compile(
 
 
 def kind_of_protocol(text: str) -> str | None:
-    """`fits`, `as-is`, `jpg`, `mpg` or `mp4`; None where JSOC has no such protocol."""
+    """Return `fits`, `as-is`, `jpg`, `mpg` or `mp4`; None if JSOC has no such protocol."""
     if _FITS.fullmatch(text):
         return "fits"
     if text.lower() == "as-is":

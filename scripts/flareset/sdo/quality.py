@@ -41,15 +41,15 @@ BITS = {
 def rejected_by(quality: int, reject: Iterable[str]) -> list[str]:
     """Return the names in `reject` whose bit is set in a QUALITY word (signed or unsigned 32 bits).
 
-    A name that is none of a bit is passed over.
+    Names that are not in BITS are ignored.
     """
     return [name for name in reject if quality & BITS.get(name, 0)]
 
 
 def quality_of(text: str) -> int | None:
-    """Return the QUALITY word that a text writes (`0x2000`, `8192`, `8192.0`), None if it has none.
+    """Return the QUALITY word of a text (`0x2000`, `8192`, `8192.0`); None if it is no number.
 
-    Negative numbers are signed words.
+    A negative number stands for a signed word.
     """
     try:
         return integer(text) & 0xFFFFFFFF

@@ -1,7 +1,7 @@
-"""JSOC's recordset queries: written for a window, and read as JSOC reads them.
+"""JSOC's recordset queries: write them for a window, and read them as JSOC does.
 
 Source: RecordSetHelp and JsocTimes (JSOC wiki), drms_names_priv.h. `[a/span]` is half-open,
-`[a-b]` includes both ends, a zone left out is UTC.
+`[a-b]` includes both ends, a time without zone is UTC.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TIME = re.compile(
     r"(?:[_T](?P<h>\d{2})(?::(?P<m>\d{2})(?::(?P<s>\d{2}(?:\.\d+)?))?)?)?"
     r"(?P<zone>Z|_UTC|_UT|_TAI|)"
 )
-# Slots (`u`) are left out: how long they are, the series knows alone.
+# The unit of slots (`u`) is left out: its length depends on the series.
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBERS = re.compile(r"\d+(?:,\d+)*")
 _RECNUMS = re.compile(r":\s*#\d+(\s*,\s*#\d+)*")
-# What every series has a column of: other keywords of AIA's slotted series are links.
+# Keywords that are columns in every series. Others of AIA's slotted series are links.
 _COLUMNS = {
     "T_REC", "T_REC_INDEX", "T_OBS", "WAVELNTH", "DATE", "FSN", "EXPTIME", "QUALITY", "RECNUM"
 }  # fmt: skip
@@ -53,7 +53,7 @@ class Recordset:
 
     @classmethod
     def parse(cls, text: str) -> Recordset:
-        """The recordset of a text; ExportError says where it stops being one."""
+        """Parse a recordset. Raise ExportError if the text is not one; the message says where."""
         match = _SERIES.match(text)
         if not match:
             raise ExportError(f"{text!r} is not a recordset: it does not begin with a series")
@@ -77,7 +77,7 @@ class Recordset:
 
     @property
     def times(self) -> tuple[int, Times] | None:
-        """The first filter that is one on time, with its place; None where there is none."""
+        """The first filter on time, with its index among the filters; None if there is none."""
         for place, text in enumerate(self.filters):
             if (times := Times.parse(text)) is not None:
                 return place, times
@@ -100,13 +100,16 @@ class Recordset:
 
     @property
     def recnums(self) -> list[int]:
-        """The record numbers of a recordset that names records by them; empty for others."""
+        """The record numbers in `[:#n,…]`; empty if the recordset does not name records so."""
         if len(self.filters) != 1 or not _RECNUMS.fullmatch(self.filters[0]):
             return []
         return [int(number) for number in re.findall(r"\d+", self.filters[0])]
 
     def at(self, times: str) -> Recordset:
-        """The same query at other times: the text of its time filter is replaced."""
+        """Return the recordset with `times` as the text of its time filter.
+
+        Raises ExportError if it has no time filter.
+        """
         found = self.times
         if found is None:
             raise ExportError(f"{self} has no filter on time")
@@ -119,7 +122,7 @@ class Recordset:
 class Times:
     """A filter on time: begin to end (UTC), or a list of values; `cadence` in seconds or 0.
 
-    `inclusive` where the end itself belongs to it.
+    `inclusive`: the end belongs to the filter.
     """
 
     begin: datetime
@@ -130,7 +133,7 @@ class Times:
 
     @classmethod
     def parse(cls, text: str) -> Times | None:
-        """The times of a filter's text, or None where it is no filter on time."""
+        """Parse a filter's text; None if it is not a filter on time."""
         body, _, step = text.partition("@")
         cadence = _seconds(step) if step else 0.0
         body = body.strip()
@@ -153,7 +156,7 @@ class Times:
         return None
 
     def hold(self, when: datetime) -> bool:
-        """Whether a T_REC lies in the filter (the cadence apart)."""
+        """Return whether a T_REC lies in the filter. The cadence is not looked at."""
         if self.values:
             return when in self.values
         return self.begin <= when < self.end or (self.inclusive and when == self.end)
@@ -165,7 +168,10 @@ def _seconds(text: str) -> float | None:
 
 
 def parse_time(text: str) -> datetime:
-    """The UTC of a time as queries may write it, trailing parts left out; ValueError if none."""
+    """Return the UTC of a time in a query, which may lack minutes, seconds or the time of day.
+
+    Raises ValueError if the text is not such a time.
+    """
     match = _TIME.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is not a time as JSOC reads it")
@@ -179,7 +185,7 @@ def parse_time(text: str) -> datetime:
 
 
 def jsoc_time(series: Series, when: datetime) -> str:
-    """A T_REC as JSOC prints it in the records of a series: `…Z`, or `…_TAI` for HMI."""
+    """Return a T_REC as JSOC prints it for a series: `…Z`, or `…_TAI` for HMI."""
     if series.zone == "TAI":
         return to_tai(when).strftime("%Y.%m.%d_%H:%M:%S_TAI")
     return iso(when)
@@ -195,10 +201,10 @@ def window_recordset(
 ) -> Recordset:
     """Return the recordset of all images observed in [begin, end].
 
-    It is an inclusive range with zones. JSOC turns times into slot numbers, and a span of
+    Its time filter is an inclusive range with zones. JSOC turns times into slot numbers: a span of
     seconds would lose its last slot (recorded: window_recordset_on_real.json). JSOC compares
-    T_REC, and an AIA image's T_OBS comes up to a cadence later: the range begins that much
-    earlier. `noaa_ar` selects the SHARPs that hold an active region.
+    T_REC, but an AIA image's T_OBS may be a cadence later: the range begins a cadence earlier.
+    `noaa_ar` selects the SHARPs that contain this active region.
     """
     if series.instrument == "aia" and series.step != 1:
         begin -= timedelta(seconds=series.cadence)
@@ -213,7 +219,7 @@ def window_recordset(
         condition = f"WAVELNTH={asked}" if len(wavelengths) == 1 else f"WAVELNTH in ({asked})"
         return Recordset(series.name, (span, f"? {condition} ?"), segments)
     if series.keys[0] == "HARPNUM":
-        # NOAA_AR has the first region of a patch alone, NOAA_ARS has all, as text.
+        # NOAA_AR has only the first region of a patch; NOAA_ARS has all regions, as text.
         return Recordset(series.name, ("", span, f'? NOAA_ARS ~ "{noaa_ar}" ?'), segments)
     if series.keys[-1] == "WAVELNTH":
         return Recordset(series.name, (span, ",".join(str(w) for w in wavelengths)), segments)
@@ -221,7 +227,7 @@ def window_recordset(
 
 
 def refusals(text: str, series: Series) -> list[str]:
-    """Return why JSOC would refuse, misread or choke on a recordset; empty where it would not.
+    """Return the reasons why JSOC would refuse, misread or fail on a recordset.
 
     Recorded: info_recordsets.json, fetch_requests.json (jsoc-protocol.md, 11).
     """
@@ -254,7 +260,7 @@ def _names_in(sql: str) -> set[str]:
 
 
 def _ambiguous(text: str) -> bool:
-    """Return whether a range of ISO times lacks a zone: JSOC takes its dash for the date's."""
+    """Return whether a range of ISO times lacks a zone: JSOC reads its dash as one of the date."""
     body = text.partition("@")[0]
     first = _TIME.match(body)
     rest = body[first.end() :].strip() if first else ""
@@ -267,7 +273,7 @@ def recnum_recordsets(
 ) -> list[str]:
     """Return recordsets that name records by their numbers, each at most `longest` characters.
 
-    The numbers are sorted: JSOC finds a repeated request by their order.
+    The numbers are sorted: JSOC recognises a repeated request only if their order is the same.
     """
     head, tail = f"{series}[:", f"]{{{segment}}}" if segment else "]"
     room = longest - len(head) - len(tail)
@@ -283,9 +289,9 @@ def recnum_recordsets(
 
 
 def split(text: str, parts: int, series: Series) -> list[str]:
-    """Return a recordset cut into so many, by record number or by time, without overlap or gap.
+    """Cut a recordset into parts without overlap or gap, by record number or by time.
 
-    Raises ExportError where the recordset cannot be cut.
+    Raises ExportError if the recordset cannot be cut.
     """
     if parts == 1:
         return [text]
@@ -319,9 +325,9 @@ def _time_filters(
 
 
 def _spans(times: Times, parts: int, series: Series) -> list[str]:
-    """Return the filters of a span or range cut into equal parts; counted in TAI, as JSOC does.
+    """Return the filters of a span or range cut into equal parts, counted in TAI as JSOC does.
 
-    JSOC's ranges include both ends, by slot: a part ends one slot before the next begins
+    JSOC's ranges include the slots at both ends: a part ends one slot before the next begins
     (recorded: split_on_real.json).
     """
     step = times.cadence or series.cadence
@@ -345,5 +351,8 @@ def _spans(times: Times, parts: int, series: Series) -> list[str]:
 
 
 def moment(text: str) -> datetime:
-    """The UTC of a time in the settings, as users or JSOC write it; ValueError if it is none."""
+    """Return the UTC of a time in the settings, as users or JSOC write it.
+
+    Raises ValueError if the text is not a time.
+    """
     return parse_time(text.strip().replace(" ", "T"))

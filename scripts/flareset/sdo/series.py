@@ -1,6 +1,6 @@
-"""What is known of JSOC's image series: prime keys, cadence, segments, wavelengths.
+"""JSOC's image series: prime keys, cadence, segments, wavelengths.
 
-Source: JSOC's series pages and jsd files; the grid of slots is multiples of the step in TAI
+Source: JSOC's series pages and jsd files. Slots begin at multiples of the step, in TAI
 (drms_keyword_priv.h, CalcSlot).
 """
 
@@ -19,10 +19,11 @@ _UV = (1600, 1700)
 
 @dataclass(frozen=True)
 class Series:
-    """A series of images; `cadence` (seconds) is that of one wavelength.
+    """A series of images.
 
-    `keys` are the prime keys in order, `step` (seconds) that of T_REC's slots, `zone` how JSOC
-    prints its times. `segments` maps a segment's name to that of its file without extension.
+    `cadence` (seconds) is that of one wavelength. `keys` are the prime keys in order. `step`
+    (seconds) is the length of T_REC's slots, 0 for the cadence. `zone` is the zone in which JSOC
+    prints times. `segments` maps a segment's name to its file's name without extension.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Series:
 
     @property
     def instrument(self) -> str:
-        """`aia` or `hmi`."""
+        """The instrument: `aia` or `hmi`."""
         return self.name.partition(".")[0].lower()
 
     @property
@@ -45,11 +46,11 @@ class Series:
 
     @property
     def shares_slots(self) -> bool:
-        """Whether a slot has a record of each channel; of aia.lev1, it has one exposure."""
+        """Whether a slot has a record of each channel. A slot of aia.lev1 has a single exposure."""
         return not self.step
 
     def names_of(self, segment: str) -> frozenset[str]:
-        """Return what files and headers call a segment, in lower case.
+        """Return the names that files and headers use for a segment, in lower case.
 
         AIA's image is `image_lev1` in a stored file's name, and `image` after processing.
         """
@@ -59,24 +60,24 @@ class Series:
         return frozenset(names)
 
     def image_time(self, t_rec: datetime, t_obs: datetime | None) -> datetime:
-        """Return the time of an image (UTC): the one that every stage uses.
+        """Return the time of an image (UTC). Every stage uses this time.
 
-        For AIA it is T_OBS rounded to the second, as JSOC's file name has it. For HMI, and where
-        T_OBS is not known (None or NaT), it is T_REC.
+        For AIA it is T_OBS rounded to the second, as in JSOC's file names. For HMI, or if T_OBS is
+        not known (None or NaT), it is T_REC.
         """
         if self.zone == "TAI" or t_obs is None or t_obs != t_obs:
             return t_rec
         return (t_obs + timedelta(milliseconds=500)).replace(microsecond=0)
 
     def slot(self, when: datetime) -> datetime:
-        """The T_REC (UTC) of the slot that holds `when`."""
+        """Return the T_REC (UTC) of the slot that contains `when`."""
         offset = tai_minus_utc(when)
         step = self.step or self.cadence
         seconds = (when + offset - _EPOCH) // timedelta(seconds=1)
         return _EPOCH + timedelta(seconds=seconds - seconds % step) - offset
 
     def centre(self, when: datetime) -> datetime:
-        """Return the UTC centre of the slot nearest `when`, as JSOC's aia_scale writes T_REC.
+        """Return the centre (UTC) of the slot nearest to `when`: the T_REC that aia_scale writes.
 
         Slots are counted from 1993.01.01_00:00:04 TAI (real headers, TRECEPOC).
         """
@@ -86,7 +87,7 @@ class Series:
 
 
 _AIA = {"image": "image_lev1", "spikes": "spikes"}
-# What the inversion of the Stokes parameters gives, with its errors (hmi.B_720s.jsd).
+# Results of the inversion of the Stokes parameters, and their errors (hmi.B_720s.jsd).
 _INVERTED = (
     "inclination", "azimuth", "disambig", "field", "vlos_mag", "dop_width", "eta_0", "damping",
     "src_continuum", "src_grad", "alpha_mag", "chisq", "conv_flag", "info_map", "confid_map",
@@ -139,5 +140,8 @@ _BY_LOWER_CASE = {name.lower(): series for name, series in SERIES.items()}
 
 
 def find_series(name: str) -> Series | None:
-    """The series of a name in any case, as JSOC takes it; None where it is not known here."""
+    """Return the series of a name in upper or lower case; None if it is not in SERIES.
+
+    JSOC ignores the case of series names.
+    """
     return _BY_LOWER_CASE.get(name.lower())

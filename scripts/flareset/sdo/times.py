@@ -1,8 +1,8 @@
-"""Times as the field writes them, read into timezone-aware UTC.
+"""Times as users and JSOC write them, parsed to timezone-aware UTC.
 
 JSOC's forms: `2014-01-07T15:07:01Z`, `2014-01-07T15:07:10.340` (a FITS header, UTC),
 `2011.02.14_02:00:00_TAI` (HMI). File names: `2014-01-07T150710Z`, `20110214_020000_TAI`.
-A zone left out is UTC (JSOC wiki, JsocTimes).
+A time without zone is UTC (JSOC wiki, JsocTimes).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _JSOC_TIME = re.compile(
 )
 _NAME_UTC = re.compile(r"\.(\d{4}-\d{2}-\d{2})T(\d{2})(\d{2})(\d{2})Z?\.")
 _NAME_TAI = re.compile(r"\.(\d{4})(\d{2})(\d{2})_(\d{2})(\d{2})(\d{2})_TAI\.")
-# How users write times beyond ISO 8601.
+# Forms beyond ISO 8601 that users write.
 _UTC_WORD = re.compile(r"\s*UTC$")
 _SLASHES = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
 _MIDNIGHT = re.compile(r"(.*[T ])24:00((?::00(?:\.0+)?)?.*)")
@@ -32,11 +32,14 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def tai_minus_utc(when: datetime) -> timedelta:
-    """TAI - UTC at a UTC time, whole seconds (35 s in 2014), from the IAU SOFA table in erfa."""
+    """Return TAI - UTC at a UTC time, in whole seconds (35 s in 2014).
+
+    Source: the IAU SOFA table in erfa.
+    """
     return _tai_minus_utc(when.year, when.month, when.day)
 
 
-# Asked for each record of a listing, and the same for days on end.
+# Called for each record of a listing, mostly with the same day.
 @cache
 def _tai_minus_utc(year: int, month: int, day: int) -> timedelta:
     import erfa  # brings numpy, which reading events.csv does without
@@ -45,25 +48,25 @@ def _tai_minus_utc(year: int, month: int, day: int) -> timedelta:
 
 
 def from_tai(when: datetime) -> datetime:
-    """Return the UTC of a TAI reading that is held in an aware datetime.
+    """Return the UTC of a TAI reading in an aware datetime.
 
-    A leap second is the next day's second 0.
+    A leap second becomes the next day's second 0.
     """
-    # The day of the reading may be the day after; then UTC is in the day before its leap second.
+    # Just after midnight in TAI, UTC is still in the day before, perhaps before a leap second.
     return when - tai_minus_utc(when - tai_minus_utc(when))
 
 
 def to_tai(when: datetime) -> datetime:
-    """The TAI reading of a UTC time, in an aware datetime."""
+    """Return the TAI reading of a UTC time, in an aware datetime."""
     return when + tai_minus_utc(when)
 
 
 def parse_utc(text: str) -> datetime:
     """Return the UTC of a user's time: `YYYY-MM-DD HH:MM:SS`, or ISO 8601.
 
-    T, Z, UTC, an offset, fractions and slashes in the date may be there. 24:00:00 is the next day's
-    first second, second 60 the next minute's. Raises ValueError where the text is no such time, or
-    has no time of day.
+    The text may have T, Z, UTC, an offset, fractions, and slashes in the date. 24:00:00 is the next
+    day's first second; second 60 is the next minute's first. Raises ValueError if the text is not
+    such a time, or has no time of day.
     """
     text = _UTC_WORD.sub("Z", text.strip())
     if ":" not in text:
@@ -80,9 +83,10 @@ def parse_utc(text: str) -> datetime:
 
 
 def parse_jsoc_time(text: str) -> datetime:
-    """UTC of a time as JSOC writes it in records and headers; ValueError where it is none.
+    """Return the UTC of a time as JSOC writes it in records and headers.
 
-    Second 60, which JSOC prints when it rounds up, is the next minute's second 0.
+    JSOC prints second 60 when it rounds up: that is the next minute's second 0. Raises ValueError
+    if the text is not such a time.
     """
     match = _JSOC_TIME.fullmatch(text.strip())
     if not match:
@@ -91,7 +95,7 @@ def parse_jsoc_time(text: str) -> datetime:
         tzinfo=UTC
     )
     if float(match["s"]) >= 61:
-        raise ValueError(f"{text!r} has a second that no minute has")
+        raise ValueError(f"{text!r} has a second above 60")
     try:
         when = minute + timedelta(seconds=float(match["s"]))
         return from_tai(when) if match["zone"] == "_TAI" else when
@@ -100,9 +104,9 @@ def parse_jsoc_time(text: str) -> datetime:
 
 
 def name_time(filename: str) -> datetime | None:
-    """Return the UTC second in a JSOC file name, or None where the name carries none.
+    """Return the time (UTC, whole seconds) in a JSOC file name; None if the name has no time.
 
-    Raises ValueError where what stands in its place is no time.
+    Raises ValueError if the digits in its place are no time.
     """
     if match := _NAME_UTC.search(filename):
         date, *hms = match.groups()
@@ -114,7 +118,10 @@ def name_time(filename: str) -> datetime | None:
 
 
 def parse_duration(text: str) -> timedelta:
-    """A duration like `178m`, `12s`, `1.5h`, `2d`; ValueError where the text is none."""
+    """Return a duration like `178m`, `12s`, `1.5h`, `2d`.
+
+    Raises ValueError if the text is not a duration.
+    """
     match = _DURATION.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no duration; write a number and s, m, h or d, like 178m")
@@ -132,17 +139,20 @@ def duration_text(duration: timedelta) -> str:
 
 
 def iso(when: datetime) -> str:
-    """ISO 8601 with Z, fractions only where there are any."""
+    """Return a time in ISO 8601 with Z. Fractions of a second appear only if not zero."""
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def floor_minute(when: datetime) -> datetime:
-    """The start of the minute that holds `when`."""
+    """Return the start of the minute that contains `when`."""
     return when.replace(second=0, microsecond=0)
 
 
 def iso_column(times: pd.Series) -> np.ndarray:
-    """ISO 8601 with Z of each UTC time of a column, fractions only where any time has one."""
+    """Return a column of UTC times in ISO 8601 with Z.
+
+    All have fractions of a second if any time has one.
+    """
     import numpy as np  # as erfa above
 
     moments = times.dt.tz_convert(None).to_numpy()
