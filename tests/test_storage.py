@@ -315,7 +315,7 @@ def test_a_read_only_store(confined: Confined, serve: Callable[..., StandIn]) ->
     error = error_in(confined.log("download", B))
     assert "Read-only file system" in error
     assert "store/.locks/runs.lock: cannot write" in error
-    assert "may be written" in error
+    assert "check free space and permissions" in error
     assert error in run.text
     assert confined.data_set() != data, "the first event is done anew"
     assert images_asked(server) == asked

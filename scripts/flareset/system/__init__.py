@@ -1,4 +1,4 @@
 """Files, locks, endings, progress, retries: what any long-running program needs.
 
-No word of the Sun, and no import but `errors`. An edit here makes no stage stale.
+Knows nothing of the Sun and imports only `errors`. An edit here makes no stage stale.
 """

@@ -1,4 +1,4 @@
-"""How a process ends: exit status, signals, and what is released first."""
+"""The end of a process: exit status, signals, and what must be released before."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _releases: list[Callable[[], object]] = []
 
 
 def at_end(release: Callable[[], object]) -> None:
-    """Register a function that `end` calls, the last registered first.
+    """Register a function for `end` to call. The last registered is called first.
 
-    The function must not wait: other threads may hold any lock.
+    The function must not wait for a lock: any thread may hold it and never give it back.
     """
     _releases.append(release)
 
 
 def exit_status(main: Callable[[], None]) -> int:
-    """Run a script's `main`; print the message of a FlaresetError and return the exit status."""
+    """Run a script's `main` and return the exit status. Print the message of a FlaresetError."""
     for kind in _ENDING:
         if signal.getsignal(kind) is not signal.SIG_IGN:
             signal.signal(kind, _interrupt)
@@ -49,16 +49,17 @@ def exit_status(main: Callable[[], None]) -> int:
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 to the log and the terminal, whatever the locale of a batch system."""
+    """Make the output streams write UTF-8, whatever the locale of a batch system."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def end(text: str) -> NoReturn:
-    """Release what was registered, print `text` and end this process at once.
+    """Call the registered functions, print `text` and end this process at once.
 
-    Threads are not unwound: they may wait for a connection. What they began can be resumed.
+    Other threads are not stopped first, since they may wait for a connection. A later run resumes
+    their work.
     """
     # Ignore further signals while cleaning up. signal.signal() works in the main thread only.
     with suppress(ValueError):
@@ -67,7 +68,7 @@ def end(text: str) -> NoReturn:
     for release in reversed(_releases):
         with suppress(Exception):
             release()
-    # Last, since nobody may read it.
+    # Printed last: a pipe that nobody reads would block, and nothing would be released.
     _tell(text)
     with suppress(OSError):
         sys.stdout.flush()
@@ -75,7 +76,7 @@ def end(text: str) -> NoReturn:
 
 
 def _tell(text: str) -> None:
-    """Print to standard error or, where that is a log on a full disk, to the terminal.
+    """Print to standard error; if that is a log on a full disk, print to the terminal.
 
     The rules pass the terminal as descriptor 3.
     """
@@ -88,7 +89,7 @@ def _tell(text: str) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    # A second signal does not wait for what is under way.
+    # The first signal unwinds the main thread. A second one ends the process at once.
     for kind in _ENDING:
         signal.signal(kind, _end)
     raise KeyboardInterrupt

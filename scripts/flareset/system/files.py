@@ -1,4 +1,4 @@
-"""Write files: atomic, durable where a power loss matters, with errors that name the file."""
+"""Write files atomically, and durably if a power loss matters. Errors name the file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from flareset.errors import StoreError
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Raise StoreError, with the file's name, where the block cannot write."""
+    """Turn an OSError of the block into a StoreError that names the file."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot write: {error.strerror}; see that it has room and may be written"
+            f"{path}: cannot write: {error.strerror}; check free space and permissions"
         ) from error
 
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
-    """Yield a file to write beside `path`; rename it to `path` when the block ends.
+    """Yield the path of a new file beside `path`. Rename that file to `path` when the block ends.
 
-    A reader on any machine finds the old file or the new one, each whole. Nothing is left behind
-    where the block fails.
+    A reader on any machine finds the whole old file or the whole new one. If the block fails, the
+    new file is removed.
     """
     new = Path(f"{path}.new")
     try:
@@ -66,14 +66,14 @@ def sync(path: Path) -> None:
 
 
 def write_all(out: FileIO, data: bytes) -> None:
-    """Write all bytes to an unbuffered file, which may take fewer at once."""
+    """Write all bytes to an unbuffered file, which may take only some of them per call."""
     rest = memoryview(data)
     while rest:
         rest = rest[out.write(rest) :]
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents; a power loss takes none of them."""
+    """Make a folder and its parents durably: a power loss removes none of them."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -83,9 +83,9 @@ def make_folder(folder: Path) -> None:
 
 @cache
 def boot_id() -> str:
-    """Return a name for this start of the machine.
+    """Return the id of the machine's current boot.
 
-    Where the system gives none, it is a name for this process.
+    If the system has none, return a random id for this process.
     """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,35 +1,38 @@
-"""Locks that hold between machines, on a filesystem that the machines share.
+"""Locks between machines, on a filesystem that the machines share.
 
-The kernel's locks do not: some cluster filesystems keep them to one node, without a word.
+The kernel's locks are not enough: some cluster filesystems silently keep them to one node.
 
-A lock is a folder that holds one file, the marker of its holder. Three properties carry it:
+A lock is a folder that contains one file, the marker of its holder. It has three properties:
 
 - Taking is one rename. A process writes its marker in a folder of its own and renames that folder
   to the lock's name. rename(2) refuses where the lock's folder has a marker already.
-- A marker's name is its holder's alone. Whoever removes it, however late, removes no other. So a
-  process that hangs while it gives back, or takes over, does no harm when it goes on.
-- A process that is killed at any point leaves a lock that is free, or one whose holder is dead.
+- No two markers have the same name. A late removal of a marker never removes another holder's. So
+  a process that hangs while it gives back or takes over a lock does no harm when it resumes.
+- A process that is killed at any point leaves a free lock, or a lock whose holder is dead.
 
-A holder touches its marker (heartbeat). A lock has expired when its holder is known to be dead, on
-the same start of the same machine, or when its marker was not touched for `Timing.expiry`, by the
-observer's own monotonic clock. The clocks of two machines may differ by less than that: they are
-compared only where a machine was started anew, or a marker may be `Timing.forgotten`.
+A holder touches its marker regularly (heartbeat). A lock expires in two cases. Its holder is known
+to be dead: that can be seen only on the same machine since the same boot. Or its marker was not
+touched for `Timing.expiry`, by the observer's own monotonic clock. Wall clocks of two machines are
+compared in two cases only, after a reboot and for `Timing.forgotten`; they must differ by less
+than `Timing.expiry`.
 
-What is known of a holder, and what is not:
+Limits:
 
-- A zombie is dead on its own machine, at once. Elsewhere every dead process counts as alive until
-  its lock expires, as does one that /proc does not show: of another container or of a hidden user.
-- A machine is known by its boot id. Two that were resumed from one snapshot share it, and would
-  take each other's processes for dead.
-- A living holder that cannot touch its marker for `Timing.expiry` loses the lock. It ends when it
-  notices; until then it may go on, so what it does last has to be harmless (`Lock.check`).
-- The filesystem must rename a folder atomically, over an empty one, and pass on the time at which
-  a file was touched. POSIX asks for both; a bucket that is mounted as a folder does neither.
+- A zombie counts as dead at once on its own machine. On other machines every dead process counts
+  as alive until its lock expires. So does a process that /proc does not show, because it runs in
+  another container or belongs to a hidden user.
+- A machine is identified by its boot id. Two machines resumed from one snapshot share the boot id,
+  and would take each other's processes for dead.
+- A living holder that cannot touch its marker for `Timing.expiry` loses the lock. The holder ends
+  when it notices. Until then it may go on, so its last actions must be harmless (`Lock.check`).
+- The filesystem must rename a folder atomically over an empty folder, and must show other machines
+  when a file was touched. POSIX asks for both; a bucket that is mounted as a folder does neither.
 
-filelock (4.3.1) is not used. Its SoftFileLease releases in two steps, look and unlink, and so may
-remove its successor's lock; takes a living lock of another machine with the same host name; waits
-for ever for a holder that was killed before it wrote its marker; leaves `.break.` files; and takes
-over by RENAME_EXCHANGE alone, which NFS refuses. `benchmarks/locks.py` shows all five.
+filelock (4.3.1) is not used: its SoftFileLease has five faults, which `benchmarks/locks.py` shows.
+It releases in two steps, look and unlink, and so may remove its successor's lock. It takes a living
+lock of another machine with the same host name. It waits for ever for a holder that was killed
+before it wrote its marker. It leaves `.break.` files. It takes over only by RENAME_EXCHANGE, which
+NFS refuses.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ from flareset.system.endings import at_end, end
 from flareset.system.files import write_all, writing
 from flareset.system.processes import Process
 
-# A file that was removed, perhaps by another machine.
+# Errors for a file that was removed, perhaps by another machine.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
@@ -60,11 +63,11 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 class Timing:
     """Intervals (seconds). All processes that share a lock must agree on them.
 
-    `heartbeat`: how often a holder touches its marker. `expiry`: how long a marker may be observed
-    untouched before its holder counts as dead. `reboot`: the same, where the holder seems to be of
-    this machine before it was started anew. `unreadable`: the same, for a marker that lost its
-    bytes with the power. `forgotten`: how old an untouched marker may be, by this machine's clock,
-    where that tells enough. `poll`: the first and the longest pause between two attempts.
+    `heartbeat`: pause between two touches of a marker. `expiry`: how long a marker is observed
+    untouched before its holder counts as dead. `reboot`: the same, if the holder seems to have run
+    on this machine before a reboot. `unreadable`: the same, if a power loss took the marker's
+    bytes. `forgotten`: age by this machine's clock above which an untouched marker has expired
+    without observation. `poll`: first and longest pause between two attempts.
     """
 
     heartbeat: float = 5.0
@@ -88,8 +91,8 @@ class Holder(Process):
 class Lock:
     """The lock at `path`, for one thread at a time. `owner` is written into its marker.
 
-    `lost` is called if another process takes the lock over while it is held. By default it ends
-    this process: another does its work now.
+    `lost` is called if another process takes the lock over while this one holds it. By default it
+    ends this process, since the other does the work now.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class Lock:
         lost: Callable[[str], object] = end,
     ) -> None:
         self._given = path
-        # The process may go to another folder.
+        # The process may change its working folder.
         self.path = path.absolute()
         self.owner = owner
         self.timing = timing
@@ -112,11 +115,11 @@ class Lock:
     def take(self) -> bool:
         """Take the lock if it is free or has expired; return whether this process holds it now.
 
-        Raises StoreError where the lock cannot be written.
+        Raises StoreError if the lock cannot be written.
         """
         token = uuid4().hex
         marker = self.path / token
-        # Written where no other process looks for a holder, then renamed with its folder.
+        # The marker is written where no process looks for a holder, then renamed with its folder.
         new = self.path.with_name(f"{self.path.name}.{token}") / token
         with writing(self._given):
             before = self._look()
@@ -138,7 +141,7 @@ class Lock:
         return taken
 
     def give_back(self) -> None:
-        """Let others have the lock. Where another process took it over, its marker is left."""
+        """Release the lock. If another process took it over, that process's marker stays."""
         marker, self._marker = self._marker, None
         _held.discard(self)
         if marker is not None:
@@ -155,28 +158,29 @@ class Lock:
         return marker is not None and _read(marker) is not None
 
     def check(self) -> None:
-        """Raise StoreError where another process has taken the lock over."""
+        """Raise StoreError if another process has taken the lock over."""
         if not self.ours:
             raise StoreError(
-                f"{self._given}: another job took this lock over, since this one had not been heard"
-                f" of for {self.timing.expiry:.0f} s. Run again: what is verified is kept"
+                f"{self._given}: another job took this lock over, since this job had given no sign"
+                f" of life for {self.timing.expiry:.0f} s. Run again: verified files are kept"
             )
 
     def now(self) -> float:
-        """Return the time of the filesystem (seconds), by touching the marker of the held lock."""
+        """Return the filesystem's time (seconds) by touching the marker of the held lock."""
         assert self._marker is not None
         with writing(self._given):
             os.utime(self._marker)
             return self._marker.stat().st_mtime
 
     def holder(self) -> Holder | None:
-        """Return the holder; None where the lock is free or has expired."""
+        """Return the holder; None if the lock is free or has expired."""
         return next((each.holder for each in self._look() if not each.is_expired), None)
 
     def is_doubtful(self, wanted: Callable[[Holder], bool]) -> bool:
-        """Return whether it is worth waiting until it is known whether the holder is dead.
+        """Return whether to wait until the holder proves to be alive or dead.
 
-        That is so for a `wanted` holder, and for any where it takes less than `timing.expiry`.
+        Waiting is worthwhile for a `wanted` holder, and for any holder if it takes less than
+        `timing.expiry`.
         """
         seen = [each for each in self._look() if not each.is_expired]
         doubtful = [each for each in seen if each.holder.alive is None and not each.beats]
@@ -192,7 +196,7 @@ class Lock:
                     self.path.rmdir()
 
     def _look(self) -> list[_Observed]:
-        """Read the markers: one at most, but for files that the filesystem keeps by itself."""
+        """Read the markers: at most one, apart from files that the filesystem itself makes."""
         before, self._seen = self._seen, {}
         for path in _markers(self.path):
             if found := _read(path):
@@ -211,10 +215,10 @@ class Lock:
             _hearts[interval].start()
 
     def touch(self) -> None:
-        """Touch the marker (heartbeat). Where another process has the lock, call `lost`."""
+        """Touch the marker (heartbeat). If another process has the lock, call `lost`."""
         if (marker := self._marker) is None:
             return
-        # Where that fails, the next heartbeat may come in time.
+        # If this touch fails, the next one may still come in time.
         with suppress(OSError):
             os.utime(marker)
         try:
@@ -242,7 +246,10 @@ def held(
     waiting: Callable[[str], object] = lambda _: None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[Lock]:
-    """Hold a lock while the block runs. `waiting` is told once which process has it."""
+    """Hold a lock while the block runs.
+
+    If another process holds it, call `waiting` once with the name of that process, then wait.
+    """
     lock = Lock(path, owner, timing=timing)
     pause, longest = timing.poll
     told = False
@@ -263,13 +270,12 @@ def sweep(
     timing: Timing = USUAL,
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[Holder]:
-    """Remove the expired locks of a folder; return the holders of the others.
+    """Remove a folder's expired locks. Return the holders of the other locks.
 
-    With `wanted`, wait until it is known whether a holder is dead: for the holders that are wanted,
-    and for any where it takes less than `timing.expiry`.
+    With `wanted`, first wait while any lock is doubtful (`Lock.is_doubtful`).
     """
     locks = [Lock(path, timing=timing) for path in folder.glob("*.lock*")]
-    # Every lock is looked at each time: `any` would stop at the first.
+    # `sum` observes every lock each time; `any` would stop at the first doubtful one.
     while wanted and sum(lock.is_doubtful(wanted) for lock in locks):
         sleep(timing.poll[1])
     for lock in locks:
@@ -291,7 +297,7 @@ def _beat(interval: float) -> None:
 
 
 def give_all_back() -> None:
-    """Give back what this process holds: it ends without unwinding its threads."""
+    """Give back all locks of this process, which ends without unwinding its threads."""
     for lock in list(_held):
         with suppress(OSError):
             lock.give_back()
@@ -301,27 +307,28 @@ at_end(give_all_back)
 
 
 class _Observed:
-    """What this process has seen of a marker."""
+    """A marker as this process has observed it."""
 
     def __init__(self, path: Path, holder: Holder, touched: int, timing: Timing) -> None:
         self.path = path
         self.holder = holder
         self.beats = 0
-        # How long a holder that cannot be asked may be silent.
+        # How long (s) a holder may be silent if the system cannot tell whether it is alive.
         self.limit = timing.expiry if holder.pid else timing.unreadable
         self.limit = timing.reboot if holder.rebooted else self.limit
         self._longest_gap = timing.heartbeat
         self._touched = touched
         self._looked = time.monotonic()
-        # To start a machine anew takes a while. Clocks differ by less than `expiry`.
+        # A reboot takes a while, so a marker from before is old. Clocks differ by less than
+        # `expiry`: only an age above it counts as silence.
         known = timing.expiry if holder.rebooted else timing.forgotten
         self._silent = max(0.0, time.time() - touched / 1e9 - known)
 
     def look(self, touched: int) -> None:
         """Note when the marker was touched (ns).
 
-        A gap between two looks counts for one heartbeat at most: this process may have been
-        suspended, or the filesystem for both.
+        A gap between two looks counts for at most one heartbeat: this process may have been
+        suspended, or the filesystem may have hung for both processes.
         """
         now = time.monotonic()
         if touched != self._touched:
@@ -348,36 +355,37 @@ def _write(marker: Path, holder: Holder) -> None:
                 write_all(out, text)
             return
         except FileNotFoundError:
-            # A sweep removed the folder while it was empty.
+            # A sweep of another process removed the folder while it was empty.
             if last:
                 raise
 
 
 def _rename(folder: Path, path: Path) -> None:
-    """Rename a folder unless there is one that is not empty."""
+    """Rename a folder, unless a folder that is not empty has the new name."""
     try:
         os.rename(folder, path)
     except OSError as error:
-        # It is gone where the answer of a network's filesystem was lost: it was renamed.
+        # A network filesystem may lose its answer and repeat the call: the folder is gone since
+        # it was renamed.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, *_GONE):
             raise
 
 
 def _remove(marker: Path) -> None:
-    """Remove a marker, and its folder unless that has another."""
+    """Remove a marker, and its folder if no other marker is there."""
     _unlink(marker)
     with suppress(OSError):
         marker.parent.rmdir()
 
 
 def _unlink(marker: Path) -> None:
-    """Remove a marker, unless another process has, and perhaps put its lock there."""
+    """Remove a marker. Another process may have removed it, and may have its own lock there."""
     with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         marker.unlink()
 
 
 def _markers(path: Path) -> list[Path]:
-    """List the markers of a lock. A symbolic link is not followed."""
+    """Return the paths of a lock's markers. A symbolic link is not followed."""
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
@@ -393,7 +401,7 @@ def _markers(path: Path) -> list[Path]:
 
 
 def _read(marker: Path) -> tuple[Holder, int] | None:
-    """Read a marker: its holder, and when it was touched (ns). None where it was removed."""
+    """Return a marker's holder, and when it was touched (ns). None if it was removed."""
     try:
         # Opening a file bypasses the attribute cache of NFS.
         with open(os.open(marker, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:

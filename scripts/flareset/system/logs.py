@@ -1,4 +1,4 @@
-"""Logging: a job's log is its standard output, and the terminal shows the same lines."""
+"""Logging. A job's log is its standard output; the terminal shows the same lines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from flareset.system.progress import CLEARED
 def job_log(job: str = "", terminal: int | None = None) -> Iterator[list[TextIO]]:
     """Send the package's log records to standard output and, with `job`, to `terminal`.
 
-    `terminal` is an inherited descriptor. It is left out where it is closed, or leads to the same
-    place as standard output. Yields the streams that show progress: standard output, and the
-    terminal where the descriptor is one.
+    `terminal` is an inherited descriptor. It is not used if it is closed, or leads to the same
+    place as standard output. Yields the streams that show progress: standard output, and
+    `terminal` if it is a terminal.
     """
     logger = logging.getLogger("flareset")
     logger.setLevel(logging.INFO)
@@ -47,15 +47,16 @@ class _Log(logging.StreamHandler[TextIO]):
 
 
 class _Terminal(logging.Handler):
-    """The descriptor that Snakemake was given, shared by it and all jobs.
+    """The descriptor that Snakemake was given and shares with all jobs.
 
-    It is written to as it was inherited. A second opening of a regular file, as by /dev/fd/3, has
-    an offset of its own, and its lines are overwritten. A terminal that is gone ends no job.
+    Lines are written to the inherited descriptor. If a regular file were opened again, as by
+    /dev/fd/3, that opening would have its own offset, and its lines would be overwritten. A job
+    goes on if its terminal is closed.
     """
 
     def __init__(self, job: str, descriptor: int) -> None:
         super().__init__()
-        # On a terminal a line takes the place of the line of progress.
+        # On a terminal a log line replaces the progress line.
         self._start = f"{CLEARED if os.isatty(descriptor) else ''}{job}: "
         self._descriptor = descriptor
 
@@ -65,7 +66,7 @@ class _Terminal(logging.Handler):
 
 
 def _is_elsewhere(descriptor: int) -> bool:
-    """Return whether a descriptor is open, and leads elsewhere than standard output."""
+    """Return whether a descriptor is open and leads elsewhere than standard output."""
     try:
         return not os.path.samestat(os.fstat(descriptor), os.fstat(1))
     except OSError:

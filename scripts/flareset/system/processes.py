@@ -1,4 +1,4 @@
-"""A process, of this machine or another, and whether it still runs."""
+"""A process on this machine or another, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from flareset.system.files import boot_id
 
 @dataclass(frozen=True)
 class Process:
-    """A process and where it runs; all fields are empty where that is not known.
+    """A process and where it runs. All fields are empty for an unknown process.
 
-    `boot` is the start of the machine, `space` the space of its process numbers, `started` when
-    the process started. Host names and machine-ids are for people: clones and containers share
-    them.
+    `boot` identifies the machine's current boot, `space` the namespace of process numbers,
+    `started` the start of the process. Host names and machine-ids do not identify a machine:
+    clones and containers share them.
     """
 
     host: str = ""
@@ -31,16 +31,13 @@ class Process:
 
     @classmethod
     def here(cls, **more: str) -> Self:
-        """Return this process; a subclass has `more` fields."""
+        """Return this process. `more` holds the fields that a subclass adds."""
         pid = os.getpid()
         return cls(*_place(), pid, _started(pid) or "", **more)
 
     @property
     def alive(self) -> bool | None:
-        """Whether the process runs; None where this process cannot tell.
-
-        A zombie does not run.
-        """
+        """Whether the process runs; None if this process cannot tell. A zombie does not run."""
         *_, boot, space = _place()
         if not space or (self.boot, self.space) != (boot, space):
             return None
@@ -49,9 +46,9 @@ class Process:
 
     @property
     def rebooted(self) -> bool:
-        """Whether its machine seems to be this one, before it was started anew.
+        """Whether the process seems to have run on this machine before its last reboot.
 
-        A living clone of this machine looks the same.
+        A process on a living clone of this machine looks the same.
         """
         host, machine, boot, _ = _place()
         return bool(machine) and (self.host, self.machine) == (host, machine) and self.boot != boot
@@ -62,7 +59,7 @@ class Process:
 
 @cache
 def _place() -> tuple[str, str, str, str]:
-    """Return host, machine, boot and space of this process; no space where processes hide."""
+    """Return this process's host, machine, boot and space; no space if /proc shows another's."""
     machine = space = ""
     with suppress(OSError):
         machine = Path("/etc/machine-id").read_text().strip()
@@ -70,26 +67,27 @@ def _place() -> tuple[str, str, str, str]:
         # In some containers /proc shows the processes of another space, with other numbers.
         if os.readlink("/proc/self") == str(os.getpid()):
             space = os.readlink("/proc/self/ns/pid")
-            # It shifts the start times that /proc shows; older kernels have none.
+            # The time namespace shifts the start times that /proc shows. Older kernels have none.
             space += os.readlink("/proc/self/ns/time")
     return platform.node(), machine, boot_id(), space
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process of this machine started, in the kernel's count.
+    """Return when a process on this machine started, in the kernel's clock ticks.
 
-    Empty where it does not run any more, None where that cannot be seen.
+    Empty if the process does not run any more, None if /proc does not show it.
     """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return "" if _is_gone(pid) else None
-    # A killed process keeps its connections until its last thread has ended.
+    # A killed process keeps its connections until its last thread has ended, and counts as running
+    # until then (field 20 of stat: number of threads).
     return "" if state in "ZX" and fields[16] in "01" else fields[18]
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether no process has this number. /proc may hide the processes of other users."""
+    """Return whether no process has this number. /proc may hide processes of other users."""
     try:
         os.kill(pid, 0)
     except OSError as error:

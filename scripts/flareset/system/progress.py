@@ -1,4 +1,4 @@
-"""Progress of a download: a line that is rewritten in a terminal, plain lines in a log."""
+"""Progress of a download: a terminal shows one line that is rewritten, a log gets plain lines."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-# On a terminal, begins a line that replaces the last one.
+# Starts a line that replaces the last one on a terminal.
 CLEARED = "\r\033[K"
 
 
 class Progress:
-    """Counts files and bytes, and writes a line to each stream from time to time.
+    """Counters of files and bytes that write a line to each stream from time to time.
 
     A terminal gets a line every `often` seconds, any other stream every `rarely` seconds. Threads
-    may share it.
+    may share the counters.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Progress:
         self._last = [self._begun] * len(streams)
 
     def add(self, *, fetched: bool, failed: bool) -> None:
-        """Count a file that is done; `fetched` if it was not in the store before."""
+        """Count a file that is done. `fetched`: it was not in the store before."""
         with self._lock:
             self.done += 1
             self.fetched += fetched
@@ -62,7 +62,7 @@ class Progress:
                 self._write(stream, end="" if stream.isatty() else "\n")
 
     def close(self) -> None:
-        """Write the last line, with how many files were fetched and how many were there."""
+        """Write the last line: how many files were fetched, and how many were there before."""
         there = self.done - self.fetched - self.failed
         for stream, _ in self._streams:
             self._write(stream, end=f" ({self.fetched} fetched, {there} in the store before)\n")
