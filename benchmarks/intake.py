@@ -18,7 +18,7 @@ from pathlib import Path
 from cost import cost_of
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-SETTINGS = '{"intake": {"lists": []}}'
+SETTINGS = '{"origin": "jsoc", "intake": {"lists": []}}'
 
 
 def main() -> None:

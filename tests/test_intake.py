@@ -25,8 +25,7 @@ from flareset.intake.merging import Preferences
 from flareset.intake.outcome import (
     Cleaning,
     Outcome,
-    combine,
-    find_lists,
+    find_list,
     rows_by_rule,
     take_in,
 )
@@ -57,13 +56,13 @@ def taken(real: Path, *names: str, wanted: Wanted = ANY, **how: Any) -> Outcome:
 
 @cache
 def taken_once(paths: tuple[Path, ...], how: Cleaning, wanted: Wanted) -> Outcome:
-    return take_in([[path] for path in paths], how, wanted)
+    return take_in([[read_list(path)] for path in paths], how, wanted)
 
 
 def from_text(*texts: str, **preferences: Any) -> Outcome:
     """What comes of tables, the first with the highest rank."""
     lists = [[read_list(text.encode(), f"{n}.csv")] for n, text in enumerate(texts)]
-    return combine(lists, Cleaning(preferences=Preferences(**preferences)), Wanted())
+    return take_in(lists, Cleaning(preferences=Preferences(**preferences)), Wanted())
 
 
 def at(outcome: Outcome, start: str) -> ListedFlare:
@@ -267,11 +266,11 @@ def test_a_flare_parted_over_two_daily_files() -> None:
         for file, names in (("a.nc", ["start"]), ("b.nc", ["peak", "end"]))
     )
     lists = [[replace(whole, file=r.file, rows=(r,)) for r in (second, first)]]
-    outcome = combine(lists, Cleaning(), Wanted())
+    outcome = take_in(lists, Cleaning(), Wanted())
     (flare,) = outcome.flares
     assert (flare.peak.minute, flare.end.minute) == (10, 30)
     assert counts(outcome) == {"parts.joined": 1}
-    alone = combine([[replace(whole, rows=(first,))]], Cleaning(), Wanted())
+    alone = take_in([[replace(whole, rows=(first,))]], Cleaning(), Wanted())
     assert alone.flares == []
     assert counts(alone) == {"end.missing": 1, "dropped.no_end": 1}
 
@@ -345,17 +344,17 @@ def test_a_list_of_which_much_is_unreadable_is_refused() -> None:
 
 def test_no_list_and_no_row(tmp_path: Path) -> None:
     with pytest.raises(IntakeError, match="there is no such file"):
-        find_lists([str(tmp_path / "*.csv")])
+        find_list(str(tmp_path / "*.csv"))
     text = "start,end\n2014-01-07 18:00,2014-01-07 18:30\n"
     with pytest.raises(IntakeError, match=r"no row of any .*; the sources .* are a;"):
-        combine([[read_list(text.encode(), "a.csv")]], Cleaning(sources=("swpc",)), Wanted())
+        take_in([[read_list(text.encode(), "a.csv")]], Cleaning(sources=("swpc",)), Wanted())
 
 
 def test_files_of_a_pattern_are_of_one_rank(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", "c.txt"):
         (tmp_path / name).write_text("x")
-    found = find_lists([str(tmp_path / "*.csv"), str(tmp_path / "c.txt")])
-    assert [[path.name for path in files] for files in found] == [["a.csv", "b.csv"], ["c.txt"]]
+    assert [path.name for path in find_list(str(tmp_path / "*.csv"))] == ["a.csv", "b.csv"]
+    assert [path.name for path in find_list(str(tmp_path / "c.txt"))] == ["c.txt"]
 
 
 # Selection
@@ -489,8 +488,8 @@ def test_the_order_of_rows_and_lists_does_not_matter(chance: random.Random) -> N
     names = ["a.csv", "b.csv", "c.csv"]
     how = Cleaning(preferences=Preferences())
     wanted = Wanted(strongest=7)
-    first = combine([shuffled_list(random.Random(0), texts, names)], how, wanted)
-    again = combine([shuffled_list(chance, texts, names)], how, wanted)
+    first = take_in([shuffled_list(random.Random(0), texts, names)], how, wanted)
+    again = take_in([shuffled_list(chance, texts, names)], how, wanted)
     assert flares_text(again.flares) == flares_text(first.flares)
     assert events_text(again.selected) == events_text(first.selected)
     assert counts(again) == counts(first)
@@ -526,11 +525,11 @@ def test_its_own_tables_read_again_change_nothing(real: Path, tmp_path: Path) ->
             ("events.csv", events_text(outcome.selected)),
         ):
             (tmp_path / name).write_text(text)
-        again = take_in([[tmp_path / "flares.csv"]], Cleaning(), Wanted())
+        again = take_in([[read_list(tmp_path / "flares.csv")]], Cleaning(), Wanted())
         assert again.changes == []
         assert flares_text(again.flares) == flares_text(outcome.flares)
         assert events_text(again.selected) == events_text(outcome.selected)
-        events = take_in([[tmp_path / "events.csv"]], Cleaning(), Wanted())
+        events = take_in([[read_list(tmp_path / "events.csv")]], Cleaning(), Wanted())
         assert events.changes == []
         assert events_text(events.selected) == events_text(outcome.selected)
 

@@ -32,18 +32,16 @@ def test_your_own_campaign(tmp_path: Path) -> None:
     assert (project.folder / "my_results/data_selection/images.csv").exists()
 
 
-def test_from_a_flare_list(tmp_path: Path) -> None:
+def test_from_a_wish_to_a_campaign(tmp_path: Path) -> None:
     project = Project(tmp_path / "clone")
-    (project.folder / "lists").mkdir()
-    (project.folder / "lists/mine.csv").write_text(
-        "start,peak,end,class\n2014-01-07 18:04,2014-01-07 18:32,2014-01-07 18:58,X1.2\n"
-    )
-    *settings, command = block_after("From a flare list to a campaign")
-    for each in settings:
-        subprocess.run(each, shell=True, check=True, cwd=project.folder)
-    run = project.run(*command.split()[1:])
-    assert run.code == 0
-    assert "2014-01-07T180400" in (project.folder / "strongest.csv").read_text()
+    settings, intake, run = block_after("From a wish to a campaign")
+    subprocess.run(settings, shell=True, check=True, cwd=project.folder)
+    # A month in place of the three years, which take longer.
+    config = project.path("strongest.yaml")
+    config.write_text(config.read_text().replace("2016-01-01", "2013-02-01"))
+    told = project.run(*intake.split()[1:]).text
+    assert "made up by the stand-in" in told
+    assert project.planned(*run.split()[1:])["event"] == len(project.table("strongest.csv")) > 5
 
 
 def test_upkeep_commands_name_real_targets() -> None:

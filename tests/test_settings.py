@@ -21,6 +21,8 @@ JUDGED = ("plan", "download", "verify")
 # of the other stages, inputs and what follows a stale stage: test_workflow.py.
 CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "intake.lists": (["lists/*.csv"], ("intake",)),
+    "intake.queries": ([{"from": "2014-01-01 00:00", "to": "2014-02-01 00:00"}], ("intake",)),
+    "intake.hek_url": ("http://hek.example/her", ("intake",)),
     "intake.sources": (["swpc"], ("intake",)),
     "intake.times": ("aia_131", ("intake",)),
     "intake.scale": ("science", ("intake",)),
@@ -53,8 +55,8 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "flares": ("flares.csv", ()),
     "other_flares_class": ("M1.0", ()),
     # A rehearsal never mixes with observations.
-    "archive.kind": ("jsoc", FETCH),
-    "archive.frame_size": (512, FETCH),
+    "archive.kind": ("jsoc", ("intake", *FETCH)),
+    "archive.frame_size": (512, ("intake", *FETCH)),
     # How the archive is reached.
     "archive.data_url": ("http://mirror.example/", ()),
     "archive.cgi_url": ("http://mirror.example/cgi-bin/", ()),
@@ -103,6 +105,7 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "export.filename_format": ("{T_REC:A}", FETCH),
     "export.processing": ([{"rebin": {}}], FETCH),
     "clean": ("remove", ()),
+    "refresh": (True, ()),
 }
 # One of several segments.
 MAGNETOGRAMS = {"series": "hmi.B_720s", "segment": "field", "wavelengths": [6173]}

@@ -1,4 +1,4 @@
-# Makes events.csv from flare lists. It has no outputs, which Snakemake would delete before the job:
+# Makes events.csv from flare lists and queries. It has no outputs, which Snakemake would delete before the job:
 # a table that somebody edited stays.
 rule intake:
     input:
@@ -11,6 +11,9 @@ rule intake:
         "../../envs/flareset.yaml"
     params:
         events=CAMPAIGN.config.events,
+        store=STORE,
+        refresh="--refresh" if CAMPAIGN.config.refresh else "",
     shell:
-        "python {input.script:q} --settings {input.settings:q} --events {params.events:q}"
+        "python {input.script:q} --settings {input.settings:q} --store {params.store:q}"
+        " --events {params.events:q} {params.refresh}"
         " 2>&1 | tee {log:q}"

@@ -20,6 +20,8 @@ from flareset.sdo.series import Series
 from flareset.store.store import LOCKS
 from flareset.system.loopback import is_loopback
 
+# Where the stand-in answers as HEK does.
+HEK = "/hek/her"
 # First pause between two polls of an export (seconds): of a server on this machine, and others.
 _LOCAL_POLL, _POLL = 0.2, 5.0
 
@@ -48,6 +50,20 @@ class Site:
             arrived=arrived,
         )
 
+    def lists(self, url: str) -> Transfer:
+        """Return the client of the server of a flare list, with the manners towards the archive.
+
+        A list may be a web page.
+        """
+        address = urlsplit(url)
+        return Transfer(
+            f"{address.scheme}://{address.netloc}",
+            self.access.archive.hosts,
+            connections=self._connections(url),
+            max_file_size=self.access.archive.max_file_size,
+            pages=True,
+        )
+
     def _connections(self, url: str) -> Connections:
         connections = Connections(
             url,
@@ -60,16 +76,18 @@ class Site:
 
     def _meeting_place(self, url: str) -> Path:
         # Each job of a rehearsal has its own stand-in. The cap holds for all of them together.
-        return self.store / LOCKS / "rehearsal" if self._rehearses else meeting_place(url)
+        standin = self.rehearses and url.startswith(self.data_url)
+        return self.store / LOCKS / "rehearsal" if standin else meeting_place(url)
 
     @property
-    def _rehearses(self) -> bool:
+    def rehearses(self) -> bool:
+        """Whether the stand-in takes the archive's place."""
         return self.access.archive.rehearses
 
     @property
     def _server(self) -> str:
         # The stand-in has another port in each job, and one name.
-        return "rehearsal" if self._rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
+        return "rehearsal" if self.rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
 
     def jsoc(self, name: str) -> Jsoc:
         """Return the client of JSOC's CGI.
@@ -78,7 +96,7 @@ class Site:
         """
         return Jsoc(
             self.cgi_url,
-            "rehearsal@example.org" if self._rehearses else self.access.archive.email,
+            "rehearsal@example.org" if self.rehearses else self.access.archive.email,
             connections=self._connections(self.cgi_url),
             answers=Answers(self.store / name / "answers" / self._server),
             requestor=self.access.manners.requestor,
@@ -122,6 +140,11 @@ def reached(access: Access, sky: list[Flare], store: str | Path) -> Iterator[Sit
     with running(standin), ExitStack() as opened:
         cgi_url = f"{standin.url}/cgi-bin/ajax/"
         yield Site(access, standin.url, cgi_url, Path(store), opened)
+
+
+def hek_at(site: Site, url: str) -> str:
+    """Return the URL where HEK is asked: in a rehearsal the stand-in's, else `url`."""
+    return site.data_url + HEK if site.rehearses else url
 
 
 def rehearsal_page(recordset: str, frame_size: int) -> str:

@@ -110,7 +110,8 @@ class Transfer:
 
     A connection that gives nothing, or next to nothing, for `stall` (seconds) is dropped.
     `arrived` is called with the number of bytes as they arrive. `connections` carry the back-off
-    when the archive as a whole fails. `jitter` gives 0 to 1.
+    when the archive as a whole fails. With `pages`, a file may be an HTML page, as servers in
+    trouble send in place of others. `jitter` gives 0 to 1.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Transfer:
         max_file_size: int,
         stall: float = 60.0,
         arrived: Callable[[int], object] = lambda _: None,
+        pages: bool = False,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
@@ -131,6 +133,7 @@ class Transfer:
         self.max_file_size = max_file_size
         self._stall = stall
         self._arrived = arrived
+        self._pages = pages
         self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
         # The URL of another file, best of one that has arrived. Whether the archive still gives it
@@ -138,8 +141,10 @@ class Transfer:
         self.witness = ""
 
     def url_of(self, link: str) -> str:
-        """Return the URL of a listed file: its link's path on `data_url`."""
-        return self.data_url.rstrip("/") + urlsplit(link).path
+        """Return the URL of a listed file: its link's path, and query, on `data_url`."""
+        parts = urlsplit(link)
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{self.data_url.rstrip('/')}{parts.path}{query}"
 
     def fetch(self, link: str, part: Path, check: Begin[T], largest: int = 0) -> Fetched[T]:
         """Fetch a listed file into `part`, proven and synced, with as many tries as are of use.
@@ -235,7 +240,7 @@ class Transfer:
             raise _too_large(start + length, largest)
         chunks = self._chunks(response)
         first = next(chunks, b"")
-        if not start:
+        if not start and not self._pages:
             _refuse_page(first)  # before the bytes of an earlier try are thrown away
         size = start
         with part.appending(response, start) as write:

@@ -30,7 +30,8 @@ class Campaign:
         self.config = check_config(config)
         # Only `snakemake intake` runs then: it makes the file.
         made = [path for path in (self.config.events, self.config.flares) if path]
-        self.awaits_intake = bool(self.config.intake.lists) and not all(
+        intake = self.config.intake
+        self.awaits_intake = bool(intake.lists or intake.queries) and not all(
             Path(path).exists() for path in made
         )
         found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
@@ -67,7 +68,7 @@ class Campaign:
         if self.awaits_intake:
             raise EventsError(
                 f"{self.config.events}: not there yet: run `snakemake intake` first, which makes it"
-                " from intake.lists"
+                " from intake.lists and intake.queries"
             )
 
     @cached_property
@@ -107,7 +108,7 @@ class Campaign:
         """Return the settings of a stage, or the whole `config` without the address, as JSON."""
         if stage == "config":
             shown = self.config.model_dump(
-                mode="json", exclude={"archive": {"email"}, "clean": True}
+                mode="json", exclude={"archive": {"email"}, "clean": True, "refresh": True}
             )
             return json.dumps(shown, sort_keys=True, indent=1)
         return OF_STAGE[stage].of(self.config).to_json()

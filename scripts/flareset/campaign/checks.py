@@ -94,11 +94,16 @@ def _kept(config: Config) -> Iterator[str]:
         yield "intake.select.keep: strongest and sample: write one of them"
 
 
-@_of("intake.select.class")
-def _classes(config: Config) -> Iterator[str]:
-    least, *most = config.intake.select.goes_class or ("A1",)
-    if most and (most[0][0], float(most[0][1:])) < (least[0], float(least[1:])):
-        yield f"intake.select.class: {most[0]} is less than {least}: write the least first"
+@_of("intake.select", "intake.queries")
+def _criteria(config: Config) -> Iterator[str]:
+    places = [("intake.select", config.intake.select)]
+    places += [(f"intake.queries.{n}", query) for n, query in enumerate(config.intake.queries)]
+    for place, criteria in places:
+        least, *most = criteria.goes_class or ("A1",)
+        if most and (most[0][0], float(most[0][1:])) < (least[0], float(least[1:])):
+            yield f"{place}.class: {most[0]} is less than {least}: write the least first"
+        if criteria.begin and criteria.end and criteria.begin >= criteria.end:
+            yield f"{place}: from is not before to: no flare is between them"
 
 
 @_of("series", "segment")

@@ -507,8 +507,8 @@ class Keep(Section):
     seed: Seed = Field(20140107, description="of `sample`")
 
 
-class Select(Section):
-    """Which of all known flares are the campaign's."""
+class Criteria(Section):
+    """What a flare has to be."""
 
     begin: Time | None = Field(
         None, alias="from", description="the first start; null: SDO's first images, 2010-05-13"
@@ -528,6 +528,18 @@ class Select(Section):
     require: Annotated[tuple[Literal["region", "position"], ...], unique] = Field(
         (), description="what a flare has to have"
     )
+
+
+class Query(Criteria):
+    """What HEK is asked: every flare from `from` to `to`. The rest is looked at here."""
+
+    begin: Time = Field(alias="from", description="the first start")
+    end: Time = Field(alias="to", description="starts before this")
+
+
+class Select(Criteria):
+    """Which of all known flares are the campaign's."""
+
     apart: Duration = Field(
         timedelta(0),
         description="the least time between the flare and any other of `apart_class` or more. Most"
@@ -542,10 +554,16 @@ class Intake(Section):
 
     lists: Annotated[tuple[Path, ...], unique] = Field(
         (),
-        description="flare lists of any known form; `*` and `**` stand for any name and folders."
-        " The order is that of precedence: values come from the first list that has them. Files of"
-        " one pattern are of one rank",
+        description="flare lists of any known form: files (`*` and `**` stand for any name and"
+        " folders), or URLs, which are fetched once. The order is that of precedence: values come"
+        " from the first list that has them. Files of one pattern are of one rank",
     )
+    queries: tuple[Query, ...] = Field(
+        (),
+        description="what HEK is asked, like `{from: 2013-01-01, to: 2016-01-01}`, a list each,"
+        " behind `lists`. A rehearsal asks the stand-in, which makes flares up",
+    )
+    hek_url: Url = Field("https://www.lmsal.com/hek/her", description="where HEK is asked")
     sources: Annotated[tuple[Name, ...], unique] = Field(
         (),
         description="the sources that count, like `swpc`, `ssw`, `aia_131`; empty: all. A list may"
@@ -651,6 +669,11 @@ class Config(Section):
     clean: Literal["list", "remove"] = Field(
         "list",
         description="what `clean_unused` does; `--config clean=remove` removes",
+    )
+    refresh: Flag = Field(
+        False,
+        description="`snakemake intake --config refresh=true` asks again for what it has pinned,"
+        " and says which rows were added, are gone and have changed",
     )
 
     @field_validator("segment")

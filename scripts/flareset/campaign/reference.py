@@ -78,7 +78,8 @@ def _keys(model: type[Section], above: str = "") -> Iterator[Key]:
     for key, field in keys_of(model).items():
         section = section_in(field.annotation)
         if section is None or get_origin(field.annotation) is tuple:
-            default = _written(model.model_construct().model_dump(mode="json")[key])
+            defaults = model.model_construct().model_dump(mode="json")
+            default = "needed" if field.is_required() else _written(defaults[key])
             takes = _takes(field.annotation, field.metadata)
             yield Key(f"{above}{key}", takes, default, field.description or "")
         if section is not None:
@@ -97,7 +98,10 @@ def _takes(annotation: Any, metadata: Any = ()) -> str:
         return ", ".join(f"`{choice}`" for choice in inner)
     if get_origin(annotation) is tuple:
         return f"list: {_takes(inner[0])}"
-    return _takes(inner[0]) if inner else "a step, below"
+    if inner:
+        return _takes(inner[0])
+    # Of a list of sections, like ProcessingStep, each of which is a step.
+    return f"a {re.findall('[A-Z][a-z]+', annotation.__name__)[-1].lower()}, below"
 
 
 def _written(default: Any) -> str:

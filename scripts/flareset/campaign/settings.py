@@ -42,8 +42,9 @@ class StageSettings(Section):
 
 
 class IntakeSettings(StageSettings):
-    """What `intake` reads."""
+    """What `intake` reads; `origin` says who answers its queries."""
 
+    origin: Name
     intake: Intake
 
 

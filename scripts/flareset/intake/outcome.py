@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +13,9 @@ from flareset.errors import IntakeError
 from flareset.intake.cleaning import OWN, Change, Report, clean, join_parts
 from flareset.intake.flares import ListedFlare, table_text
 from flareset.intake.merging import Preferences, merge
-from flareset.intake.reading import read_list
 from flareset.intake.rows import FlareList, Note, Row
 from flareset.intake.rules import RULES, UNREADABLE
-from flareset.intake.selection import Verdict, Wanted, select
+from flareset.intake.selection import Verdict, Wanted, misfit, select
 
 _CHANGES = ("file", "line", "flare_id", "rule", "column", "before", "after")
 
@@ -77,47 +75,43 @@ class Cleaning:
     preferences: Preferences = field(default_factory=Preferences)
 
 
-def find_lists(patterns: Sequence[str]) -> list[list[Path]]:
-    """Return the files of each pattern, those of one pattern by name. Raises IntakeError."""
-    found = []
-    for pattern in patterns:
-        path = Path(pattern)
-        parent = Path(path.anchor) if path.is_absolute() else Path()
-        files = [path] if path.is_file() else sorted(parent.glob(str(path.relative_to(parent))))
-        files = [file for file in files if file.is_file()]
-        if not files:
-            raise IntakeError(f"intake.lists: {pattern}: there is no such file")
-        found.append(files)
-    return found
+def find_list(pattern: str) -> list[Path]:
+    """Return the files of a pattern by name. Raises IntakeError."""
+    path = Path(pattern)
+    parent = Path(path.anchor) if path.is_absolute() else Path()
+    files = [path] if path.is_file() else sorted(parent.glob(str(path.relative_to(parent))))
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise IntakeError(f"intake.lists: {pattern}: there is no such file")
+    return files
 
 
-def take_in(lists: Sequence[Sequence[Path]], how: Cleaning, wanted: Wanted) -> Outcome:
-    """Return what comes of flare lists, the first with the highest rank.
-
-    Raises IntakeError: a list that cannot be read in full, or of which too much is unreadable.
-    """
-    known = {path: read_list(path) for files in lists for path in files}
-    return combine(
-        [[known[path] for path in files] for files in lists], how, wanted,
-        {str(path): _sha256(path) for path in known},
-    )  # fmt: skip
-
-
-def combine(
+def take_in(
     lists: Sequence[Sequence[FlareList]],
     how: Cleaning,
     wanted: Wanted,
-    sums: dict[str, str] | None = None,
+    filters: Mapping[str, Wanted] | None = None,
 ) -> Outcome:
-    """Return what comes of lists that were read; those of one rank lie together."""
+    """Return what comes of flare lists, the first with the highest rank; those of one lie together.
+
+    `filters` say, by the name of a list, which of its rows count. Raises IntakeError where too much
+    of a list is unreadable.
+    """
     everything = [one for members in lists for one in members]
     reports: list[Report] = []
     changes: list[Change] = []
+    left_out: Counter[str] = Counter()
     for rank, members in enumerate(lists):
+        named = {(row.file, row.line): one.file for one in members for row in one.rows}
         rows, joined = join_parts(row for one in members for row in one.rows)
         changes += joined
         for row in (row for row in rows if _counts(row, how.sources)):
             report, notes = _cleaned(row, how.longest, rank)
+            name = named[row.file, row.line]
+            asked = (filters or {}).get(name)
+            if report is not None and asked is not None and misfit(report.flare, asked):
+                left_out[name] += 1
+                continue
             changes += [Change(row, note) for note in notes]
             reports += [report] if report is not None else []
     _check_readable(everything, changes, how.at_most_dropped)
@@ -130,10 +124,15 @@ def combine(
     ]
     every.sort(key=lambda c: (c.row.file, c.row.line, c.note))
     sources = [
-        Source(one.file, one.form, len(one.rows), (sums or {}).get(one.file, ""), one.remarks)
+        Source(one.file, one.form, len(one.rows), one.sha256, _remarks(one, left_out[one.file]))
         for one in everything
     ]
     return Outcome(sources, merged.flares, every, select(merged.flares, wanted))
+
+
+def _remarks(one: FlareList, left_out: int) -> tuple[str, ...]:
+    told = (f"{left_out} rows are not what the query asks for",) if left_out else ()
+    return (*one.remarks, *told)
 
 
 def _counts(row: Row, sources: Sequence[str]) -> bool:
@@ -158,18 +157,14 @@ def _cleaned(row: Row, longest: timedelta, rank: int) -> tuple[Report | None, li
 
 def _check_readable(lists: Iterable[FlareList], changes: Sequence[Change], most: float) -> None:
     """Raise IntakeError where so many rows are unreadable that the reader must be wrong."""
-    example: dict[str, Change] = {}
-    places = {(c.row.file, c.row.line) for c in changes if c.note.rule in UNREADABLE}
-    wrong = Counter(file for file, _ in places)
-    for change in reversed(changes):
-        if change.note.rule in UNREADABLE:
-            example[change.row.file] = change
+    found = {(c.row.file, c.row.line): c for c in changes if c.note.rule in UNREADABLE}
     for one in lists:
-        if one.rows and wrong[one.file] > max(1, most * len(one.rows)):
-            row, note = example[one.file].row, example[one.file].note
+        wrong = [found[row.file, row.line] for row in one.rows if (row.file, row.line) in found]
+        if wrong and len(wrong) > max(1, most * len(one.rows)):
+            row, note = wrong[0].row, wrong[0].note
             raise IntakeError(
-                f"{one.file}: {wrong[one.file]} of {len(one.rows)} rows cannot be read, more than"
-                f" intake.at_most_dropped ({most:g}); the first is line {row.line}:"
+                f"{one.file}: {len(wrong)} of {len(one.rows)} rows cannot be read, more than"
+                f" intake.at_most_dropped ({most:g}); the first is {row.where}:"
                 f" {note.rule}, {note.before!r} as {note.column}"
             )
 
@@ -181,7 +176,3 @@ def rows_by_rule(changes: Iterable[Change]) -> dict[str, list[Change]]:
         place = (change.row.file, change.row.line)
         found.setdefault(change.note.rule, {}).setdefault(place, change)
     return {rule: list(found[rule].values()) for rule in RULES if rule in found}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

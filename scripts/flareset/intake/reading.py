@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from flareset.errors import IntakeError
@@ -30,9 +32,12 @@ def read_list(given: Path | bytes, file: str = "") -> FlareList:
     Raises IntakeError: a form that is not known, and what was looked for; or a list that cannot be
     read in full, and the line.
     """
-    if isinstance(given, Path):
-        file = file or str(given)
-        given = _bytes_of(given)
+    raw = _bytes_of(given) if isinstance(given, Path) else given
+    name = file or str(given) if isinstance(given, Path) else file
+    return replace(_read(raw, name), sha256=hashlib.sha256(raw).hexdigest())
+
+
+def _read(given: bytes, file: str) -> FlareList:
     if given.startswith(b"\x89HDF"):
         return read_flsum(given, file)
     text = _text_of(given, file)

@@ -40,9 +40,13 @@ class Row:
 
 @dataclass(frozen=True)
 class FlareList:
-    """A list that was read in full: its format in words, its rows, what a reader has to know."""
+    """A list that was read in full: its format in words, its rows, what a reader has to know.
+
+    `sha256` (hex) is that of its bytes.
+    """
 
     file: str
     form: str
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = field(default=())
+    sha256: str = ""

@@ -65,7 +65,11 @@ def select(flares: Sequence[ListedFlare], wanted: Wanted) -> list[Verdict]:
     """Return a verdict on each flare, in order of time."""
     ordered = sorted(flares, key=order)
     crowded = _crowded(ordered, wanted)
-    reasons = {flare.flare_id: _reason(flare, wanted, crowded) for flare in ordered}
+    reasons = {
+        flare.flare_id: misfit(flare, wanted)
+        or ("near another flare" if flare.flare_id in crowded else "")
+        for flare in ordered
+    }
     verdicts = {f.flare_id: Verdict(f, reasons[f.flare_id]) for f in ordered}
     bins: dict[str, list[ListedFlare]] = {}
     for flare in ordered:
@@ -81,14 +85,13 @@ def flux_on(flare: ListedFlare, scale: str) -> float | None:
     return None if flare.flux is None else on_scale(flare.flux, flare.scale or scale, scale)
 
 
-def _reason(flare: ListedFlare, wanted: Wanted, crowded: set[str]) -> str:
-    """Return the first reason that keeps a flare out, or nothing."""
+def misfit(flare: ListedFlare, wanted: Wanted) -> str:
+    """Return the first thing about a flare itself that is not as wanted, or nothing."""
     checks: tuple[Callable[[], str], ...] = (
         lambda: _by_time(flare, wanted),
         lambda: _by_class(flare, wanted),
         lambda: _by_region(flare, wanted),
         lambda: _by_position(flare, wanted),
-        lambda: "near another flare" if flare.flare_id in crowded else "",
     )
     return next((reason for check in checks if (reason := check())), "")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flareset.campaign.config import Intake
+from dataclasses import replace
+
+from flareset.campaign.config import Criteria, Intake
 from flareset.intake.merging import Preferences
 from flareset.intake.outcome import Cleaning
 from flareset.intake.selection import Wanted
@@ -29,19 +31,8 @@ def cleaning_of(intake: Intake) -> Cleaning:
 def wanted_of(intake: Intake) -> Wanted:
     """Return which flares are selected."""
     chosen, keep = intake.select, intake.select.keep
-    least, most = (*chosen.goes_class, None, None)[:2]
-    return Wanted(
-        scale=intake.scale,
-        begin=chosen.begin,
-        end=chosen.end,
-        least_flux=least and class_flux(least),
-        most_flux=most and class_flux(most),
-        longitude=chosen.disk.longitude,
-        latitude=chosen.disk.latitude,
-        radius=chosen.disk.radius,
-        regions=chosen.regions,
-        region_required="region" in chosen.require,
-        position_required="position" in chosen.require,
+    return replace(
+        fitting(chosen, intake.scale),
         apart=chosen.apart,
         apart_flux=class_flux(chosen.apart_class) or 0.0,
         strongest=keep.strongest,
@@ -49,4 +40,22 @@ def wanted_of(intake: Intake) -> Wanted:
         per=keep.per,
         by=keep.by,
         seed=keep.seed,
+    )
+
+
+def fitting(asked: Criteria, scale: str) -> Wanted:
+    """Return which flares fit what is asked, with classes on a scale."""
+    least, most = (*asked.goes_class, None, None)[:2]
+    return Wanted(
+        scale=scale,
+        begin=asked.begin,
+        end=asked.end,
+        least_flux=least and class_flux(least),
+        most_flux=most and class_flux(most),
+        longitude=asked.disk.longitude,
+        latitude=asked.disk.latitude,
+        radius=asked.disk.radius,
+        regions=asked.regions,
+        region_required="region" in asked.require,
+        position_required="position" in asked.require,
     )

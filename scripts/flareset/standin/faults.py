@@ -17,9 +17,11 @@ _WAYS = (
     "cut", "cut_unannounced", "cut_chunked", "reset", "stall", "stall_body", "trickle",
     "no_range", "wrong_range",
 )  # fmt: skip
+# Of HEK's answers.
+HEK_FAULTS = ("shifted", "overmax", "broken_text")
 # Of an export when it is made, and of the moment when it is finished.
 EXPORT_FAULTS = ("missing", "nodata", "noname", "unprocessed", "offline", "jobfail")
-REQUEST_FAULTS = (*_ANSWERS, *FILE_FAULTS, *_BODIES, *_WAYS)
+REQUEST_FAULTS = (*_ANSWERS, *FILE_FAULTS, *_BODIES, *_WAYS, *HEK_FAULTS)
 FAULTS = (*REQUEST_FAULTS, *EXPORT_FAULTS, "noindex")
 
 
@@ -28,8 +30,8 @@ class Fault:
     """A fault of what matches `pattern`: the first `times` requests of each, after `skip` of them.
 
     The pattern is sought in file names and, of the CGI, in `<endpoint> <op>` such as
-    `jsoc_fetch exp_status`; for exports in `<record> <file name>`, and `times` counts exports.
-    A tar is struck by its own name and by those of its members.
+    `jsoc_fetch exp_status`, of HEK in `hek search`; for exports in `<record> <file name>`, and
+    `times` counts exports. A tar is struck by its own name and by those of its members.
 
     `kind` is one of FAULTS. Answers: `status` (HTTP `code`, `retry_after` seconds), `html` (a page
     with status 200), `notjson` (plain text), `jsoc` (JSON with status `code` and error `text`),
@@ -50,6 +52,8 @@ class Fault:
     `cut_chunked`, `reset` in the middle, `stall` for `seconds` first, `stall_body` for `seconds`
     in the middle, `trickle` (8 bytes, and so on after `seconds`), `no_range` (a Range is ignored),
     `wrong_range` (other bytes than the range asked for).
+
+    HEK: `shifted`, `overmax`, `broken_text` (`hek.answer`).
 
     Exports: `missing` (a record is left out), `nodata` (its file is NoDataFile), `noname` (its name
     is empty), `unprocessed` (full frames), `offline` (no immediate answer, and no path in

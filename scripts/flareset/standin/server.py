@@ -32,6 +32,8 @@ from flareset.standin.exports import (
 from flareset.standin.faults import FAULTS, REQUEST_FAULTS, Fault, damaged
 from flareset.standin.frames import Frame, Frames, frame_name
 from flareset.standin.given import Given
+from flareset.standin.hek import HEK
+from flareset.standin.hek import answer as hek_answer
 from flareset.standin.holdings import Holdings
 from flareset.standin.info import REGIONS, Info, Regions
 from flareset.standin.madeup import MadeUp
@@ -60,7 +62,8 @@ class StandIn(ThreadingHTTPServer):
     """The server; `log` counts the requests for each path, `most_at_once` the simultaneous ones,
     `most_connected` the connections that clients held open at once, busy or not, and `ranges` has
     the Range header of every request for a file, empty where there was none. `calls` has the
-    endpoint and arguments of every request to the CGI, `asked` counts them by `<endpoint> <op>`,
+    endpoint and arguments of every request to the CGI and to HEK, `asked` counts them by
+    `<endpoint> <op>`,
     and `created` has the RequestIDs of the exports that are new.
 
     The exports are in `state`, a JSON file that several servers may share, or in memory; each is
@@ -243,6 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.counted(path) as before:
             if path.startswith(CGI):
                 self._cgi(path.removeprefix(CGI), f"{target.query}&{form}")
+            elif path == HEK:
+                self._hek(_arguments(target.query))
             elif match := _FOLDER.fullmatch(path):
                 if match[2]:
                     self._file(match[1], match[2], before)
@@ -255,15 +260,24 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._text(404, _error(404, "Not Found"))
 
-    def _cgi(self, endpoint: str, query: str) -> None:
-        args = _arguments(query)
-        server = self.server
-        what = f"{endpoint} {args.get('op') or args.get('operation', '')}".strip()
+    def _called(self, endpoint: str, args: dict[str, str], op: str) -> Fault | None:
+        """Count a call of a program; return the fault that strikes it."""
+        server, what = self.server, f"{endpoint} {op}".strip()
         with server.lock:
             server.calls.append((endpoint, args))
             before = server.asked[what]
             server.asked[what] += 1
-        fault = server.fault([what], before)
+        return server.fault([what], before)
+
+    def _hek(self, args: dict[str, str]) -> None:
+        fault = self._called("hek", args, args.get("cmd", ""))
+        if not (fault and self._refused(fault)):
+            found = hek_answer(args, self.server.frames.flares, fault.kind if fault else "")
+            self._send(Body.of([found], "application/json"), fault)
+
+    def _cgi(self, endpoint: str, query: str) -> None:
+        args = _arguments(query)
+        fault = self._called(endpoint, args, args.get("op") or args.get("operation", ""))
         if fault and self._refused(fault):
             return
         answer = self._cgi_answer(endpoint, args)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Where locks lie.
 LOCKS = ".locks"
+# Where pinned answers lie, of servers that give no images.
+PINS = "queries"
 # What an archive's folder has besides files: small, and the way back to an export.
 _KEPT = ("requests", "answers")
 # What is appended to the name of a file under way, and of a note beside it (`Store`, `Tars`).
@@ -130,7 +132,7 @@ class Store:
         found: dict[str, tuple[list[Path], list[Path]]] = {}
         for path in sorted(self.root.glob("*/*/**/*")):
             archive, series, *_ = path.relative_to(self.root).parts
-            if archive == LOCKS or series in _KEPT or not path.is_file():
+            if archive in (LOCKS, PINS) or series in _KEPT or not path.is_file():
                 continue
             name = path.relative_to(self.root).as_posix()
             for suffix in _APPENDED:
