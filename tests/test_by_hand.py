@@ -189,7 +189,7 @@ def test_a_download_by_hand_reaches_the_archive_that_its_flags_name(
     manifest = project.path(f"{JOB}/manifest.csv").read_bytes()
     assert project.path("new/manifest.csv").read_bytes() == manifest
     # Without the flag it would be JSOC: what the store has from here never mixes with that.
-    with pytest.raises(AssertionError, match="the settings are of files from local"):
+    with pytest.raises(AssertionError, match="the settings are for files from local"):
         by_hand(project, "download", COMMANDS["download"])
 
 

@@ -148,7 +148,7 @@ def test_a_sentence_for_each_mistake(config: dict, sentence: str) -> None:
         ({"filename_format": "a;b"}, "is not a name with {KEYWORD} fields"),
         ({"filename_format": "x" * 128}, "at most 127 long"),
         ({"filename_format": "x.{segment}"}, "all files would have one name"),
-        ({"filename_format": "{T_REC:A}.{#:%05d}.{segment}"}, "{#} counts anew in each export"),
+        ({"filename_format": "{T_REC:A}.{#:%05d}.{segment}"}, "{#} counts from the start in each"),
         ({"requestor": "a;b"}, "export.requestor: 'a;b' is not a name without ; and '"),
         ({"wait": "long"}, "export.wait: 'long' is not a number and s, m, h or d"),
         (

@@ -90,5 +90,5 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     assert one.begin == one.start - timedelta(seconds=94)
     assert two.intervals == ((two.start, two.start),)
     path.write_text(HEAD + "a,yesterday,,,X1.2,\n")
-    with pytest.raises(EventsError, match=r"line 2: .*write it anew with `snakemake intake`"):
+    with pytest.raises(EventsError, match=r"line 2: .*make it again with `snakemake intake`"):
         read_known(path)

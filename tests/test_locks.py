@@ -663,7 +663,7 @@ def test_one_job_waits_for_another_of_a_killed_run(
 
     with alone(tmp_path, sleep):
         pass
-    waits = f"waits for {Holder.here()}, which does the same (of a run that was killed?)"
+    waits = f"waits for {Holder.here()}, which does the same job (of a run that was killed?)"
     assert caplog.messages == [waits]
     assert slept[-1] >= 5, "its Snakemake may have to clear up"
     with alone(tmp_path, sleep):

@@ -151,8 +151,8 @@ def test_check_params(step: dict[str, Any], sentence: str) -> None:
             [box(), {"no_op": {}}, {"aia_scale": {}}],
             "export.processing.2.aia_scale: it needs full frames: put it first",
         ),
-        ("aia.lev1", [box(), box()], "export.processing: im_patch stands there 2 times"),
-        ("aia.lev1", [{"rebin": {}}, {"rebin": {}}], "rebin stands there 2 times"),
+        ("aia.lev1", [box(), box()], "export.processing: im_patch is there 2 times"),
+        ("aia.lev1", [{"rebin": {}}, {"rebin": {}}], "rebin is there 2 times"),
         (
             "hmi.sharp_cea_720s",
             [box()],

@@ -1,4 +1,4 @@
-"""How a job reaches the archive. No result depends on it, so it is no setting of a stage."""
+"""How a job reaches the archive. Results do not depend on it, so stages' settings lack it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from flareset.campaign.config import Archive, Manners
 from flareset.campaign.values import Section, problems
 from flareset.errors import ConfigError
 
-# No flags: the address could be seen by others, and a stage's settings say what files come from.
+# These get no flag. Other users could see an e-mail address on a command line. The other two follow
+# from the origin of files in the stage's settings.
 _NO_FLAG = {"email", "kind", "frame_size"}
 
 
 class Access(Section):
-    """The archive, and the manners towards it."""
+    """The archive, and what an export tells it beside the request."""
 
     archive: Archive = Archive()
     manners: Manners = Manners()
 
     @classmethod
     def of(cls, flags: argparse.Namespace, origin: str) -> Access:
-        """Return what the flags say, else the environment, else the defaults of the config.
+        """Return each value from the flags, else from the environment, else the config's default.
 
-        `origin` is what files come from, by the settings of the stage. ConfigError: a value that
-        cannot be used, or the archive is another.
+        `origin` is the origin of files in the stage's settings. Raises ConfigError if a value
+        cannot be used, or the archive has another origin.
         """
         kind, _, frame_size = origin.partition("-")
         own = {"kind": kind, "frame_size": int(frame_size)} if frame_size else {"kind": "jsoc"}
@@ -40,11 +41,11 @@ class Access(Section):
             access = cls.model_validate(said)
         except ValidationError as error:
             sentences = "\n".join(problems(error, cls).values())
-            raise ConfigError(f"the archive cannot be reached like this:\n{sentences}") from None
+            raise ConfigError(f"the archive cannot be reached so:\n{sentences}") from None
         if access.archive.origin != origin:
             raise ConfigError(
-                f"the settings are of files from {origin}, {access.archive.data_url} gives those"
-                f" of {access.archive.origin}: set --data-url, or take the settings of this archive"
+                f"the settings are for files from {origin}, but {access.archive.data_url} has files"
+                f" from {access.archive.origin}: set --data-url, or use settings for this archive"
             )
         return access
 
@@ -56,7 +57,7 @@ def _given(flags: argparse.Namespace, section: type[Section]) -> dict[str, Any]:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `Access.of` reads."""
     group = parser.add_argument_group(
-        "the archive", "What no flag says, the environment does (Snakemake sets it there)."
+        "the archive", "Without a flag the environment counts, which Snakemake sets."
     )
     fields = {**Archive.model_fields, **Manners.model_fields}
     defaults = {**Archive().model_dump(mode="json"), **Manners().model_dump(mode="json")}

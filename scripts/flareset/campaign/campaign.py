@@ -1,6 +1,6 @@
 """A campaign as the Snakefile needs it: its events, its jobs, and what makes each job stale.
 
-Read by every job that Snakemake starts, so nothing heavy is imported.
+Every job that Snakemake starts imports it, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from flareset.errors import ConfigError, EventsError
 
 
 class Campaign:
-    """One config and its events.csv; ConfigError or EventsError where they cannot be used."""
+    """A config and its events.csv. Raises ConfigError or EventsError if they cannot be used."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
-        # Only `snakemake intake` runs then: it makes the file.
+        # Until these files exist, only `snakemake intake` can run, which makes them.
         made = [path for path in (self.config.events, self.config.flares) if path]
         intake = self.config.intake
         self.awaits_intake = bool(intake.lists or intake.queries) and not all(
@@ -53,7 +53,7 @@ class Campaign:
         )
 
     def _with_known(self, found: Rows) -> Rows:
-        """Return the rows, each event with the known flares of its window."""
+        """Return the rows; each event gets the known flares in its window."""
         if not self.config.flares:
             return found
         known = read_known(self.config.flares)
@@ -64,7 +64,7 @@ class Campaign:
         return replace(found, rows=rows)
 
     def check_events(self) -> None:
-        """Raise EventsError where the events are still to be made from the flare lists."""
+        """Raise EventsError if the events have not been made from the flare lists yet."""
         if self.awaits_intake:
             raise EventsError(
                 f"{self.config.events}: not there yet: run `snakemake intake` first, which makes it"
@@ -77,7 +77,7 @@ class Campaign:
 
     @property
     def jobs(self) -> list[tuple[str, int]]:
-        """Every (event_id, wavelength) in the order of time."""
+        """Every (event_id, wavelength), in the order of the flares' start."""
         return [
             (event_id, wavelength)
             for event_id, row in self.rows.items()
@@ -85,12 +85,12 @@ class Campaign:
         ]
 
     def page(self, event_id: str, wavelength: int) -> Path | None:
-        """The saved export page of a job, or None where there is none."""
+        """Return the path of a job's saved export page; None if there is none."""
         return self._pages.find(self.events[event_id], wavelength)
 
     @cached_property
     def without_page(self) -> list[tuple[str, int]]:
-        """The jobs whose saved page is missing; a rehearsal makes the pages that it lacks."""
+        """The jobs whose saved page is missing. Empty in a rehearsal, which makes its pages."""
         if self.config.archive.rehearses:
             return []
         return [
@@ -101,11 +101,11 @@ class Campaign:
 
     @property
     def longest_wait(self) -> int:
-        """How long an export is waited for, in minutes."""
+        """How long a job waits for an export (minutes)."""
         return round(self.config.export.wait.total_seconds() / 60)
 
     def settings(self, stage: str) -> str:
-        """Return the settings of a stage, or the whole `config` without the address, as JSON."""
+        """Return a stage's settings as JSON, or with `config` all settings but the address."""
         if stage == "config":
             shown = self.config.model_dump(
                 mode="json", exclude={"archive": {"email"}, "clean": True, "refresh": True}
@@ -114,9 +114,9 @@ class Campaign:
         return OF_STAGE[stage].of(self.config).to_json()
 
     def settings_file(self, stage: str) -> str:
-        """Return the name of the file with a stage's settings: they decide it.
+        """Return the name of the file with a stage's settings. It contains a hash of them.
 
-        So a job is stale when its settings are others, and no longer when they are as they were.
+        So a job is stale when its settings change, and is up to date when they are changed back.
         """
         digest = hashlib.sha256(self.settings(stage).encode()).hexdigest()
         return f"{stage}.{digest[:12]}.json"
@@ -139,9 +139,9 @@ class Campaign:
         return [text.replace(email, "<address>") if email else text for text in texts]
 
     def code(self, script: str) -> str:
-        """The sha256 over the modules that a script uses, hex: a change in code makes it stale.
+        """Return the sha256 (hex) over the modules that a script uses: new code makes it stale.
 
-        One parameter, where the modules as inputs of every job would be most of a large campaign's
-        files. The script itself is an input.
+        A rule has it as a parameter and the script itself as input. The modules as inputs of every
+        job would be most of the files that Snakemake has to check in a large campaign.
         """
         return sum_of(modules(script, rehearsal=self.config.archive.rehearses))

@@ -1,6 +1,6 @@
-"""The cells of a CSV file: a row at a time, with the line that it begins on.
+"""The cells of a CSV file, by row; each row with the number of its first line.
 
-Only the standard library is imported here: Snakemake reads events.csv in every job it starts.
+Imports only the standard library: every job that Snakemake starts reads events.csv.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from flareset.errors import EventsError
 
 _MOST_SHOWN = 50
 _LONGEST_SHOWN = 100
-# Excel's word for the separator, in a line of its own before the header.
+# Excel may declare the separator so, in a line before the header.
 _SEPARATOR = "sep="
 
 
 @dataclass
 class Cells:
-    """A table as it stands in a CSV: its rows by line, and what is odd about it."""
+    """The table in a CSV: its rows with their line numbers, and warnings about oddities."""
 
     rows: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def read_cells(path: Path, required: Iterable[str]) -> Cells:
-    """Return the rows of a CSV (UTF-8, with or without BOM) by the names of its columns.
+    """Return the rows of a CSV (UTF-8, with or without BOM), as maps from column name to cell.
 
-    A column without a name, as pandas writes its index, is left out with a warning. Raises
+    A column without a name (pandas writes its index so) is left out with a warning. Raises
     EventsError with a sentence for every line that cannot be read.
     """
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
@@ -70,7 +70,7 @@ def read_cells(path: Path, required: Iterable[str]) -> Cells:
 
 
 def refuse(problems: list[str]) -> None:
-    """Raise EventsError with the first 50 problems, where there is any."""
+    """Raise EventsError with the first 50 problems, if there are any."""
     if problems:
         rest = len(problems) - _MOST_SHOWN
         more = [f"... and {rest} more"] if rest > 0 else []
@@ -78,7 +78,7 @@ def refuse(problems: list[str]) -> None:
 
 
 def shown(text: str) -> str:
-    """Return a cell in quotes, cut where it is long."""
+    """Return a cell in quotes, cut after 100 characters."""
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
 
 
@@ -103,9 +103,9 @@ def _read_text(path: Path) -> str:
 
 
 def _filled_lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yield the stripped cells of each row of a csv.reader that has any, and where it begins.
+    """Yield the first line and the stripped cells of each row that is not empty.
 
-    Excel's line `sep=,` is passed over. Raises EventsError where it names another separator.
+    Excel's line `sep=,` is skipped. Raises EventsError if it names another separator.
     """
     begin = 1
     for row in reader:
@@ -129,6 +129,4 @@ def _check_header(path: Path, line: int, header: list[str], required: Iterable[s
             + ("; is the separator a comma?" if len(header) == 1 else "")
         )
     if double := sorted({name for name in header if name and header.count(name) > 1}):
-        raise EventsError(
-            f"{path}, line {line}: column {shown(', '.join(double))} stands there twice"
-        )
+        raise EventsError(f"{path}, line {line}: there are two columns {shown(', '.join(double))}")

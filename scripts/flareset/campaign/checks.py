@@ -1,4 +1,4 @@
-"""Check a config: what is wrong with each key, and what does not go together, all at once."""
+"""Check a config: each key by itself, then keys that contradict each other. Report all at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flareset.campaign.values import problems, shown
 from flareset.errors import ConfigError
 from flareset.sdo.protocols import kind_of_protocol
 
-# Where a key or value is in the config: keys, and numbers in lists.
+# The path of a key or value in the config: keys, and indices in lists.
 Place = tuple[Any, ...]
 Check = Callable[[Config], Iterator[str]]
 # Keywords that differ from record to record.
@@ -26,9 +26,9 @@ _CHECKS: list[tuple[list[Place], Check]] = []
 
 
 def check_config(given: dict[str, Any]) -> Config:
-    """Return the settings with all defaults. ConfigError names all that is wrong with them."""
+    """Return the settings with all defaults. Raise ConfigError that names all that is wrong."""
     if not isinstance(given, dict):
-        raise ConfigError(f"the configuration is {shown(given)}: it has keys, with their values")
+        raise ConfigError(f"the configuration is {shown(given)}, not keys with their values")
     refused: dict[Place, str] = {}
     try:
         config = Config.model_validate(given)
@@ -37,7 +37,7 @@ def check_config(given: dict[str, Any]) -> Config:
         config = Config.model_validate(_without(given, refused))
     sentences = [*refused.values()]
     for keys, check in _CHECKS:
-        # A value that is refused already contradicts nothing.
+        # A value that is refused already is not compared with others.
         if not any(place[: len(key)] == key for key in keys for place in refused):
             sentences += check(config)
     if sentences:
@@ -49,7 +49,7 @@ def check_config(given: dict[str, Any]) -> Config:
 
 
 def _without(given: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
-    """Return the settings without those at `places`, and without the lists that they are in."""
+    """Return the settings without the values at `places`; a list with such a value goes whole."""
     kept = deepcopy(given)
     for place in places:
         *above, key = [*takewhile(lambda part: isinstance(part, str), place)] or place
@@ -61,7 +61,7 @@ def _without(given: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
 
 
 def _of(*keys: str) -> Callable[[Check], Check]:
-    """Add a check of these keys together; it yields a sentence for each contradiction."""
+    """Register a check of these keys. The check yields a sentence for each contradiction."""
 
     def add(check: Check) -> Check:
         _CHECKS.append(([tuple(key.split(".")) for key in keys], check))
@@ -116,7 +116,7 @@ def _segment(config: Config) -> Iterator[str]:
 
 @_of("export.method", "export.protocol", "export.processing")
 def _as_stored(config: Config) -> Iterator[str]:
-    """Files as they are stored come by one method and protocol, and are not processed."""
+    """Allow only one method and protocol for files as stored, and no processing."""
     export = config.export
     quick, as_is = export.method == "url_quick", kind_of_protocol(export.protocol) == "as-is"
     if (quick or as_is) and any(step.name != "no_op" for step in export.processing):
@@ -131,7 +131,7 @@ def _as_stored(config: Config) -> Iterator[str]:
 
 @_of("series", "source", "export.method", "export.protocol")
 def _linked(config: Config) -> Iterator[str]:
-    """JSOC exports no stored file of a series whose records hold links alone."""
+    """Refuse an export of stored files if the series' records have only links: JSOC has none."""
     export, series = config.export, config.image_series
     as_is = kind_of_protocol(export.protocol) == "as-is"
     if as_is and export.method != "url_quick" and series.linked and config.source == "export":
@@ -143,7 +143,7 @@ def _linked(config: Config) -> Iterator[str]:
 
 @_of("source", "export.processing", "export.protocol")
 def _full_frames(config: Config) -> Iterator[str]:
-    """Direct access gives full frames: only an export processes."""
+    """Refuse processing and other protocols with direct access, which gives full frames in FITS."""
     steps = [step.name for step in config.export.processing if step.name != "no_op"]
     if config.source == "direct" and steps:
         yield "source: direct gives full frames: use source: export for export.processing"
@@ -162,8 +162,8 @@ def _names(config: Config) -> Iterator[str]:
         )
     if "#" in fields:
         yield (
-            "export.filename_format: {#} counts anew in each export, so that a name means another"
-            " record when some are asked for again; use {T_REC:A}"
+            "export.filename_format: {#} counts from the start in each export, so that a name may"
+            " mean another record in the next one; use {T_REC:A}"
         )
 
 

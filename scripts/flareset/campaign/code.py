@@ -1,4 +1,4 @@
-"""What makes a stage stale: the code that shapes its outputs."""
+"""The code that shapes a stage's outputs: a change there makes the stage stale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WALL = (
     "archive/transfer.py",
     "campaign/access.py",
     "campaign/code.py",
-    # What these read comes to the stages as settings, which are compared themselves.
+    # Stages get what these read as settings, and a change of settings makes them stale anyway.
     "campaign/config.py",
     "campaign/environment.py",
     "campaign/run.py",
@@ -26,14 +26,14 @@ _WALL = (
 
 
 def modules(script: str, *, rehearsal: bool) -> list[Path]:
-    """Return the modules that shape what a script writes."""
+    """Return the modules that shape a script's outputs."""
     return sorted(p for p in imported(script, rehearsal=rehearsal) if not _behind_wall(p))
 
 
 def imported(script: str, *, rehearsal: bool) -> set[Path]:
     """Return the modules that a script imports, directly or not.
 
-    The stand-in counts in rehearsals alone.
+    The stand-in counts only in a rehearsal.
     """
     found: set[Path] = set()
     waiting = list(_imports(SCRIPTS / f"{script}.py"))
@@ -52,7 +52,7 @@ def _behind_wall(path: Path) -> bool:
 
 
 def sum_of(modules: list[Path]) -> str:
-    """Return the sha256 over the names and contents of modules, hex; each is read once."""
+    """Return the sha256 (hex) over the names and contents of modules."""
     lines = (f"{path.relative_to(SCRIPTS)} {_sha256(path)}\n" for path in modules)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -62,13 +62,13 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-# Parsing the files would take a tenth of the time of a run that finds nothing to do.
+# A regular expression, since parsing takes a tenth of the time of a run with nothing to do.
 _IMPORT = re.compile(r"^ *from (?P<module>flareset[\w.]*) import (?P<names>\([^)]*\)|.*)", re.M)
 
 
 @cache
 def _imports(path: Path) -> list[Path]:
-    """Return the files of the package's modules that a file imports."""
+    """Return the package's modules that a file imports, as paths."""
     names: set[str] = set()
     for match in _IMPORT.finditer(path.read_text(encoding="utf-8")):
         names.add(match["module"])
@@ -79,7 +79,7 @@ def _imports(path: Path) -> list[Path]:
 
 @cache
 def _modules() -> dict[str, Path]:
-    """Return the files of the package by the names of their modules."""
+    """Return the path of each module of the package, by module name."""
     files = (SCRIPTS / "flareset").rglob("*.py")
     parts = ((file.relative_to(SCRIPTS).with_suffix("").parts, file) for file in files)
     return {".".join(part for part in names if part != "__init__"): file for names, file in parts}

@@ -69,7 +69,7 @@ class Archive(Section):
     kind: Literal["rehearsal", "jsoc"] = Field(
         "rehearsal",
         description="`rehearsal`: the stand-in that ships with the project; each job that needs it"
-        " starts it. `jsoc`: the archive at `archive.data_url`: JSOC, a mirror or a test's server",
+        " starts it. `jsoc`: the archive at `archive.data_url`: JSOC, a mirror or a test server",
     )
     data_url: Url = Field(
         "http://jsoc.stanford.edu/",
@@ -85,20 +85,20 @@ class Archive(Section):
     )
     email: Text = Field(
         "",
-        description="the address that is registered with JSOC; `JSOC_EMAIL` in the environment goes"
-        " before it. Exports need it. It is in no log and no output",
+        description="the e-mail address that is registered with JSOC, which exports need."
+        " `JSOC_EMAIL` in the environment takes precedence. It is in no log and no output",
     )
     connections: From1To16 = Field(
         2,
-        description="connections to the archive, over all jobs and runs of yours on all machines"
-        " that share your home, questions about exports included. JSOC is one shared machine:"
-        " leave it",
+        description="the most connections to the archive at once, of all your jobs and runs on all"
+        " machines that share your home, questions about exports included. JSOC is one shared"
+        " machine: leave it at 2",
     )
     patience: Duration = Field(
         timedelta(minutes=30),
-        description="how long the archive may fail at everything; meanwhile no file is given up."
-        " After ten failures in a row it counts as down, and one connection asks it now and then."
-        " When this time has passed, the job stops and says so",
+        description="how long the archive may be down. After ten failures in a row it counts as"
+        " down: one connection tries it now and then, and no file is given up. After this time the"
+        " job stops with a message",
     )
     max_file_size: Size = Field(
         100 * 10**6,
@@ -115,9 +115,9 @@ class Archive(Section):
 
     @property
     def origin(self) -> str:
-        """What files come from: `jsoc`, `local`, or `rehearsal-` with the side of its frames.
+        """The origin of files: `jsoc`, `local`, or `rehearsal-` with the side of its frames.
 
-        Rehearsals never mix with observations, nor does what a server on this machine gives.
+        Files of rehearsals, and of a server on this machine, never mix with observations.
         """
         if self.rehearses:
             return f"rehearsal-{self.frame_size}"
@@ -125,14 +125,14 @@ class Archive(Section):
 
 
 class Window(Section):
-    """What is asked of the archive, around the flare."""
+    """The window around the flare whose images are wanted."""
 
     pre: Duration = Field(timedelta(minutes=178), description="how long before the flare's start")
     post: Duration = Field(timedelta(minutes=178), description="how long after the flare's end")
     guard: Duration = Field(
         timedelta(0),
-        description="no image before or after the flare is drawn that is nearer to it than this:"
-        " GOES ends a flare at half of its power",
+        description="images before or after the flare that are nearer to it than this are not"
+        " drawn: GOES lists end a flare when its flux has fallen to half",
     )
 
 
@@ -142,12 +142,12 @@ class Quality(Section):
     reject: Annotated[tuple[Reject, ...], unique] = Field(
         ("no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"),
         description="QUALITY bits that keep an image out of the data set and the partition; the"
-        " names are below. `blank` is an image of one value alone, or of none",
+        " names are below. `blank` is an image whose pixels all have the same value, or none",
     )
     unproven: Literal["reject", "accept"] = Field(
         "reject",
-        description="what becomes of a stored file (`source: direct`, `protocol: as-is`) of whose"
-        " pixels JSOC states no statistics: then its header alone says that it is the image",
+        description="what becomes of a stored file (`source: direct`, `protocol: as-is`) if JSOC"
+        " has no statistics of its pixels, so that only its header tells that it is the image",
     )
 
 
@@ -160,9 +160,9 @@ class Sample(Section):
     post: Count = Field(178, description="images drawn from after the flare")
     exposure: Literal["any", "normal", "short"] = Field(
         "normal",
-        description="which exposures are drawn. In a flare AIA shortens every other one, so that"
-        " with `any` the exposure tells the label; the normal ones between them fill every minute."
-        " `short` is what JSOC calls so: AIMGSHCE below 2800 ms (94, 131, 211, 304, 335, 1600),"
+        description="which exposures are drawn. In a flare AIA shortens every other exposure, so"
+        " that with `any` the exposure tells the label; the normal ones between fill every minute."
+        " `short` as JSOC defines it: AIMGSHCE below 2800 ms (94, 131, 211, 304, 335, 1600),"
         " 1931 (171, 193), 966 (1700) or 483 (4500). HMI has neither",
     )
     channels: Literal["together", "apart"] = Field(
@@ -190,14 +190,14 @@ class Leaks(Section):
             "bytes", "NSATPIX", "DATAMEAN", "DATAMEDN", "DATAMAX", "DATAP99",
             "hour", "day_of_year", "year",
         ),
-        description="what is judged in `leaks.csv`: any column of `images.csv`, carried ones too,"
-        " and what its times say: `seconds_in_slot` (the image's time less that of its slot),"
-        " `hour`, `day_of_year`, `year`",
+        description="what `leaks.csv` judges: any column of `images.csv`, also those that come from"
+        " events.csv, and what follows from its times: `seconds_in_slot` (the image's time minus"
+        " that of its slot), `hour`, `day_of_year`, `year`",
     )  # fmt: skip
     fail_above: Auc | None = Field(
         None,
-        description="the run fails where a keyword of the instrument, or a carried column, tells"
-        " the label with an AUC above this; null: it never does",
+        description="the run fails if a keyword of the instrument, or a column that comes from"
+        " events.csv, tells the label with an AUC above this; null: it never fails",
     )
 
 
@@ -230,8 +230,8 @@ class Splits(Section):
     )
     stratify: Text = Field(
         "goes_class",
-        description="the column of whose values each split gets its share; of `goes_class` (or"
-        " HEK's `fl_goescls`) the letter counts, of a group the highest. Empty: none",
+        description="a column: each split gets its share of each value. Of `goes_class` (or HEK's"
+        " `fl_goescls`) the letter counts, and the highest one of a group. Empty: none",
     )
     seed: Seed | None = Field(
         None, description="decides the order of the groups; null: that of `sample.seed`"
@@ -252,17 +252,17 @@ class Splits(Section):
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of each split in the order of time; 0 where there is no such split."""
+        """The share of each split, in the order of time; 0 if there is no such split."""
         return self.fractions.model_dump()
 
     @property
     def names(self) -> list[str]:
-        """The splits that there are."""
+        """The names of the splits with a share above 0."""
         return [name for name, share in self.shares.items() if share]
 
 
 class NoOp(Section):
-    """Nothing is done."""
+    """A step that does nothing."""
 
 
 class AiaScale(Section):
@@ -374,7 +374,7 @@ class Maproj(Section):
 
 
 def _of_nothing(value: Any) -> Any:
-    """Return the empty settings that a step without any has."""
+    """Return empty settings for a step that is written without settings."""
     return {} if value is None else value
 
 
@@ -420,7 +420,7 @@ class ProcessingStep(Section):
 
 
 class Request(Section):
-    """What is asked of JSOC in an export, besides the records."""
+    """The form and the processing of an export's files."""
 
     method: Literal["url", "url-tar", "url_quick"] = Field(
         "url",
@@ -439,7 +439,7 @@ class Request(Section):
         "",
         description="names with `{KEYWORD}` fields, like"
         " `{seriesname}.{T_REC:A}.{WAVELNTH}.{segment}`; empty: JSOC's own. Fields are compared"
-        " with the series' keywords first. Not `{#}`, which counts anew in each export",
+        " with the series' keywords first. Not `{#}`, which counts from the start in each export",
     )
     processing: tuple[ProcessingStep, ...] = Field(
         (), description="JSOC's processing, a list of steps"
@@ -447,7 +447,7 @@ class Request(Section):
 
 
 class Manners(Section):
-    """What an export says besides: it does not change what comes."""
+    """The parts of an export that do not change its files."""
 
     requestor: Requestor = Field("", description="your name, for JSOC")
     wait: Duration = Field(
@@ -603,25 +603,25 @@ class Config(Section):
     archive: Archive = Archive()
     source: Literal[SOURCES] = Field(
         "direct",
-        description="how files are had. `direct`: the stored files of the wanted images, without an"
-        " export or an address; those that JSOC has offline come by an export where JSOC_EMAIL is"
-        " set, and are `failed` elsewhere. `export`: the workflow asks for exports of the wanted"
-        " images: cut-outs and the rest of JSOC's processing. `request_id`: the files of exports"
-        " made on JSOC's page, by the id in the row. `page`: those of saved export pages. A row may"
-        " have its own",
+        description="where files come from. `direct`: the stored files of the wanted images,"
+        " without an export or an e-mail address; files that JSOC has offline come by an export if"
+        " JSOC_EMAIL is set, else they are `failed`. `export`: the workflow asks for exports of the"
+        " wanted images, which may be cut out or processed otherwise. `request_id`: the files of"
+        " exports made on JSOC's page, by the id in the row. `page`: the files of saved export"
+        " pages. A row may have its own source",
     )
     export_pages: Path = Field(
         "export_pages",
         description="the folder of saved pages: `<event_id>.html` or `<flare's date>.html`, or with"
         " the channel, `<event_id>.131.html`. One page may list several of the channels that the"
-        " campaign asks for. A rehearsal makes the pages that it does not find. A page that lists"
-        " less than the window at its edges is taken, with a warning and the reason in the ledger;"
-        " one that is shifted against it is refused",
+        " campaign asks for. A rehearsal makes the pages that it does not find. A page that lacks"
+        " images at the window's edges is used, with a warning and the reason in the ledger. A page"
+        " that is shifted against the window is refused",
     )
     accept_pages: Annotated[tuple[Text, ...], unique] = Field(
         (),
-        description="event_ids whose page is taken although it lists another number of rows than"
-        " its own count says; the ledger and the provenance say so",
+        description="event_ids whose page is used although its number of rows differs from its own"
+        " count; the ledger and the provenance note it",
     )
     series: ImageSeries = Field(
         "aia.lev1_euv_12s",
@@ -641,26 +641,26 @@ class Config(Section):
     window: Window = Window()
     fetch: Literal["all", "sampled"] = Field(
         "sampled",
-        description="`sampled`: what the draw needs, and the next in the draw where one cannot be"
-        " had. `all`: every listed image of the window (one outside it is in the ledger and is not"
-        " fetched)",
+        description="`sampled`: the images that are drawn, and the next in the draw if an image"
+        " cannot be had. `all`: every listed image of the window (images outside it are in the"
+        " ledger and are not fetched)",
     )
     quality: Quality = Quality()
     sample: Sample = Field(Sample(), validate_default=True)
     flares: Annotated[Path | None, empty_is_none] = Field(
         None,
-        description="a flares.csv as `snakemake intake` writes it, of all known flares: an image"
-        " in one of them counts as in another flare, as does one that another source of the list"
-        " has in the event's own flare",
+        description="a flares.csv of all known flares, as `snakemake intake` writes it: an image"
+        " during one of them counts as in another flare. So does an image that only another source"
+        " of the list places in the event's own flare",
     )
     other_flares_class: GoesClass = Field(
         "C1.0",
-        description="flares of `flares` below this class are passed over, and those without one",
+        description="flares of `flares` that are below this class, or have no class, are ignored",
     )
     other_flares: Literal["exclude", "allow"] = Field(
         "exclude",
-        description="an image in another listed flare is never drawn as pre or post; `allow` draws"
-        " it all the same. A file that is then both has label 1",
+        description="`exclude`: an image during another listed flare is not drawn as pre or post."
+        " `allow`: it may be. A file that is then drawn as flare too has label 1",
     )
     completeness: Completeness = Completeness()
     leaks: Leaks = Leaks()
@@ -679,7 +679,7 @@ class Config(Section):
     @field_validator("segment")
     @classmethod
     def _as_the_series_calls_it(cls, segment: str, known: ValidationInfo) -> str:
-        # aia.lev1 calls the image that the others link to by its own name.
+        # The other series link to the image of aia.lev1, which has another name there.
         own = known.data.get("series") == "aia.lev1" and segment == "image"
         return "image_lev1" if own else segment
 
@@ -693,22 +693,22 @@ class Config(Section):
 
     @property
     def image_series(self) -> Series:
-        """What is known of the campaign's series."""
+        """The campaign's series."""
         return SERIES[self.series]
 
     @property
     def origin(self) -> str:
-        """What files come from."""
+        """The origin of files (see `Archive.origin`)."""
         return self.archive.origin
 
     @property
     def split_seed(self) -> int | str:
-        """What decides the order of the groups of the splits."""
+        """The seed that decides the order of groups in the splits."""
         return self.sample.seed if self.splits.seed is None else self.splits.seed
 
     @property
     def guard(self) -> timedelta:
-        """How far images before and after a flare are from it, at least."""
+        """The least time between a flare and images before or after it."""
         return self.window.guard
 
     @property
@@ -723,7 +723,7 @@ class Config(Section):
 
     @property
     def quotas(self) -> dict[str, int] | None:
-        """How many images a bin gives, by the keys under `sample`; None where all are fetched."""
+        """The number of images per bin, by the keys under `sample`; None if all are fetched."""
         if self.fetch == "all":
             return None
         return {key: getattr(self.sample, key) for key in ("per_minute", "pre", "post")}

@@ -1,7 +1,7 @@
-"""The environment variables that reach jobs: all of them, and what each is for.
+"""All environment variables that reach jobs, and the purpose of each.
 
-The Snakefile sets them; on a cluster, each job reads the Snakefile again and so sets them anew. No
-result depends on them: a job does not go stale when they change.
+The Snakefile sets them. On a cluster each job reads the Snakefile again and so sets them again.
+Results do not depend on them: no job becomes stale when they change.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from flareset.campaign.code import SCRIPTS
 
 # How the archive is reached: the config's `archive` without the address, as JSON.
 ARCHIVE = "FLARESET_ARCHIVE"
-# What an export says besides its data: the config's `requestor` and `wait`, as JSON.
+# The config's `requestor` and `wait`, which do not change an export's data, as JSON.
 MANNERS = "FLARESET_MANNERS"
-# The channels that the campaign asks for (angstrom), apart by blanks: a page may list several.
+# The campaign's channels (angstrom), separated by blanks: a saved page may list several.
 WAVELENGTHS = "FLARESET_WAVELENGTHS"
-# The campaign, as another run is told that waits for its store.
+# The campaign's name in a message to another run that waits for the store.
 CAMPAIGN = "FLARESET_CAMPAIGN"
-# One run of Snakemake: what failed in it is not tried again in it.
+# The id of one run of Snakemake: a job that failed is not tried again in the same run.
 RUN = "FLARESET_RUN"
-# The sum of the package's modules when the run began: a job refuses other code.
+# The hash of the package's modules when the run began: a job refuses to run with other code.
 CODE = "FLARESET_CODE"
-# The address that is registered with JSOC. Users set it too.
+# The e-mail address that is registered with JSOC. Users may set it, too.
 EMAIL = "JSOC_EMAIL"
-# This Python first, and our `sacct` for the Slurm plugin.
+# The search path: this Python first, then our `sacct` for the Slurm plugin.
 PATH = "PATH"
 
 
@@ -42,11 +42,11 @@ def for_jobs(
     results: str,
     email: str,
 ) -> dict[str, str]:
-    """Return what the Snakefile sets for its jobs.
+    """Return the variables that the Snakefile sets for its jobs.
 
-    `email` holds where the environment has none, `wavelengths` are those of all rows.
+    `email` is the config's, used if the environment has none. `wavelengths` are those of all rows.
     """
-    # The Slurm plugin of the Snakemake that reads this asks our `sacct`, which asks Slurm's.
+    # Snakemake's Slurm plugin finds our `sacct` first, which calls Slurm's.
     first = [str(Path(sys.executable).parent), str(SCRIPTS.parent / "profiles/slurm/bin")]
     return {
         ARCHIVE: json.dumps(archive),
@@ -59,7 +59,7 @@ def for_jobs(
 
 
 def begin_run(code: str) -> bool:
-    """Name a run and note its code. Return False where this Snakemake is a job of one."""
+    """Give a run its id and note its code. Return False if this Snakemake is a job of a run."""
     begins = RUN not in os.environ
     os.environ.setdefault(RUN, uuid4().hex)
     os.environ.setdefault(CODE, code)
@@ -67,7 +67,7 @@ def begin_run(code: str) -> bool:
 
 
 def archive() -> dict[str, Any]:
-    """Return how the archive is reached: the config's `archive`; empty outside of a run."""
+    """Return the config's `archive`; empty outside of a run."""
     return json.loads(os.environ.get(ARCHIVE, "{}"))
 
 
@@ -82,20 +82,20 @@ def wavelengths() -> list[int]:
 
 
 def campaign() -> str:
-    """Return what campaign this is; outside of a run, its folder."""
+    """Return the campaign's name for messages; outside of a run, the current folder."""
     return os.environ.get(CAMPAIGN) or os.getcwd()
 
 
 def run() -> str:
-    """Return the name of the run of Snakemake; empty outside of a run."""
+    """Return the id of the run of Snakemake; empty outside of a run."""
     return os.environ.get(RUN, "")
 
 
 def code() -> str:
-    """Return the sum of the modules that the run began with; empty outside of a run."""
+    """Return the hash of the modules when the run began; empty outside of a run."""
     return os.environ.get(CODE, "")
 
 
 def email() -> str:
-    """Return the address that is registered with JSOC, or nothing."""
+    """Return the e-mail address that is registered with JSOC; empty if there is none."""
     return os.environ.get(EMAIL, "").strip()

@@ -1,6 +1,6 @@
-"""An event: what of a row of events.csv shapes the files of its flare.
+"""An event: the part of a row of events.csv that shapes the flare's files.
 
-Only the standard library is imported here: Snakemake reads the events in every job it starts.
+Imports only the standard library: every job that Snakemake starts reads the events.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SOURCES = ("page", "request_id", "export", "direct")
 class Event:
     """One flare: its times (UTC), window, position (helioprojective arcsec) and own columns.
 
-    `noaa_ar` has five digits; None where its row names no active region.
-    `columns` are those of its row that shape its files: the wavelengths are left out, so that one
-    more leaves the others' files alone, and so is the source, which matters to the listing alone.
+    `noaa_ar` has five digits, or is None if the row names no active region. `columns` are the
+    row's columns without `wavelengths` and `source`: a new wavelength must not make the files of
+    the others stale, and the source matters only to the listing.
     """
 
     event_id: str
@@ -54,12 +54,12 @@ class Event:
 
     @property
     def sky(self) -> str:
-        """The flares in the event's window, its own first, as one text."""
+        """The flares in the event's window as JSON, the event's own flare first."""
         others = (flare for flare in self.other_flares if flare.event_id != self.event_id)
         return json.dumps([_flare_json(flare) for flare in (self.flare, *others)])
 
     def to_json(self) -> str:
-        """Return the event as one sorted text, in ASCII: it passes a shell of any locale."""
+        """Return the event as sorted JSON in ASCII, which passes a shell of any locale."""
         record = {
             "event_id": self.event_id,
             "flare_start": iso(self.flare_start),
@@ -77,7 +77,7 @@ class Event:
 
     @classmethod
     def from_json(cls, text: str) -> Event:
-        """The event that `to_json` wrote."""
+        """Return the event in a text that `to_json` wrote."""
         record = json.loads(text)
         times = ("flare_start", "flare_peak", "flare_end", "window_start", "window_end")
         for key in times:
@@ -97,5 +97,5 @@ def _flare_from_json(record: dict[str, Any]) -> Flare:
 
 
 def read_event(path: str | Path) -> Event:
-    """The event in an event.json."""
+    """Return the event in an event.json."""
     return Event.from_json(Path(path).read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""All known flares: those of a flares.csv, of which an image may show one.
+"""All known flares, from a flares.csv: an image may show any of them.
 
-Only the standard library is imported here: Snakemake reads the table in every job it starts.
+Imports only the standard library: every job that Snakemake starts reads the table.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from flareset.sdo.matching import match
 from flareset.sdo.times import parse_utc
 
 _REQUIRED = ("flare_id", "start", "peak", "end", "goes_class")
-# Between the intervals of the sources, each `source start/end`.
+# Separates the sources' intervals, each written as `source start/end`.
 _BETWEEN = " | "
 
 
 @dataclass(frozen=True)
 class KnownFlare:
-    """A flare of a list, its class, and when each source has it begin and end (UTC)."""
+    """A flare of a list: its times, its class, and its begin and end by each source (UTC)."""
 
     flare_id: str
     start: datetime
@@ -35,12 +35,12 @@ class KnownFlare:
 
     @property
     def begin(self) -> datetime:
-        """The first moment that any source has of it."""
+        """The earliest begin that any source gives."""
         return min(begin for begin, _ in self.intervals)
 
 
 class KnownFlares:
-    """The flares of a list, by their times."""
+    """The flares of a list, sorted by their begin."""
 
     def __init__(self, flares: Iterable[KnownFlare]) -> None:
         self._flares = sorted(flares, key=lambda flare: (flare.begin, flare.flare_id))
@@ -49,7 +49,7 @@ class KnownFlares:
         self._longest = max(spans, default=timedelta())
 
     def in_window(self, event: Event) -> list[KnownFlare]:
-        """Return the flares of which an interval overlaps an event's window."""
+        """Return the flares with an interval that overlaps an event's window."""
         low = bisect_left(self._begins, event.window_start - self._longest)
         high = bisect_right(self._begins, event.window_end)
         return [
@@ -63,10 +63,11 @@ class KnownFlares:
 
 
 def with_known_flares(event: Event, known: KnownFlares, least_class: str) -> Event:
-    """Return an event with the flares of a list in its window, of `least_class` or above.
+    """Return an event with a list's flares of `least_class` or above in its window.
 
-    The event's own flare is told by its times, whatever its class. What other sources have of it
-    beyond the row's own times is flare too. A flare without a class is none of a class.
+    The event's own flare is found in the list by its times, whatever its class. Its intervals by
+    other sources are added too, so images there count as flare. Flares without a class are left
+    out.
     """
     near = known.in_window(event)
     own = match([event.flare], near)
@@ -82,7 +83,7 @@ def with_known_flares(event: Event, known: KnownFlares, least_class: str) -> Eve
 
 
 def _is_there(flare: Flare, event: Event) -> bool:
-    """Return whether a flare adds nothing: it is the event's own, or one that overlaps it."""
+    """Return whether the event has a flare with the same begin and end already."""
     times = (flare.start, flare.end)
     return times in [(each.start, each.end) for each in (event.flare, *event.other_flares)]
 
@@ -90,7 +91,7 @@ def _is_there(flare: Flare, event: Event) -> bool:
 def read_known(path: str | Path) -> KnownFlares:
     """Return the flares of a flares.csv, as `snakemake intake` writes it.
 
-    Raises EventsError that names the line of every bad row.
+    Raises EventsError that names the lines of all bad rows.
     """
     found: list[KnownFlare] = []
     problems: list[str] = []
@@ -98,7 +99,7 @@ def read_known(path: str | Path) -> KnownFlares:
         try:
             found.append(_flare_of(row))
         except ValueError as error:
-            problems.append(f"{path}, line {line}: {error}; write it anew with `snakemake intake`")
+            problems.append(f"{path}, line {line}: {error}; make it again with `snakemake intake`")
     refuse(problems)
     return KnownFlares(found)
 

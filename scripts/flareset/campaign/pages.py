@@ -1,6 +1,6 @@
-"""Saved export pages: where they lie and how they are read.
+"""Saved export pages: find them and read their text.
 
-Nothing heavy is imported: Snakemake looks for pages in every job it starts.
+Imports nothing heavy: every job that Snakemake starts looks for pages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LARGEST = 20_000_000
 
 
 class SavedPages:
-    """The pages in a folder, which is looked into once: a campaign has thousands of jobs."""
+    """The pages in a folder. The folder is listed once: a campaign has thousands of jobs."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -24,7 +24,10 @@ class SavedPages:
         self._names = {entry.name for entry in found if entry.is_file()}
 
     def find(self, event: Event, wavelength: int) -> Path | None:
-        """The saved page of an event: by its id or its flare's date, with or without wavelength."""
+        """Return the path of an event's saved page; None if there is none.
+
+        Its name is the event's id or the flare's date, with or without the wavelength.
+        """
         date = event.flare_start.strftime("%Y-%m-%d")
         for stem in (event.event_id, date):
             for name in (f"{stem}.{wavelength}.html", f"{stem}.html"):
@@ -34,7 +37,7 @@ class SavedPages:
 
 
 def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingError:
-    """The error for an event without a saved page: what to export and where to save it."""
+    """Return the error for an event without a saved page: what to export, where to save it."""
     date = event.flare_start.strftime("%Y-%m-%d")
     return ListingError(
         f"{folder}: no saved export page for event {event.event_id}; looked for"
@@ -44,15 +47,15 @@ def missing_page(folder: str | Path, event: Event, wavelength: int) -> ListingEr
 
 
 def page_text(path: str | Path) -> str:
-    """Return the text of a saved page: UTF-8 or, as JSOC's own pages may be, Latin-1.
+    """Return the text of a saved page, in UTF-8 or Latin-1. JSOC's pages may be either.
 
-    Raises ListingError where the file is larger than any page.
+    Raises ListingError if the file is larger than any page.
     """
     size = Path(path).stat().st_size
     if size > _LARGEST:
         raise ListingError(
             f"{path}: {size / 1e6:.0f} MB is more than a page of JSOC has"
-            f" ({_LARGEST / 1e6:.0f} MB, some 60000 files): save the page's source alone"
+            f" ({_LARGEST / 1e6:.0f} MB, some 60000 files): save only the page's source"
         )
     raw = Path(path).read_bytes()
     try:

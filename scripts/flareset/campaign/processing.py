@@ -1,4 +1,4 @@
-"""Find what is wrong with the processing steps of a campaign, whatever the event."""
+"""Find the faults of a campaign's processing steps that do not depend on the event."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from flareset.campaign.config import ImPatch, ProcessingStep, Resize
 from flareset.sdo.processing import FULL_PIXELS, FULL_SCALE
 from flareset.sdo.series import Series
 
-# The Sun's radius in January (arcsec), and how far its centre may lie from the frame's (pixels).
+# The Sun's largest radius (arcsec), and its centre's largest distance from the frame's (pixels).
 _LARGEST_RADIUS, _OFF_CENTRE = 976.0, 20.0
 _MIDDLE = (FULL_PIXELS + 1) / 2
 _Rule = Callable[[ImPatch, Series], bool]
 
 
 def step_problems(steps: tuple[ProcessingStep, ...], series: Series) -> Iterator[str]:
-    """Yield a sentence for each thing that is wrong with a campaign's steps for every event."""
+    """Yield a sentence for each fault of a campaign's steps."""
     names = [step.name for step in steps]
     for number, step in enumerate(steps):
         for problem in _problems_of(step, names[:number], series):
             yield f"export.processing.{number}.{step.name}: {problem}"
     for name in dict.fromkeys(names):
         if names.count(name) > 1 and name != "no_op":
-            yield f"export.processing: {name} stands there {names.count(name)} times"
+            yield f"export.processing: {name} is there {names.count(name)} times"
 
 
 def _problems_of(step: ProcessingStep, before: list[str], series: Series) -> Iterator[str]:
-    """Yield what is wrong with a step behind the steps `before` it."""
+    """Yield the faults of a step that follows the steps `before`."""
     match step.settings:
         case ImPatch() as box:
             for wrong, sentence in _BOX_RULES:
                 if wrong(box, series):
                     yield sentence.format(box=box, series=series, **_numbers(box))
             if "maproj" in before:
-                yield "a map has no place in the sky: put maproj last"
+                yield "nothing can be cut out of a map: put maproj last"
         case Resize(center_on="sun") if "im_patch" in before:
             yield (
                 "center_on: sun moves the Sun's centre to the middle of the cut-out: write"
@@ -45,7 +45,7 @@ def _problems_of(step: ProcessingStep, before: list[str], series: Series) -> Ite
 
 
 def _numbers(box: ImPatch) -> dict[str, str]:
-    """Return a cut-out's center and size as its settings write them."""
+    """Return a cut-out's center and size as text, as written in the settings."""
     pairs = {"center": box.center, "size": box.size}
     return {
         key: f"[{', '.join(f'{number:g}' for number in pair)}]"
@@ -63,7 +63,7 @@ def _exceeds_the_frame(box: ImPatch, series: Series) -> bool:
 
 
 def _placed(units: str, outside: Callable[[float, float], bool]) -> _Rule:
-    """Return whether a center in these units is `outside`."""
+    """Return the rule that is broken if a center in these units is `outside`."""
 
     def check(box: ImPatch, series: Series) -> bool:  # noqa: ARG001 - one signature for all
         in_units = isinstance(box.center, tuple) and box.center_units == units
@@ -73,7 +73,7 @@ def _placed(units: str, outside: Callable[[float, float], bool]) -> _Rule:
 
 
 def _is_off_the_disk(box: ImPatch, series: Series) -> bool:
-    """Return whether a center that is to be tracked lies beyond the limb, but on the frame."""
+    """Return whether a center to be tracked lies beyond the limb, but within the frame."""
     pixels = _LARGEST_RADIUS / FULL_SCALE[series.instrument] + _OFF_CENTRE
     return box.track and (
         _placed("arcsec", lambda x, y: math.hypot(x, y) > _LARGEST_RADIUS)(box, series)
@@ -90,7 +90,7 @@ def _is_off_the_frame(x: float, y: float) -> bool:
     return not (1 <= x <= FULL_PIXELS and 1 <= y <= FULL_PIXELS)
 
 
-# What is wrong with a cut-out, and the sentence that says so.
+# For each fault of a cut-out: a function that finds it, and the message.
 _BOX_RULES: list[tuple[_Rule, str]] = [
     (
         lambda _, series: series.keys[0] != "T_REC",

@@ -1,4 +1,4 @@
-"""What the models of the config say, for people: tables for the manual, a schema for editors."""
+"""Write tables for the manual and a schema for editors from the models of the config."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from flareset.campaign.config import Config
 from flareset.campaign.values import Section, Takes, keys_of, section_in
 
-# A table stands between these two; the first names its keys, like `events archive.*`.
+# A table stands between two comments. The first names the table's keys, like `events archive.*`.
 _TABLE = re.compile(r"(<!-- keys: (?P<keys>[^>]*) -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class Key(NamedTuple):
-    """A key of the config: what it takes, its default and its meaning, in words."""
+    """A key of the config: its path, and in words its values, default and meaning."""
 
     path: str
     takes: str
@@ -44,9 +44,9 @@ def _untitled(schema: Any) -> Any:
 
 
 def with_tables(manual: str) -> str:
-    """Return the manual with its tables of keys made anew.
+    """Return the manual with its tables of keys written again.
 
-    ValueError: no table has a key, or two have.
+    Raises ValueError if a key is in no table, or in two.
     """
     keys = {key.path: key for key in _keys(Config)}
     left = list(keys)
@@ -74,7 +74,7 @@ def _table(keys: list[Key]) -> str:
 
 
 def _keys(model: type[Section], above: str = "") -> Iterator[Key]:
-    """Yield the keys of the config that are no sections; those of steps below `processing`."""
+    """Yield the keys of the config that are not sections. A step's keys come after `processing`."""
     for key, field in keys_of(model).items():
         section = section_in(field.annotation)
         if section is None or get_origin(field.annotation) is tuple:
@@ -87,7 +87,7 @@ def _keys(model: type[Section], above: str = "") -> Iterator[Key]:
 
 
 def _takes(annotation: Any, metadata: Any = ()) -> str:
-    """Return in words what a type takes."""
+    """Return in words which values a type takes."""
     for found in metadata:
         if isinstance(found, Takes):
             return found.label or found.words
@@ -105,7 +105,7 @@ def _takes(annotation: Any, metadata: Any = ()) -> str:
 
 
 def _written(default: Any) -> str:
-    """Return a default as YAML writes it, as code."""
+    """Return a default as YAML writes it, in backquotes."""
     if default == "":
         return "empty"
     if isinstance(default, list):

@@ -1,6 +1,6 @@
-"""The rows of events.csv, checked all at once.
+"""The rows of events.csv. All faults are reported at once.
 
-Only the standard library is imported here: Snakemake reads the rows in every job it starts.
+Imports only the standard library: every job that Snakemake starts reads the rows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from flareset.sdo.series import Series
 from flareset.sdo.times import floor_minute, iso, parse_utc
 
 REQUIRED = ("event_starttime", "event_endtime")
-# HEK's names for columns of ours.
+# Our columns that HEK names otherwise.
 _OF_HEK = {"noaa_ar": "ar_noaanum", "goes_class": "fl_goescls"}
 _REQUEST_IDS = re.compile(r"JSOC_\d{8}_\d+(_[A-Z]+)*([\s;,]+JSOC_\d{8}_\d+(_[A-Z]+)*)*")
 _EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _GOES_CLASS = re.compile(r"[ABCMX]\d{1,2}(\.\d+)?")
 _POINT = re.compile(r"POINT\s*\(\s*(\S+)\s+(\S+)\s*\)")
-# A frame of AIA, the larger of the two instruments', ends so far from its centre (arcsec).
+# Half the side of an AIA frame (arcsec); HMI's is smaller.
 _EDGE = 1230.0
 _YEARS = range(1900, 2100)
 # The first day of regular images.
@@ -40,7 +40,7 @@ _NEAR = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Row:
-    """A row of events.csv: its event, its channels, and where their files are had from."""
+    """A row of events.csv: its event, its channels, and the source of their files."""
 
     event: Event
     wavelengths: tuple[int, ...]
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of an events.csv in the order of their flares, and what is odd about them."""
+    """The rows of an events.csv in the order of their flares, and warnings about oddities."""
 
     rows: list[Row]
     warnings: list[str]
@@ -66,11 +66,9 @@ def read_rows(
 ) -> Rows:
     """Return the rows of a CSV (UTF-8, with or without BOM) in the order of their flares.
 
-    The event of each has the flares of other rows that overlap its window.
-
-    `wavelengths`, `pre`, `post` and `source` hold where a row has no `wavelengths`, `jsoc_*` times
-    or `source`.
-    Raises EventsError that names file, line, column and value of every bad row at once.
+    Each event has the flares of other rows that overlap its window. `wavelengths`, `pre`, `post`
+    and `source` are defaults for rows without `wavelengths`, `jsoc_*` times or `source`. Raises
+    EventsError that names file, line, column and value of every bad cell at once.
     """
     cells = read_cells(Path(path), REQUIRED)
     problems: list[str] = []
@@ -85,8 +83,8 @@ def read_rows(
 
 
 def _same_ids(path: str | Path, found: list[tuple[int, Row]]) -> Iterator[str]:
-    """Yield a sentence for each row whose event_id is that of an earlier one."""
-    # A file system may not tell upper from lower case.
+    """Yield a sentence for each row with the event_id of an earlier row."""
+    # Event ids become file names, and some filesystems ignore upper and lower case.
     seen: dict[str, tuple[int, Event]] = {}
     for line, row in found:
         event = row.event
@@ -104,15 +102,15 @@ def _same_ids(path: str | Path, found: list[tuple[int, Row]]) -> Iterator[str]:
 
 
 def _oddities(path: str | Path, found: list[tuple[int, Row]]) -> Iterator[str]:
-    """Yield a sentence for what is possible, but seldom meant."""
+    """Yield a warning for each value that is possible, but is probably a mistake."""
     for line, row in found:
         event, where = row.event, f"{path}, line {line}"
         if (length := event.flare_end - event.flare_start) > _LONG:
-            yield f"{where}: the flare lasts {length}, over 12 h; look at event_endtime"
+            yield f"{where}: the flare lasts {length}, over 12 h; check event_endtime"
         if event.flare_start < _SDO:
             yield f"{where}: the flare is of {iso(event.flare_start)}, before SDO had images"
         if event.hpc_x == 0 == event.hpc_y:
-            yield f"{where}: the position is (0, 0), as lists write where they have none"
+            yield f"{where}: the position is (0, 0), which some lists write for an unknown one"
     in_order = sorted(found, key=lambda each: each[1].event.flare_start)
     for (first, before), (line, after) in pairwise(in_order):
         if after.event.flare_start - before.event.flare_start <= _NEAR:
@@ -123,7 +121,7 @@ def _oddities(path: str | Path, found: list[tuple[int, Row]]) -> Iterator[str]:
 
 
 class _Reader:
-    """One row while it is read: collects a sentence for every cell that cannot be used."""
+    """A row that is being read. Collects a sentence for every cell that cannot be used."""
 
     def __init__(self, where: str, row: dict[str, str], problems: list[str]) -> None:
         self.where = where
@@ -138,7 +136,7 @@ class _Reader:
         post: timedelta,
         source: str,
     ) -> Row | None:
-        """Return the row, or None where any of its cells cannot be used."""
+        """Return the row; None if any of its cells cannot be used."""
         before = len(self.problems)
         flare = self._flare()
         asked = self._time("jsoc_start_time"), self._time("jsoc_end_time")
@@ -174,7 +172,7 @@ class _Reader:
         return Row(event, own, source)
 
     def _flare(self) -> tuple[datetime, datetime, datetime | None] | None:
-        """Return start, end and peak (None where there is none) of the flare, or None."""
+        """Return the flare's start, end and peak (None if unknown); None if they are not usable."""
         before = len(self.problems)
         start = self._time("event_starttime", required=True)
         end = self._time("event_endtime", required=True)
@@ -200,7 +198,10 @@ class _Reader:
         pre: timedelta,
         post: timedelta,
     ) -> tuple[datetime, datetime] | None:
-        """Return the window of a flare: as the row asks, else from `pre` before to `post` after."""
+        """Return the window: the row's own times, else from `pre` before to `post` after the flare.
+
+        None if the times are not usable.
+        """
         window_start, window_end = asked
         try:
             earliest, latest = floor_minute(start - pre), floor_minute(end + post)
@@ -214,7 +215,7 @@ class _Reader:
         return window_start or earliest, window_end or max(latest, end)
 
     def _position(self) -> tuple[float | None, float | None]:
-        """Return the flare's place (arcsec) by hpc_x and hpc_y, or by HEK's hpc_coord."""
+        """Return the flare's position (arcsec) from hpc_x and hpc_y, or from HEK's hpc_coord."""
         if not self.row.get("hpc_x") and not self.row.get("hpc_y"):
             point = self.row.get("hpc_coord", "")
             if not point:
@@ -240,7 +241,7 @@ class _Reader:
             return None
 
     def _region(self) -> int | None:
-        """Return the NOAA AR in five digits; None where the row has none (empty, or HEK's 0)."""
+        """Return the NOAA AR with five digits; None if the row has none (empty, or HEK's 0)."""
         column, text = self._of("noaa_ar")
         try:
             number = whole(text.removesuffix(".0") or "0", 0, 99_999)  # pandas: 11944.0
@@ -255,14 +256,14 @@ class _Reader:
             self._bad(column, "is not a GOES class, like X1.2")
 
     def _of(self, column: str) -> tuple[str, str]:
-        """Return which of a column and HEK's own of that meaning has a value, and the value."""
+        """Return the name and value of a column, or of HEK's column of the same meaning."""
         own, hek = self.row.get(column, ""), self.row.get(_OF_HEK[column], "")
         if own and hek and own != hek:
             self._bad(column, f"differs from {_OF_HEK[column]} {shown(hek)}; leave one out")
         return (column, own) if own or not hek else (_OF_HEK[column], hek)
 
     def _source(self, default: str) -> str:
-        """Where the row's listing comes from: its `source`, else the campaign's."""
+        """Return the source of the row's listing: the row's `source`, else the campaign's."""
         requested = self.row.get("request_id", "")
         if requested and not _REQUEST_IDS.fullmatch(requested):
             self._bad("request_id", "is not a RequestID of JSOC, like JSOC_20140107_123")
@@ -319,7 +320,7 @@ class _Reader:
 
 
 def _with_other_flares(rows: list[Row]) -> list[Row]:
-    """Return the rows sorted by start, each with the flares of others that overlap its window."""
+    """Return the rows sorted by start, each with other rows' flares that overlap its window."""
     rows = sorted(rows, key=lambda row: (row.event.flare_start, row.event.event_id))
     flares = [row.event.flare for row in rows]
     starts = [flare.start for flare in flares]

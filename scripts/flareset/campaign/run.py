@@ -1,4 +1,4 @@
-"""One run of Snakemake, as its jobs see it: its code, and what has failed in it."""
+"""One run of Snakemake: its code, the jobs that failed in it, and jobs that must not overlap."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ log = logging.getLogger(__name__)
 
 
 def begin() -> bool:
-    """Begin a run of Snakemake. Return False where this one is a job of a run, as on a cluster."""
+    """Begin a run of Snakemake. Return False if this Snakemake is a job of a run (on a cluster)."""
     return environment.begin_run(_code_sum())
 
 
 @cache
 def _code_sum() -> str:
-    """The sha256 over all modules of the package, hex."""
+    """Return the sha256 (hex) over all modules of the package."""
     return sum_of(sorted((SCRIPTS / "flareset").rglob("*.py")))
 
 
 @contextmanager
 def tried_once(note: Path) -> Iterator[None]:
-    """Try a block once in a run, with the code that the run began with.
+    """Run a block only once per run of Snakemake, and only with the code that the run began with.
 
-    Snakemake may start again what was killed and what failed; to ask JSOC the same once more helps
-    nobody, so an error of ours is noted, and raised again. One of storage is not: it may pass.
-    Raises FlaresetError.
+    Snakemake may restart a job that was killed or that failed. Asking JSOC the same again is
+    useless, so a FlaresetError is noted, and raised again by a restarted job. A StoreError is not
+    noted: storage may recover. Raises FlaresetError.
     """
     if environment.code() not in ("", _code_sum()):
-        # What the run books is the code as it was.
+        # Snakemake will record the run's outputs as made by the old code.
         raise FlaresetError("the code has changed since this run began: run again")
     run = environment.run()
     with suppress(OSError, ValueError, KeyError):
@@ -57,22 +57,22 @@ def tried_once(note: Path) -> Iterator[None]:
     note.unlink(missing_ok=True)
 
 
-# Snakemake removes what a job that failed has left, a moment after its script ended (s).
+# Snakemake removes the outputs of a failed job within this time (s) after its script has ended.
 _CLEARED = 5.0
 
 
 @contextmanager
 def alone(folder: Path, sleep: Callable[[float], object] = time.sleep) -> Iterator[None]:
-    """Hold a folder of results while the block writes there.
+    """Lock a folder of results while the block writes there.
 
-    A Snakemake that was killed leaves its jobs on the cluster, and the next one starts them anew:
-    one waits for the other here, and then finds what that has done.
+    If Snakemake is killed, its jobs go on on the cluster, and the next run starts the same jobs
+    again. The second job waits here for the first, and then finds the first one's results.
     """
     others: list[str] = []
 
     def waiting(holder: str) -> None:
         others.append(holder)
-        log.info("waits for %s, which does the same (of a run that was killed?)", holder)
+        log.info("waits for %s, which does the same job (of a run that was killed?)", holder)
 
     with held(folder / ".lock", waiting=waiting, sleep=sleep):
         if others:

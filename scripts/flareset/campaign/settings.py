@@ -1,6 +1,6 @@
-"""What shapes the outputs of a stage: its own settings, and nothing else of the config.
+"""The settings of each stage: the part of the config that shapes the stage's outputs.
 
-They lie in `<results>/settings/`, sorted. Other settings are another file: the stage is stale then.
+They are files in `<results>/settings/`. New settings are a new file, which makes the stage stale.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from flareset.sdo.series import SERIES, Series
 
 
 class StageSettings(Section):
-    """What a stage reads. Each field is an attribute of the config."""
+    """The settings that a stage reads. Each field is an attribute of the config."""
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """Return the stage's settings in a campaign."""
+        """Return the stage's settings from a campaign's config."""
         return cls(**{name: getattr(config, name) for name in cls.model_fields})
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Return the settings in a file. ConfigError names all that is wrong with them."""
+        """Return the settings in a file. Raise ConfigError that names all that is wrong."""
         try:
             return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except ValidationError as error:
@@ -37,19 +37,19 @@ class StageSettings(Section):
             raise ConfigError(f"{path}: these settings cannot be used:\n{wrong}") from None
 
     def to_json(self) -> str:
-        """Return the settings as one sorted text."""
+        """Return the settings as sorted JSON."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1)
 
 
 class IntakeSettings(StageSettings):
-    """What `intake` reads; `origin` says who answers its queries."""
+    """The settings that `intake` reads. `origin` says which archive answers its queries."""
 
     origin: Name
     intake: Intake
 
 
 class Settings(StageSettings):
-    """What `list` reads, and the stages behind it too."""
+    """The settings that `list` reads. Later stages read them, too."""
 
     series: ImageSeries
     segment: Name
@@ -58,14 +58,14 @@ class Settings(StageSettings):
 
     @property
     def image_series(self) -> Series:
-        """What is known of the series."""
+        """The campaign's series."""
         return SERIES[self.series]
 
     def archive_of(self, event: Event) -> str:
-        """Return the name, in the store, of the archive that an event's files come from.
+        """Return the archive's name in the store for an event's files.
 
-        A rehearsal's frames show the flares of the event's window, so those are in the name: the
-        same name and record always mean the same bytes.
+        A rehearsal's frames show the flares of the event's window, so the name has a hash of them:
+        the same name and record always mean the same bytes.
         """
         if not self.origin.startswith("rehearsal"):
             return self.origin
@@ -73,7 +73,7 @@ class Settings(StageSettings):
 
 
 class VerifySettings(Settings):
-    """What `verify` and `repair` read."""
+    """The settings that `verify` and `repair` read."""
 
     quality: Quality
     exposure: str
@@ -81,14 +81,14 @@ class VerifySettings(Settings):
 
 
 class DownloadSettings(VerifySettings):
-    """What `download` reads."""
+    """The settings that `download` reads."""
 
     quotas: dict[str, int] | None
     completeness: Completeness
 
 
 class PlanSettings(VerifySettings):
-    """What `plan` reads: it draws as well."""
+    """The settings that `plan` reads, which draws as well."""
 
     quotas: dict[str, int] | None
     sample: Sample

@@ -1,6 +1,6 @@
-"""The kinds of values that settings take: how each is read, written and refused.
+"""The types of settings' values: how each is read, written and refused.
 
-A kind says in words what it takes. The words refuse everything else, and stand in config/README.md.
+A type describes its values in words, which messages for refused values and config/README.md use.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ _LONGEST_FILE_NAME = 127
 
 
 class Section(BaseModel):
-    """Settings that belong together. Unknown keys are refused; nothing changes afterwards."""
+    """Settings that belong together. Unknown keys are refused. A section cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 @dataclass(frozen=True)
 class Takes:
-    """What a setting takes, in words that refuse everything else.
+    """A description of the values that a setting takes.
 
-    `hint` returns advice on a refused value, or nothing. `label` is short, for the manual's tables.
+    `words` follow "is not" in the message for a refused value. `hint` returns advice on such a
+    value, or an empty text. `label` is a short form for the manual's tables.
     """
 
     words: str
@@ -67,7 +68,7 @@ class Takes:
 
 
 def refusal(sentence: str) -> PydanticCustomError:
-    """Return the error of a value; `sentence` goes on after the value itself."""
+    """Return the error for a value. In the message, `sentence` follows the value."""
     return PydanticCustomError("refusal", "{sentence}", {"sentence": sentence})
 
 
@@ -75,7 +76,7 @@ def refusal(sentence: str) -> PydanticCustomError:
 
 
 def did_you_mean(value: Any, known: Iterable[str]) -> str:
-    """Return advice that names the known word which is most like a value, or nothing."""
+    """Return advice that names the known word most similar to a value; empty if none is."""
     near = get_close_matches(str(value), list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -107,7 +108,10 @@ def _true_or_false(value: Any) -> str:
 
 
 def read_size(text: str) -> int:
-    """Return the bytes of a size like `100MB` (decimal units). ValueError: it is not a size."""
+    """Return the bytes of a size like `100MB` (decimal units).
+
+    Raises ValueError if the text is not a size.
+    """
     match = _SIZE.fullmatch(text.strip())
     if not match or not (size := int(float(match[1]) * _BYTES[match[2]])):
         raise ValueError(f"{text!r} is not a size")
@@ -115,7 +119,7 @@ def read_size(text: str) -> int:
 
 
 def size_text(size: int) -> str:
-    """Return a size (bytes) as settings write it, in the largest unit that needs no fraction."""
+    """Return a size (bytes) as text, in the largest unit that needs no fraction."""
     unit = next((unit for unit, factor in _BYTES.items() if size % factor == 0), "kB")
     return f"{size / _BYTES[unit]:.15g}{unit}"
 
@@ -127,7 +131,7 @@ def _text(value: Any) -> str:
 
 
 def _no_fraction(value: Any) -> Any:
-    """Return 7 for 7.0, which is a whole number too."""
+    """Return 7 for 7.0, which counts as a whole number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -174,7 +178,7 @@ def _duration(read: Callable[[Any], timedelta], takes: Takes) -> tuple[Any, ...]
 
 
 def _time_or(*words: str) -> tuple[Any, ...]:
-    """Return how a time is read and written that may be one of two words instead."""
+    """Return the validators of a value that is a time or one of these words."""
     return (
         PlainValidator(lambda value: value if value in words else _read_time(value)),
         PlainSerializer(lambda value: value if isinstance(value, str) else iso(value)),
@@ -192,7 +196,7 @@ def _matching(pattern: str) -> Any:
 _Whole = Annotated[int, Strict()]
 _Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 _Above0 = Annotated[_Real, Field(gt=0)]
-# 7.0 is a whole number too. Behind the bounds, which the schema then shows.
+# 7.0 counts as a whole number. Placed behind the bounds, so that the schema shows them.
 _OrPoint0 = BeforeValidator(_no_fraction)
 Flag = Annotated[bool, Strict(), Takes("true or false", _true_or_false)]
 Count = Annotated[
@@ -303,7 +307,7 @@ FileName = Annotated[
 
 @BeforeValidator
 def empty_is_none(value: Any) -> Any:
-    """Return None for an empty text: the setting is left out."""
+    """Return None for an empty text, which means that the setting is left out."""
     return None if value == "" else value
 
 
@@ -322,7 +326,7 @@ def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Items:
-    """What holds for the items of a list together, and how the schema says so."""
+    """A condition on the items of a list together, and its form in the schema."""
 
     check: Callable[[tuple[Any, ...]], tuple[Any, ...]]
     schema: dict[str, Any]
@@ -342,7 +346,7 @@ not_empty = Items(_not_empty, {"minItems": 1})
 
 
 def problems(error: ValidationError, model: type[Section]) -> dict[tuple[Any, ...], str]:
-    """Return a sentence for each key and value that `model` refuses, by its place in the input."""
+    """Return a sentence for each key and value that `model` refuses, by its path in the input."""
     found = {}
     for each in error.errors(include_url=False):
         path = ".".join(map(str, each["loc"]))
@@ -391,7 +395,7 @@ def keys_of(model: type[Section]) -> dict[str, FieldInfo]:
 
 
 def section_at(model: type[Section], place: tuple[Any, ...]) -> type[Section]:
-    """Return the section at a place in the input of `model`; numbers are places in a list."""
+    """Return the section at a path in the input of `model`. Numbers are indices in lists."""
     for key in place:
         if isinstance(key, str):
             model = section_in(model.model_fields[key].annotation)
@@ -399,7 +403,7 @@ def section_at(model: type[Section], place: tuple[Any, ...]) -> type[Section]:
 
 
 def section_in(annotation: Any) -> Any:
-    """Return the section that a type holds, or None."""
+    """Return the section that a type contains; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next((found for part in get_args(annotation) if (found := section_in(part))), None)
