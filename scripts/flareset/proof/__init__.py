@@ -1,4 +1,4 @@
-"""What proves that a file is the one asked for, fed its bytes as they arrive.
+"""Checks that prove that a file is the one asked for. They are fed its bytes as they arrive.
 
-No network; raises VerificationError with the reason.
+No network. A check raises VerificationError with the reason.
 """

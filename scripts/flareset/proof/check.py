@@ -1,4 +1,4 @@
-"""The interface of a check that proves a file, fed its bytes as they arrive."""
+"""The interface of checks that prove a file. They are fed its bytes as they arrive."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Proof:
 
     `grade` says what proves the pixels: `datasum` (a checksum that JSOC wrote with them), `pixels`
     (the statistics that JSOC computed from them) or `header` (nothing but the header). `header` is
-    whole and packed (`proof.fits.pack`); a file that is not FITS has none. `blank` where the image
-    holds one value alone.
+    the whole header, packed by `proof.fits.pack`; empty if the file is not FITS. `blank`: all
+    pixels have the same value, or none.
     """
 
     bytes: int
@@ -30,35 +30,35 @@ class Proof:
 
 
 class Check(Protocol[T]):
-    """The check of one file. It raises VerificationError as early as it can."""
+    """The check of one file. Its methods raise VerificationError as early as possible."""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
 
     def finish(self, path: Path) -> T:
-        """Return what was found in the file, which lies whole at `path`."""
+        """Return the findings about the file, which is complete and lies at `path`."""
 
 
-# Begins the check of a file whose first bytes, often none, lie at a path already.
+# Begins the check of a file. Its first bytes (often none) lie at the path already.
 Begin = Callable[[Path], Check[T]]
 
 
 class AtEnd(Check[T]):
-    """A check that reads the file when it is whole."""
+    """A check that reads the file only when it is complete."""
 
     def __init__(self, look: Callable[[Path], T]) -> None:
         self._look = look
 
     def feed(self, data: bytes) -> None:
-        """Do nothing yet."""
+        """Ignore the bytes: `finish` reads them from the file."""
 
     def finish(self, path: Path) -> T:
-        """Return what `look` finds in the file."""
+        """Return the result of `look` for the file."""
         return self._look(path)
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file, piece by piece."""
+    """Yield the bytes of a file in pieces."""
     with open(path, "rb") as file:
         while data := file.read(_CHUNK):
             yield data

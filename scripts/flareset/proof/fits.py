@@ -38,14 +38,13 @@ from flareset.sdo.processing import Step
 from flareset.sdo.recordset import Recordset
 from flareset.sdo.times import parse_jsoc_time
 
-# A header without an end must not fill the memory (bytes). Those of AIA have some 20 kB.
-# Of axes, and of fields of a table (FITS standard 4.0, 4.4.1.1 and 7.2.1).
+# The most axes, and fields of a table, that FITS allows (standard 4.0, 4.4.1.1 and 7.2.1).
 _MOST_AXES = 999
+# A header without an end must not fill the memory (bytes). AIA's headers have some 20 kB.
 _LONGEST_HEADER = 1000 * BLOCK
-# The largest image that is decoded: four times an image of SDO.
 # T_OBS has milliseconds, the file name whole seconds.
 _T_OBS_TOLERANCE = timedelta(seconds=1)
-# How far T_OBS may lie from the right T_REC, at least. The most that is known is about a cadence.
+# How far T_OBS may always lie from the right T_REC. The largest known distance is about a cadence.
 _T_OBS_NEAR = timedelta(seconds=60)
 
 
@@ -53,10 +52,10 @@ _T_OBS_NEAR = timedelta(seconds=60)
 class Asked:
     """The image that was asked for.
 
-    `segments` are the names of its segment in lower case (Series.names_of).
-    `time` is the second in the file's name, or T_REC; `cadence` is in seconds; `steps` are those of
-    its processing. A file `as_stored` may lack every keyword, but those that it has must agree;
-    `stated` are the statistics that JSOC states of its record.
+    `segments` are the names of its segment in lower case (Series.names_of). `time` is the second in
+    the file's name, or T_REC. `cadence` is in seconds. `steps` are those of its processing. A file
+    `as_stored` may lack any keyword, but the keywords that it has must agree. `stated` are the
+    statistics in JSOC's record.
     """
 
     record: str
@@ -73,10 +72,10 @@ class Asked:
 
 @dataclass
 class _Hdu:
-    """A header-data unit: its header as it stands and as read, and where it ends in the file.
+    """A header-data unit: its header, raw and parsed, and where the unit ends in the file.
 
-    `left` is what is still to come; places and lengths are in bytes. `proven` where a DATASUM
-    proves the data.
+    `left` is the number of bytes still to come; `end` is in bytes, too. `proven`: a DATASUM proves
+    the data.
     """
 
     cards: bytes
@@ -89,11 +88,11 @@ class _Hdu:
 
 
 class ImageCheck(Check[Proof]):
-    """The check of an image file, fed its bytes as they arrive; `there` has those of before.
+    """The check of an image file, fed its bytes as they arrive. `there` has the first bytes.
 
-    Structure and length are checked, CHECKSUM and DATASUM where present. Pixels that no DATASUM
-    proves are decoded. Then T_REC or T_OBS, WAVELNTH and segment are compared with the record.
-    Raises VerificationError.
+    It checks structure and length, and CHECKSUM and DATASUM if present. It decodes pixels that no
+    DATASUM proves. It compares T_REC or T_OBS, WAVELNTH and segment with the record. Raises
+    VerificationError.
     """
 
     def __init__(self, asked: Asked, there: Path | None = None) -> None:
@@ -101,14 +100,14 @@ class ImageCheck(Check[Proof]):
         self._digest = hashlib.sha256()
         self._hdus: list[_Hdu] = []
         self._size = 0
-        # The beginning of a header, and of a word of four bytes, that are not complete yet.
+        # The bytes of an incomplete header, and of an incomplete word of four bytes.
         self._cards = bytearray()
         self._odd = b""
         for data in chunks_of(there) if there else ():
             self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes. Raises VerificationError where they belong to no FITS file."""
+        """Take the next bytes. Raise VerificationError if they cannot belong to a FITS file."""
         self._digest.update(data)
         rest = memoryview(data)
         with _readable():
@@ -131,7 +130,7 @@ class ImageCheck(Check[Proof]):
             return Proof(self._size, sha256, keywords, grade, pack(hdu.cards), blank)
 
     def _check_end(self) -> None:
-        """Raise VerificationError where the file is empty or cut."""
+        """Raise VerificationError if the file is empty or cut."""
         if not self._size:
             raise VerificationError("the file is empty")
         if self._cards:
@@ -148,7 +147,7 @@ class ImageCheck(Check[Proof]):
     def _check_image(self, path: Path) -> tuple[_Hdu, str]:
         """Return the image's HDU, and what proves its pixels.
 
-        Raises VerificationError where it is another image.
+        Raises VerificationError if it is another image than asked for.
         """
         index = _image_index([hdu.header for hdu in self._hdus])
         header = self._hdus[index].header
@@ -161,7 +160,7 @@ class ImageCheck(Check[Proof]):
         return self._hdus[index], grade
 
     def _take_header(self, rest: memoryview) -> int:
-        """Take bytes up to the end of a block of a header. Return how many were taken."""
+        """Take bytes up to the end of a header block. Return how many were taken."""
         taken = min(len(rest), BLOCK - len(self._cards) % BLOCK)
         self._cards += rest[:taken]
         if len(self._cards) % BLOCK:
@@ -182,7 +181,7 @@ class ImageCheck(Check[Proof]):
         return taken
 
     def _check_start(self) -> None:
-        """Raise VerificationError where what begins here is no HDU."""
+        """Raise VerificationError if the bytes that begin here are no HDU."""
         index = len(self._hdus)
         if index and not self._cards.startswith(b"XTENSION="):
             where = self._hdus[-1].end
@@ -208,7 +207,7 @@ class ImageCheck(Check[Proof]):
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Raise VerificationError where a header cannot be read: astropy parses a card on access."""
+    """Raise VerificationError if a header cannot be read. astropy parses a card on access."""
     try:
         yield
     except (fits.VerifyError, ValueError, TypeError, KeyError, ArithmeticError) as error:
@@ -217,12 +216,12 @@ def _readable() -> Iterator[None]:
 
 
 def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
-    """Return the HDU of a header, whose data are still to come."""
+    """Return an HDU with this header, whose data are still to come."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = fits.Header.fromstring(cards.decode("ascii"))
         sizes = [int(header[f"NAXIS{n + 1}"]) for n in range(int(header["NAXIS"]))]
-    # More than FITS allows of either: astropy would count them one by one.
+    # astropy would read each axis and field of a number that FITS does not allow.
     if (
         len(sizes) > _MOST_AXES
         or int(header.get("TFIELDS", 0)) > _MOST_AXES
@@ -239,7 +238,7 @@ def _read_header(cards: bytes, data_start: int, index: int) -> _Hdu:
 
 
 def _prove(hdu: _Hdu, index: int) -> None:
-    """Note whether a DATASUM proves the data. Raises VerificationError on a wrong checksum."""
+    """Note whether a DATASUM proves the data. Raise VerificationError on a wrong checksum."""
     datasum, checksum = hdu.header.get("DATASUM"), hdu.header.get("CHECKSUM")
     if datasum not in (None, ""):
         if hdu.data_sum != int(datasum):
@@ -254,7 +253,7 @@ def _prove(hdu: _Hdu, index: int) -> None:
 
 
 def _image_index(headers: list[fits.Header]) -> int:
-    """Return the number of the HDU that holds the image. Raises VerificationError."""
+    """Return the index of the HDU with the image. Raises VerificationError."""
     for index, header in enumerate(headers):
         shape = _shape(header)
         # A spikes table is an image of three rows: address, new and old value, in 32 bits.
@@ -266,7 +265,7 @@ def _image_index(headers: list[fits.Header]) -> int:
 
 
 def _shape(header: fits.Header) -> tuple[int, ...]:
-    """Return the pixels along each axis of an image HDU, plain or compressed; () for others."""
+    """Return the pixels along each axis of an image HDU, plain or compressed; () for other HDUs."""
     extension = str(header.get("XTENSION", "IMAGE")).strip()
     prefix = "Z" if extension == "BINTABLE" and header.get("ZIMAGE") is True else ""
     if extension != "IMAGE" and not prefix:
@@ -279,9 +278,10 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 
 
 def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
-    """Return what proves the pixels of an image. Raises VerificationError where they are others.
+    """Return what proves the pixels of an image (see `Proof.grade`).
 
-    The DATASUM of a file as stored proves that it came whole, not that it is the record's.
+    The DATASUM of a stored file proves only that the file came whole, not that it belongs to the
+    record. Raises VerificationError if the pixels are not the record's.
     """
     if hdu.proven and not asked.as_stored:
         return "datasum"
@@ -290,7 +290,7 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
     bits = int(header.get("ZBITPIX", header["BITPIX"]))
     if asked.steps or bits < 0 or not stated_statistics(stated):
         if not hdu.proven:
-            # Nothing else proves the pixels.
+            # No checksum and no statistics: pixels that can be decoded are all that is known.
             decode(path, index, _shape(header))
         return "header"
     instrument = asked.record.partition(".")[0].lower()
@@ -302,7 +302,7 @@ def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
 
 
 def _check_identity(header: fits.Header, asked: Asked) -> None:
-    """Raise VerificationError where a header is of another record, channel or segment."""
+    """Raise VerificationError if a header belongs to another record, channel or segment."""
     segment = str(header.get("DRMS_ID", "")).strip().rpartition(":")[2]
     if segment and segment.lower() not in asked.segments:
         raise VerificationError(
@@ -311,7 +311,7 @@ def _check_identity(header: fits.Header, asked: Asked) -> None:
         )
     wavelength = header.get("WAVELNTH")
     try:
-        # HMI's line is at 6173.3 A.
+        # The header of HMI has 6173.3 (angstrom).
         same = int(float(wavelength)) == asked.wavelength
     except (TypeError, ValueError):
         same = asked.as_stored and wavelength is None
@@ -325,9 +325,9 @@ def _check_identity(header: fits.Header, asked: Asked) -> None:
 
 
 def _same_time(header: fits.Header, asked: Asked) -> bool:
-    """Return whether T_REC and T_OBS, or the one that is there, are those of the image asked for.
+    """Return whether T_REC and T_OBS are those of the image asked for. One of them may be missing.
 
-    T_REC is the record's slot or, as in aia.lev1, T_OBS to the second.
+    T_REC is the record's slot or, in aia.lev1, T_OBS to the second.
     """
     t_rec, t_obs = (_header_time(header, key) for key in ("T_REC", "T_OBS"))
     if t_rec is None and t_obs is None:
@@ -340,7 +340,7 @@ def _same_time(header: fits.Header, asked: Asked) -> bool:
 
 
 def _other_key(header: fits.Header, asked: Asked) -> str:
-    """Return a prime key besides time and wavelength that is not the record's, or nothing."""
+    """Return text about a HARPNUM or FSN that is not the record's; empty if both are right."""
     if not asked.keys:
         return ""
     for key, value in zip(asked.keys, Recordset.parse(asked.record).filters, strict=False):
@@ -357,12 +357,12 @@ def _header_time(header: fits.Header, key: str) -> datetime | None:
 
 
 def pack(cards: bytes) -> str:
-    """Return the cards of a header, as they stand in the file, as one line: zlib, then Base64."""
+    """Pack the unchanged cards of a header into one line: zlib, then Base64."""
     return base64.b64encode(zlib.compress(cards)).decode("ascii")
 
 
 def packed_header(path: Path) -> str:
-    """Return the packed header of the image in a file of the store. Raises StoreError."""
+    """Return the packed header of the image in a stored file. Raises StoreError."""
     hdus: list[_Hdu] = []
     cards = b""
     try:
@@ -379,12 +379,12 @@ def packed_header(path: Path) -> str:
 
 
 def _has_end(block: bytes) -> bool:
-    """Return whether a block of a header has its END card."""
+    """Return whether a header block has the END card."""
     return any(block[i : i + 8] == b"END     " for i in range(0, len(block), 80))
 
 
 def keywords_in(packed: str, names: Iterable[str]) -> dict[str, str | int | float | None]:
-    """Return the values of keywords in a packed header; None for what it has no value of."""
+    """Return the values of keywords in a packed header; None for a keyword without value."""
     header = fits.Header.fromstring(zlib.decompress(base64.b64decode(packed)))
     found: dict[str, str | int | float | None] = {}
     for name in names:
@@ -394,7 +394,7 @@ def keywords_in(packed: str, names: Iterable[str]) -> dict[str, str | int | floa
 
 
 def _plain(value: object) -> str | int | float | None:
-    """Return a header value as JSON knows it; None for an undefined card."""
+    """Return a header value as a type that JSON has; None for an undefined card."""
     if isinstance(value, (bool, np.bool_)):
         return int(value)
     if isinstance(value, (str, int, float)):

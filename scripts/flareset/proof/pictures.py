@@ -14,7 +14,7 @@ from flareset.errors import VerificationError
 
 
 def check_picture(path: Path, suffix: str) -> None:
-    """Raise VerificationError where a `.jpg`, `.mpg` or `.mp4` is cut or something else."""
+    """Raise VerificationError if a `.jpg`, `.mpg` or `.mp4` is cut or is another kind of file."""
     if not path.stat().st_size:
         raise VerificationError("the file is empty")
     {".jpg": _check_jpeg, ".mpg": _check_mpeg, ".mp4": _check_mp4}[suffix](path)

@@ -1,6 +1,6 @@
-"""Decode the pixels of an image, and tell one that shows nothing: one value, or none at all.
+"""Decode the pixels of an image, and recognise blank images.
 
-Archives have written blank images with a QUALITY of 0; they pass every check of form.
+Archives have written blank images with a QUALITY of 0, which pass every check of form.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from astropy.io import fits
 from flareset.errors import VerificationError
 
 MOST_PIXELS = 8192 * 8192
-# Compressed images of the Sun take more than this: bytes a pixel, and bytes a tile.
+# Compressed images of the Sun are larger than this: bytes per pixel, and bytes per tile.
 _OF_PIXEL, _OF_TILE = 0.2, 64
 
 
 def decode(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the pixels of an image HDU, whose header says that they have `shape`.
+    """Return the pixels of an image HDU with `shape` in its header.
 
-    Raises VerificationError where they cannot be decoded, are none, or are more than any image has.
+    Raises VerificationError if the pixels cannot be decoded, if there are none, or if there are
+    more than in any image of SDO.
     """
     if prod(shape) > MOST_PIXELS:
         raise VerificationError(f"its header says that the image has {shape} pixels")
@@ -41,10 +42,10 @@ def decode(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def is_blank(path: Path, index: int, header: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
-    """Return whether the pixels of an image HDU are all equal, NaN apart, or all NaN.
+    """Return whether all finite pixels of an image HDU are equal, or none is finite.
 
-    Compressed data are decoded only where they are as small as those of equal pixels. Raises
-    VerificationError where they cannot be decoded.
+    Compressed data are decoded only if they are as small as those of a blank image. Raises
+    VerificationError if they cannot be decoded.
     """
     if header.get("ZIMAGE") is True:
         little = _OF_PIXEL * prod(shape) + _OF_TILE * int(header["NAXIS2"])

@@ -1,4 +1,4 @@
-"""Check that an image shows the processing that was asked for.
+"""Check that an image was processed as asked.
 
 JSOC ignores what it does not understand and delivers full frames with status 0.
 """
@@ -15,17 +15,17 @@ from flareset.sdo import geometry
 from flareset.sdo.processing import Step
 from flareset.sdo.recordset import parse_time
 
-# How far (arcsec, and part of its size) a cut-out's centre may lie from where it was asked, at
-# least: rounding, registration, and models of solar rotation that differ over half a day.
+# How far a cut-out's centre may always lie from where it was asked (arcsec, and fraction of its
+# size): rounding, registration, and models of solar rotation that differ over half a day.
 _NEAR_ARCSEC, _NEAR_PART = 20.0, 0.1
 
 
 def check_processed(
     header: Mapping[str, Any], shape: tuple[int, int], steps: list[Step], time: datetime
 ) -> None:
-    """Raise ProcessingError where an image does not show the steps that were asked for.
+    """Raise ProcessingError if a header and shape do not agree with the steps asked for.
 
-    `shape` is (rows, columns); the image was observed at `time`.
+    `shape` is (rows, columns). The image was observed at `time`.
     """
     _check_series(header)
     for number, step in enumerate(steps):
@@ -39,12 +39,12 @@ def _check_step(
     later: list[Step],
     time: datetime,
 ) -> None:
-    """Raise ProcessingError where an image does not show a step; `later` steps came after it."""
+    """Raise ProcessingError if an image does not agree with a step. `later` steps follow it."""
     names = {other.name for other in later}
     if step.name.startswith("aia_scale"):
         _check_level(header, resized=bool(names & {"resize", "rebin", "Maproj"}))
     elif "Maproj" in names:
-        return  # a map's header says nothing of the frame that it was made of
+        return  # a map's header does not describe the frame that it was made of
     elif step.name == "Maproj" and not names:
         _check_map(shape, step)
     elif step.name == "resize" and "scale_to" in step.args:
@@ -59,18 +59,18 @@ def _binning(steps: list[Step]) -> float:
 
 
 def _check_series(header: Mapping[str, Any]) -> None:
-    """Raise ProcessingError where a file names a series of unprocessed images."""
+    """Raise ProcessingError if a header names a series of unprocessed images."""
     drms_id = str(header.get("DRMS_ID") or "")
     if drms_id and not drms_id.partition(":")[0].lower().endswith(("_mod", ".lev1p5")):
         raise ProcessingError(f"it is not processed: its DRMS_ID is {drms_id}")
 
 
 def _check_level(header: Mapping[str, Any], *, resized: bool) -> None:
-    """Raise ProcessingError where an image is not of level 1.5. A `resized` one has any scale."""
+    """Raise ProcessingError if an image is not of level 1.5. A `resized` image has any scale."""
     scale = _float(header, "CDELT1")
-    # HMI's images have no level; their scale alone shows it.
+    # HMI's images have no LVL_NUM: only their scale is checked.
     level = _float(header, "LVL_NUM") if "LVL_NUM" in header else 1.5
-    # Level 1.5 is 0.6 arcsec per pixel; a rehearsal's smaller frames are that times a power of 2.
+    # Level 1.5 has 0.6 arcsec per pixel, a rehearsal's smaller frames 0.6 times a power of 2.
     octave = math.log2(scale / 0.6) if scale > 0 else 0.5
     if level < 1.5 or (not resized and abs(octave - round(octave)) > 1e-4):
         raise ProcessingError(
@@ -100,7 +100,7 @@ def _check_box(
     later: list[Step],
     time: datetime,
 ) -> None:
-    # How many pixels a box in pixels has after a new scale, only the frame itself tells.
+    # A box in pixels gets an unknown number of pixels from a new scale: it depends on the frame.
     rescaled = any("scale_to" in step.args for step in later)
     _check_size(header, shape, args, time, None if rescaled else _binning(later))
     _check_center(header, shape, args, time)
@@ -113,7 +113,7 @@ def _check_size(
     time: datetime,
     binned: float | None,
 ) -> None:
-    """Compare a cut-out's size with its step; `binned` is None where later steps set the size.
+    """Compare a cut-out's size with its step. `binned` is None if later steps set the size.
 
     The size may be off by 2 pixels or 2 %: JSOC rounds to whole pixels of a scale that is not
     exactly the nominal one. A later step that makes the pixels smaller multiplies that error.
@@ -141,7 +141,7 @@ def _check_size(
 def _check_center(
     header: Mapping[str, Any], shape: tuple[int, int], args: dict[str, str], time: datetime
 ) -> None:
-    """Compare a cut-out's centre with its step, where that says where the centre is."""
+    """Compare a cut-out's centre with its step, if the step tells where the centre is."""
     asked = _box_center(args, time)
     if asked is None:
         return
@@ -155,7 +155,7 @@ def _check_center(
 
 
 def _center(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[float, float]:
-    """Return where the middle of an image is (arcsec), from its WCS keywords."""
+    """Return the position of an image's middle (arcsec) from its WCS keywords."""
     turned = header.get("CROTA2") not in (None, "")
     turn = math.radians(_float(header, "CROTA2")) if turned else 0.0
     dx = ((shape[1] + 1) / 2 - _float(header, "CRPIX1")) * _float(header, "CDELT1")
@@ -166,7 +166,7 @@ def _center(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[float, f
 
 
 def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | None:
-    """Return where a cut-out's centre should be at a time (arcsec), None where nothing tells."""
+    """Return where a cut-out's centre should be at a time (arcsec); None if that is unknown."""
     x, y = float(args["x"]), float(args["y"])
     units = args["locunits"]
     try:
@@ -186,7 +186,7 @@ def _box_center(args: dict[str, str], time: datetime) -> tuple[float, float] | N
 
 
 def _float(header: Mapping[str, Any], key: str) -> float:
-    """Return a keyword's number. Raises ProcessingError where the header has none."""
+    """Return a keyword's number. Raise ProcessingError if the header has none."""
     try:
         value = float(header[key])
     except (KeyError, TypeError, ValueError):

@@ -1,12 +1,12 @@
 """The statistics that JSOC computed from the pixels of an image, computed again.
 
-They tell of a stored file, which says nothing of itself, whether it is the record's image. One
-histogram gives them all: DATAVALS counts the pixels that are there, DATAMEDN is the least value
-with half of them at or below it, DATARMS divides by n - 1, DATASKEW and DATAKURT by its powers,
-DATAKURT without the 3 of a normal distribution.
+They prove that a stored file is the record's image, which the file's own header cannot. All come
+from one histogram. DATAVALS counts the pixels that are not missing. DATAMEDN is the least value
+with half of the pixels at or below it. DATARMS is the deviation with n - 1. DATASKEW and DATAKURT
+are moments in units of DATARMS; DATAKURT is minus the 3 of a normal distribution.
 
-Source: do_flat.c (AIA), fstats.c, fstats2.c and set_statistics.c (HMI and what was processed) of
-JSOC. What the numbers were computed from is not always what is stored: see `Basis`.
+Source: do_flat.c (AIA), fstats.c, fstats2.c and set_statistics.c (HMI and processed images) of
+JSOC. JSOC did not always compute them from the stored values: see `Basis`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flareset.proof.pixels import MOST_PIXELS
 from flareset.sdo.drms import Value
 from flareset.sdo.keywords import STATISTICS
 
-# HMI's observables have two sets, of which the plain names are that of 99 % of the disk's radius.
+# HMI's observables have two sets. The plain names are for pixels within 99 % of the disk's radius.
 _WHOLE_IMAGE = {
     "DATAMIN": "DATAMIN2",
     "DATAMAX": "DATAMAX2",
@@ -38,24 +38,23 @@ _WHOLE_IMAGE = {
     "DATAKURT": "DATAKUR2",
 }
 _PERCENTILES = {f"DATAP{percent:02d}": percent for percent in (1, 10, 25, 75, 90, 95, 98, 99)}
-# A number of 4 bytes; fstats2 finds the median in bins of this part of the range.
+# The relative precision of a 4-byte number. fstats2 finds the median in this number of bins.
 _SINGLE = 2.0**-23
 _BINS = 65536
 # More levels than any instrument of SDO has between its least and its greatest value.
 _MOST_LEVELS = 1 << 22
-# Four times an image of SDO: what a header may say that decoding it will take.
-# Few enough that counting them needs no memory to speak of.
+# The rows that are counted at a time: few, so that counting needs little memory.
 _ROWS = 256
 _SIGMAS = 6.0
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What JSOC's statistics are of, where not of the stored values themselves.
+    """The values from which JSOC computed its statistics; by default the stored values.
 
-    `rounded`: of values that were rounded to the step of the file afterwards, as HMI's are.
-    `replaced`: of an image in which so many pixels at most were replaced afterwards (and values
-    below 0 perhaps set to it), as AIA's spikes are: bounds follow from it, not equality.
+    `rounded`: the values before they were rounded to the file's step (HMI). `replaced`: the values
+    before at most so many pixels were replaced, and perhaps values below 0 were set to 0 (AIA's
+    spikes). Then the stored values give only bounds for the statistics.
     """
 
     rounded: bool = False
@@ -63,13 +62,13 @@ class Basis:
 
 
 STORED = Basis()
-# JSOC replaces a camera's bad pixels like spikes, but does not count them: taken to be no more.
+# JSOC replaces a camera's bad pixels like spikes, but does not count them: an assumed maximum.
 _BAD_PIXELS = 1000
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A statistic of JSOC that the pixels do not have: it should lie from `low` to `high`."""
+    """A statistic of JSOC that the pixels contradict: it should lie between `low` and `high`."""
 
     keyword: str
     stated: float
@@ -85,7 +84,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The values in an image, in rising order, how many pixels have each, and their step."""
+    """The values in an image in rising order, the number of pixels with each, and their step."""
 
     levels: np.ndarray
     counts: np.ndarray
@@ -93,7 +92,7 @@ class Statistics:
 
     @cached_property
     def count(self) -> int:
-        """Return the number of pixels that are there."""
+        """Return the number of pixels that are not missing."""
         return int(self.counts.sum())
 
     @property
@@ -118,29 +117,29 @@ class Statistics:
 
     @cached_property
     def rms(self) -> float:
-        """Return the deviation from the mean, of n - 1."""
+        """Return the standard deviation, computed with n - 1."""
         if self.count < 2:
             return math.nan
         return math.sqrt(float(self.counts @ (self.levels - self.mean) ** 2) / (self.count - 1))
 
     @property
     def skewness(self) -> float:
-        """Return the skewness, NaN of an image of one value."""
+        """Return the skewness; NaN for an image with a single value."""
         return self.moment(3)
 
     @property
     def kurtosis(self) -> float:
-        """Return the excess kurtosis, NaN of an image of one value."""
+        """Return the excess kurtosis; NaN for an image with a single value."""
         return self.moment(4) - 3
 
     def moment(self, power: int) -> float:
-        """Return the mean of a power of the deviations in units of `rms`."""
+        """Return the mean of a power of the deviations from the mean, in units of `rms`."""
         if not self.rms > 0:
             return math.nan
         return float(self.counts @ ((self.levels - self.mean) / self.rms) ** power / self.count)
 
     def ranked(self, rank: int) -> float:
-        """Return the value of the pixel with a rank, 1 for the least; ranks beyond are the last."""
+        """Return the value of the pixel with a rank: 1 for the least, clipped to the pixels."""
         rank = min(max(rank, 1), self.count)
         return float(self.levels[np.searchsorted(self._cumulated, rank)])
 
@@ -168,8 +167,8 @@ def tally(
 ) -> Statistics:
     """Return the statistics of an integer image that comes in parts.
 
-    `blank` stands for a pixel that is missing; values are `scale` times the stored ones plus
-    `zero`. VerificationError where no pixel is there, or the values spread as no image's do.
+    `blank` stands for a missing pixel. Values are `scale` times the stored integers plus `zero`.
+    Raises VerificationError if all pixels are missing, or have a larger range than any image's.
     """
     counts = np.zeros(0, dtype=np.int64)
     lowest = 0
@@ -199,7 +198,7 @@ def tally(
 def image_statistics(path: Path, index: int) -> Statistics:
     """Return the statistics of the image in an HDU of a file.
 
-    VerificationError where its pixels cannot be decoded, or are no whole numbers.
+    Raises VerificationError if its pixels cannot be decoded, or are not stored as integers.
     """
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
@@ -217,7 +216,7 @@ def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
     shape = tuple(int(header[f"NAXIS{axis}"]) for axis in (1, 2))
     if int(header["BITPIX"]) not in (8, 16, 32) or math.prod(shape) > MOST_PIXELS:
         raise VerificationError(f"it has {shape} pixels of BITPIX {header['BITPIX']}")
-    # The tiles of a whole image are decoded in a third of the time of its parts.
+    # Decoding the tiles of a whole image takes a third of the time of decoding its parts.
     pixels = hdu.data
     parts = (pixels[at : at + _ROWS] for at in range(0, len(pixels), _ROWS))
     scale, zero = header.get("BSCALE", 1.0), header.get("BZERO", 0.0)
@@ -225,9 +224,9 @@ def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
 
 
 def basis_of(instrument: str, keywords: Mapping[str, Value]) -> Basis:
-    """Return what JSOC's statistics of a full frame of `aia` or `hmi` are of.
+    """Return the basis of JSOC's statistics of a full frame of `aia` or `hmi`.
 
-    What JSOC processed (a cut-out, a SHARP) has statistics of the stored values.
+    Images that JSOC processed (cut-outs, SHARPs) have statistics of the stored values.
     """
     if instrument == "hmi":
         return Basis(rounded=True)
@@ -235,7 +234,7 @@ def basis_of(instrument: str, keywords: Mapping[str, Value]) -> Basis:
 
 
 def stated_statistics(keywords: Mapping[str, Value]) -> dict[str, float]:
-    """Return those of the eight statistics that a record's keywords state of the whole image."""
+    """Return the statistics of the whole image that are in a record's keywords, at most eight."""
     stated = {name: _figure(keywords.get(_keyword(name, keywords)))[0] for name in STATISTICS}
     return {name: number for name, number in stated.items() if number is not None}
 
@@ -243,9 +242,9 @@ def stated_statistics(keywords: Mapping[str, Value]) -> dict[str, float]:
 def compare(
     statistics: Statistics, keywords: Mapping[str, Value], basis: Basis = STORED
 ) -> list[Difference]:
-    """Return the statistics in a record's keywords that are not those of the pixels.
+    """Return the statistics in a record's keywords that the pixels contradict.
 
-    Keywords are numbers, or text as `jsoc_info` and headers have it; missing ones are left out.
+    Keywords are numbers, or text as in `jsoc_info` and headers. Missing keywords are not compared.
     """
     if basis.replaced:
         ranges = _bounds(statistics, stated_statistics(keywords), basis.replaced)
@@ -264,13 +263,13 @@ def compare(
 
 
 def _keyword(name: str, keywords: Mapping[str, Value]) -> str:
-    """Return the keyword that has a statistic of the whole image."""
+    """Return the name of the keyword with a statistic of the whole image."""
     whole = _WHOLE_IMAGE.get(name, name)
     return whole if whole in keywords else name
 
 
 def _figure(value: Value) -> tuple[float | None, float]:
-    """Return a keyword's number and half a unit of its last digit; None where it has no number."""
+    """Return a keyword's number (None if it has none), and half a unit of its last digit."""
     text = str(value)
     try:
         number = Decimal(text)
@@ -283,9 +282,9 @@ def _figure(value: Value) -> tuple[float | None, float]:
 
 
 def _ranges(statistics: Statistics, step: float) -> dict[str, tuple[float, float]]:
-    """Return where each statistic lies of values that are now rounded to multiples of `step`.
+    """Return the range of each statistic before the values were rounded to multiples of `step`.
 
-    Rounding adds noise, evenly spread over a step, to each value.
+    Rounding adds to each value noise that is evenly spread over a step.
     """
     rms = statistics.rms
     noise = _SIGMAS * step / math.sqrt(12 * statistics.count)
@@ -308,9 +307,10 @@ def _ranges(statistics: Statistics, step: float) -> dict[str, tuple[float, float
 def _bounds(
     statistics: Statistics, stated: Mapping[str, float], replaced: int
 ) -> dict[str, tuple[float, float]]:
-    """Return where each statistic lies of an image before pixels of it were replaced.
+    """Return the range of each statistic before pixels of the image were replaced.
 
-    A replaced pixel had any value between JSOC's least and greatest; one of 0 perhaps a lower one.
+    A replaced pixel had any value between JSOC's least and greatest. A pixel of 0 may have had a
+    lower value.
     """
     count, least, greatest = statistics.count, statistics.minimum, statistics.maximum
     lowest = min(stated.get("DATAMIN", least), least)
@@ -333,6 +333,6 @@ def _bounds(
     }
     for name, percent in _PERCENTILES.items():
         low, high = ranks(percent * count // 100 + 1)
-        # JSOC's percentiles are one more than the value that they are found at.
+        # JSOC adds 1 to the value at which it finds a percentile.
         bounds[name] = (low + 1, high + 1)
     return bounds

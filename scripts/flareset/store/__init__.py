@@ -1,4 +1,4 @@
-"""The store of verified files, hard links into it, and what in it nobody uses.
+"""The store of verified files, hard links into it, and its unused files.
 
-Nothing here knows how a file was had.
+Nothing here knows where a file came from.
 """

@@ -11,18 +11,18 @@ from pathlib import Path
 from flareset.errors import StoreError
 from flareset.system.files import replaced, writing
 
-# How long a network filesystem may hide what another machine has made, and the pause between two
-# looks (seconds).
+# How long (s) a network filesystem may hide a file that another machine has made, and the pause
+# (s) between two looks for it.
 _LATENCY, _LOOK = 15.0, 0.2
-# Units in which filesystems keep times (ns).
+# Resolutions (ns) of the times that filesystems keep.
 _UNITS = (1, 100, 1000, 10**9)
 
 
 def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
     """Make `folder` hold exactly the files `wanted` (name to source), hard links where possible.
 
-    Right links are left alone, wrong ones replaced atomically, and other files removed. Raises
-    StoreError where the folder cannot be written or a source is missing.
+    Right links stay, wrong links are replaced atomically, other files are removed. Raises
+    StoreError if the folder cannot be written or a source is missing.
     """
     folder = Path(folder)
     try:
@@ -36,7 +36,7 @@ def sync_folder(folder: str | Path, wanted: dict[str, Path]) -> None:
 
 
 def link_files(folder: str | Path, wanted: dict[str, Path]) -> None:
-    """Link `wanted` (name to source) in `folder`, besides other files. Raises StoreError."""
+    """Link `wanted` (name to source) in `folder`. Other files stay. Raises StoreError."""
     folder = Path(folder)
     patience = time.monotonic() + _LATENCY
     try:
@@ -62,7 +62,7 @@ def is_copy(path: Path, source: Path) -> bool:
 
 
 def _wait_for(source: Path, patience: float) -> None:
-    """Wait for a file that another machine has just made to appear on this one."""
+    """Wait until this machine sees a file that another machine has just made."""
     while not source.exists() and time.monotonic() < patience:
         time.sleep(_LOOK)
         with suppress(FileNotFoundError):
@@ -77,6 +77,6 @@ def _replace(path: Path, source: Path) -> None:
         except FileNotFoundError:
             raise
         except OSError:
-            # Another filesystem, too many links, or no links at all: a copy does as well.
+            # The folder is on another filesystem, or links are too many or not supported: copy.
             with writing(path):
                 shutil.copy2(source, new)

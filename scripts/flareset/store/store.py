@@ -1,9 +1,9 @@
 """The store: verified FITS files, one copy each, shared by all events and campaigns.
 
-A file stands under its final name only when it was verified; beside it lies `<name>.json` with
-its record, sha256, size, keywords and whole header, written first. What is under way is
-`<name>.part`, with a note of its own beside it, and a lock in `.locks`: jobs on several machines
-share a store.
+A file gets its final name only when it has been verified. `<name>.json` beside it is written
+before and has the record, sha256, size, keywords and whole header. A download in progress is
+`<name>.part`, with a note beside it and a lock in `.locks`, since jobs on several machines share a
+store.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from flareset.system.locks import USUAL, Holder, Lock, Timing, held, sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-# Where locks lie.
+# The folder of locks.
 LOCKS = ".locks"
-# Where pinned answers lie, of servers that give no images.
+# The folder of pinned answers, from servers that give no images.
 PINS = "queries"
-# What an archive's folder has besides files: small, and the way back to an export.
+# Folders of an archive beside its files. They are small, and needed to find an export again.
 _KEPT = ("requests", "answers")
-# What is appended to the name of a file under way, and of a note beside it (`Store`, `Tars`).
+# Suffixes of files in progress and of notes beside files (`Store`, `Tars`).
 _APPENDED = (".new", ".whole", ".json", ".part")
 
 
 class Store:
-    """The files of one archive and series under `root`; `timing` is that of its locks."""
+    """The files of one archive and series under `root`. `timing` is for its locks."""
 
     def __init__(
         self, root: str | Path, archive: str, series: str, *, timing: Timing = USUAL
@@ -57,10 +57,10 @@ class Store:
 
     @contextmanager
     def in_use(self, owner: str) -> Iterator[None]:
-        """Hold the store for a run; other jobs of the same `owner` may hold it too.
+        """Hold the store for a run. Other jobs of the same `owner` may hold it, too.
 
-        Raises StoreError where another run holds it, at once where that is on this machine, or
-        where it cannot be written.
+        Raises StoreError if another run holds the store, or if the store cannot be written.
+        Another run on this machine is found at once, a run on another machine perhaps later.
         """
 
         def is_other(holder: Holder) -> bool:
@@ -84,11 +84,11 @@ class Store:
         return held(self._locks / f"{name}.lock", self._owner, timing=self._timing)
 
     def facts(self, path: str, record: str) -> dict[str, Any] | None:
-        """Return what is known of a verified file, None where it is not there whole.
+        """Return what is known of a verified file; None if the store does not have the whole file.
 
-        Raises StoreError where the file is another record's.
+        Raises StoreError if the file belongs to another record.
         """
-        # Called for every file at every start: strings are five times as fast as Paths.
+        # This is called for every file at every start: strings are five times as fast as Paths.
         where = f"{self.root}/{path}"
         try:
             with open(f"{where}.json", "rb") as file:
@@ -100,13 +100,16 @@ class Store:
             return None
         if facts["record"] != record:
             raise StoreError(
-                f"{self.root / path}: the store holds {facts['record']} under this name,"
-                f" asked was {record}"
+                f"{self.root / path}: the store has {facts['record']} under this name, not {record}"
+                " that was asked for"
             )
         return facts if size == facts["bytes"] else None
 
     def kept(self, wanted: pd.DataFrame) -> dict[str, str]:
-        """Return the path of each wanted record (record, wavelength, t_rec) that is here whole."""
+        """Return the path of each wanted record whose whole file the store has.
+
+        `wanted` has the columns record, wavelength and t_rec.
+        """
         records = set(wanted["record"])
         folders = {
             self.root / Path(self.path_of(row.wavelength, "", row.t_rec))
@@ -124,10 +127,10 @@ class Store:
         return found
 
     def files(self) -> Iterator[tuple[str, list[Path], list[Path]]]:
-        """Yield what is there of each file, of all archives, in the order of names.
+        """Yield the parts of each file, of all archives, in the order of names.
 
-        These are the file's path relative to the root, the file and its notes, and what is under
-        way. The file itself may be missing.
+        These are the file's path relative to the root, the paths of the file and its notes, and
+        the paths of downloads in progress. The file itself may be missing.
         """
         found: dict[str, tuple[list[Path], list[Path]]] = {}
         for path in sorted(self.root.glob("*/*/**/*")):
@@ -145,9 +148,10 @@ class Store:
 
     @contextmanager
     def claim(self, path: str) -> Iterator[Path]:
-        """Yield the `.part` of a file, locked against other jobs while the block runs.
+        """Lock the `.part` of a file while the block runs, and yield its path.
 
-        What an earlier holder left is copied: it may only have hung, and still write to its file.
+        A part that an earlier holder left is copied to a new file: that holder may only have hung,
+        and may still write to the old one.
         """
         with self.hold(path) as part:
             if part.stat().st_size:
@@ -157,7 +161,10 @@ class Store:
 
     @contextmanager
     def hold(self, path: str) -> Iterator[Path]:
-        """Do as `claim`, without a copy: an earlier holder may still append to the part."""
+        """Lock and yield a part as `claim` does, but without a copy.
+
+        An earlier holder that has hung may still append to the part.
+        """
         part = self.root / f"{path}.part"
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
         with self._held(name) as lock:
@@ -172,14 +179,14 @@ class Store:
                         part.unlink()
 
     def check_claim(self, path: str) -> None:
-        """Raise StoreError where another job has taken the claim on a file over."""
+        """Raise StoreError if another job has taken over the claim on a file."""
         self._claims[path].check()
 
     def commit(self, path: str, part: Path, facts: dict[str, Any]) -> None:
-        """Give a claimed, verified and synced part its final name; it is read-only from then on.
+        """Give a claimed, verified and synced part its final name, and make it read-only.
 
-        Raises StoreError where another job has taken the claim over, or has changed the part: parts
-        are only appended to or emptied, so that its size tells.
+        Raises StoreError if another job has taken over the claim or changed the part. Jobs only
+        append to a part or empty it, so its size tells whether it changed.
         """
         final = self.root / path
         self.check_claim(path)
@@ -187,29 +194,29 @@ class Store:
             raise StoreError(f"{part}: has {size} bytes, and {facts['bytes']} came; run again")
         with writing(final):
             write_json(self.root / f"{path}.json", facts)
-            # Any sync may have hung for longer than a lock lasts.
+            # The sync may have hung for longer than a lock lasts.
             self.check_claim(path)
-            # Hard links share the mode: nobody edits the store by editing a result.
+            # Hard links share the mode: so an edit of a result cannot change the store.
             part.chmod(0o444)
             os.replace(part, final)
             self.tidy(path)
             sync(final.parent)
 
     def tidy(self, path: str) -> None:
-        """Remove the note and the copy of a part that is gone: a power loss may have kept them."""
+        """Remove the note and the copy of a part. A power loss may have left them behind."""
         for suffix in (".json", ".new"):
             left = f"{self.root}/{path}.part{suffix}"
             if os.path.exists(left):
                 os.unlink(left)
 
     def remove(self, path: str) -> None:
-        """Remove a file and what is known of it."""
+        """Remove a file and the note with what is known of it."""
         for name in (path, f"{path}.json"):
             (self.root / name).unlink(missing_ok=True)
 
 
 def note_of(part: Path) -> Path:
-    """Return the note beside a part, which says of what it is a part.
+    """Return the path of the note beside a part, which says what the part belongs to.
 
     The note is removed when the part is complete or given up.
     """
@@ -217,20 +224,20 @@ def note_of(part: Path) -> Path:
 
 
 def _create(part: Path) -> None:
-    """Create a part and its folder, unless they are there."""
+    """Create a part and its folder, unless they exist."""
     while True:
         with writing(part.parent):
             make_folder(part.parent)
             try:
-                # Where other machines made files in this folder, a network's cache sees them then.
-                # A process that was killed while it named the part has made it read-only.
+                # O_CREAT makes a network filesystem refresh its cache of this folder. O_RDONLY,
+                # since a process that was killed in `commit` may have left the part read-only.
                 os.close(os.open(part, os.O_CREAT | os.O_RDONLY, 0o666))
                 return
             except FileNotFoundError:
-                continue  # another job has just removed the last file of the folder, and it
+                continue  # another job has just removed the folder with its last file
 
 
 def sha256_of(path: str | Path) -> str:
-    """Return the sha256 of a file's bytes, hex."""
+    """Return the sha256 (hex) of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Find and remove files that no current event refers to."""
+"""Find and remove files that no event of the campaign refers to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flareset.store.store import Store
 
 
 def unused_results(results: Path, jobs: Collection[str]) -> list[Path]:
-    """Return the event folders and ledgers of no job (`<event_id>/<wavelength>`)."""
+    """Return the event folders and ledgers that belong to no job (`<event_id>/<wavelength>`)."""
     events = {job.partition("/")[0] for job in jobs}
     found = []
     for folder in [*_folders(results / "events"), *_folders(results / "final_fits")]:
@@ -31,9 +31,10 @@ def _folders(top: Path) -> list[Path]:
 def unused_files(
     store: Store, used: set[str], our_folders: list[Path]
 ) -> tuple[list[Path], list[Path]]:
-    """Return the store's files that are not `used` (paths relative to it), and those of others.
+    """Return the store's files that nobody uses, and those that other campaigns use.
 
-    A file is another campaign's where it has hard links outside of the store and of `our_folders`.
+    `used` are paths relative to the store. Another campaign uses a file if the file has hard links
+    outside of the store and of `our_folders`.
     """
     ours = Counter(
         file.stat().st_ino for folder in our_folders for file in folder.rglob("*") if file.is_file()
@@ -63,7 +64,7 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, and the folders that it leaves empty."""
+    """Remove a file and the parent folders that become empty, or a folder with its content."""
     if path.is_dir():
         shutil.rmtree(path)
         return

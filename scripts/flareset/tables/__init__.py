@@ -1,4 +1,4 @@
-"""The tables that pass from stage to stage: their columns, read and written.
+"""The tables that pass from stage to stage: their columns; functions that read and write them.
 
-No rule of the workflow is decided here.
+No decision of the workflow is made here.
 """

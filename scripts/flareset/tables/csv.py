@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def write_table(table: pd.DataFrame, path: str | Path, separator: str = ",") -> None:
-    """Write a table atomically, without its index, lines ended by a line feed."""
+    """Write a table atomically, without its index. Lines end with a line feed."""
     with writing(path), replaced(path) as new:
         table.to_csv(new, index=False, lineterminator="\n", sep=separator)

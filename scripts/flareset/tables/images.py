@@ -5,7 +5,7 @@ from __future__ import annotations
 from flareset.sdo.keywords import KEYWORD_NAMES, LISTED
 
 OF_SPLITS = ["split", "split_leaky", "group"]
-# The columns of an image; those of its event's row follow.
+# The columns about the image. The columns of its event's row follow them.
 COLUMNS = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
     "time",
@@ -15,15 +15,15 @@ COLUMNS = [
     "proof", "blank", "bytes", "sha256",
     *OF_SPLITS,
 ]  # fmt: skip
-# What is asked of its times besides: no columns.
+# Values that `leaks` computes from an image's times; they are not columns.
 OF_TIME = ("hour", "day_of_year", "year")
 DERIVED = ("seconds_in_slot", *OF_TIME)
-# How a listing was come by is in the provenance: the data set is the same whichever way it was.
+# The data set must not depend on where its files came from: the provenance says that.
 _NOT_CARRIED = ("event_id", "request_id", "source")
 
 
 def carried_name(column: str) -> str:
-    """Return what a column of events.csv is called in images.csv; empty where it is left out."""
+    """Return the name in images.csv of a column of events.csv; empty if it is left out."""
     if column in _NOT_CARRIED:
         return ""
     return f"events.{column}" if column in COLUMNS else column

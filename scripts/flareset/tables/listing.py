@@ -20,10 +20,10 @@ COLUMNS = ["record", "t_rec", "wavelength", "segment", "kind", "filename", "url"
 class ExportFacts:
     """The summary of an export.
 
-    `accepted` says why a page was taken although incomplete, `edges` which part of the window lies
-    before its first or after its last record, `process` what was done to the images (as on the
-    wire, empty for nothing), `recordset` what was asked for where we asked, `remarks` how. `source`
-    says how the files are had: `page`, `request_id`, `export` or `direct`.
+    `accepted` says why an incomplete page was accepted. `edges` says which part of the window lies
+    before the page's first or after its last record. `process` is JSOC's text for the processing,
+    empty for none. `recordset` is what we asked for, empty if we did not ask; `remarks` say how.
+    `source` is where the files come from: `page`, `request_id`, `export` or `direct`.
     """
 
     requestid: str
@@ -47,12 +47,12 @@ class ExportFacts:
 
     @property
     def as_stored(self) -> bool:
-        """Whether the files are as JSOC keeps them, with headers that say little."""
+        """Whether the files are as stored by JSOC, with few keywords in their headers."""
         return kind_of_protocol(self.protocol) == "as-is"
 
 
 def no_listing() -> pd.DataFrame:
-    """Return an empty listing: no link is known yet."""
+    """Return a listing without rows, for a source that has no links yet."""
     listing = pd.DataFrame(columns=[*COLUMNS, "requestid"], dtype="str")
     for column in ("t_rec", "time"):
         listing[column] = pd.to_datetime(listing[column], utc=True)
@@ -66,7 +66,7 @@ def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_listing(path: str | Path) -> pd.DataFrame:
-    """The listing that `write_listing` wrote; `t_rec` and `time` are UTC."""
+    """Return the listing that `write_listing` wrote; `t_rec` and `time` are UTC."""
     listing = pd.read_csv(path, dtype={"wavelength": "int64"}, keep_default_na=False)
     for column in ("t_rec", "time"):
         listing[column] = pd.to_datetime(listing[column], utc=True, format="ISO8601")
@@ -74,10 +74,10 @@ def read_listing(path: str | Path) -> pd.DataFrame:
 
 
 def write_facts(facts: ExportFacts, path: str | Path) -> None:
-    """Write a page's facts as JSON."""
+    """Write an export's facts as JSON."""
     write_text(json.dumps(asdict(facts), indent=1, sort_keys=True) + "\n", path)
 
 
 def read_facts(path: str | Path) -> ExportFacts:
-    """The facts that `write_facts` wrote."""
+    """Return the facts that `write_facts` wrote."""
     return ExportFacts(**json.loads(Path(path).read_text(encoding="utf-8")))

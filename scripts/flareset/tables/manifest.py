@@ -21,7 +21,7 @@ def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
-    """The manifest that `write_manifest` wrote; keywords as text, as the header had them."""
+    """Return the manifest that `write_manifest` wrote; keywords are text, as in the header."""
     texts = dict.fromkeys([name for name in COLUMNS if name not in ("tries", "bytes")], "str")
     table = pd.read_csv(
         path,

@@ -1,7 +1,7 @@
-"""The records of a window, as facts: what the archive has, whatever becomes of it here.
+"""The records of a window: what the archive has, whether we use it or not.
 
-Source: jsoc_info.c, `op=rs_list`. All its values are text, and names that a series lacks give
-`Invalid KeyLink` instead of an error.
+Source: jsoc_info.c, `op=rs_list`. All values are text. The value of a keyword that the series
+lacks is `Invalid KeyLink`; there is no error.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, LISTED, STATISTICS
 from flareset.sdo.times import iso_column
 from flareset.tables.csv import write_table
 
-# The keywords that are asked for of every record.
+# The keywords that `list` asks for with every record.
 KEYS = [*IDENTITY, *LISTED, "FSN"]
-# Those that prove a file as stored, and what else its header does not say.
+# The keywords that prove a stored file, and all keywords that its header lacks.
 PROOF = (*STATISTICS, "NSPIKES")
 UNSAID = tuple(dict.fromkeys((*PROOF, *(name for name in KEYWORD_NAMES if name not in LISTED))))
-# The keywords that are columns, as JSOC has them.
+# The keywords that are columns, with JSOC's values.
 VALUES = list(dict.fromkeys([*KEYS[len(IDENTITY) :], *UNSAID]))
 _TIMES = ("t_rec", "t_obs", "time")
 COLUMNS = [
@@ -41,7 +41,7 @@ def write_records(records: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_records(path: str | Path) -> pd.DataFrame:
-    """The records that `write_records` wrote."""
+    """Return the records that `write_records` wrote."""
     table = pd.read_csv(path, dtype="str", keep_default_na=False)
     for column in _TIMES:
         table[column] = pd.to_datetime(

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The column `status` of the ledger, the manifest and the records."""
+    """What became of a slot, a record or a file: `status` in ledger, manifest and records."""
 
     VERIFIED = "verified"
     """The file is in the store and proven to be the image of its record."""
@@ -21,20 +21,20 @@ class Status(StrEnum):
     """The archive has no record in this slot."""
 
     NO_IMAGE = "no_image"
-    """The archive has the record, but no image of it."""
+    """The archive has the record, but no image for it."""
 
     REJECTED = "rejected"
     """The image is there, but its QUALITY, its exposure or its time is not accepted."""
 
     FAILED = "failed"
-    """The image is listed or was asked for, and could not be had."""
+    """The image is listed or was asked for, but could not be downloaded or proven."""
 
     SHORT = "short"
     """A bin of the draw gave fewer images than wanted."""
 
 
 class Kind(StrEnum):
-    """What a file is, the column `kind` of the listing and the manifest."""
+    """The kind of a file: the column `kind` of the listing and the manifest."""
 
     IMAGE = "image"
     """A FITS file, with the values of a record's segment."""
