@@ -76,9 +76,9 @@ class Division(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Events that are linked, by their places in the order of time."""
+    """Events that are linked: their ids, and their places in the order of time."""
 
-    name: str
+    ids: list[str]
     members: list[int]
     stratum: str
 
@@ -102,7 +102,7 @@ def divide(
     rows = {
         place: Row(
             ordered[place].event_id,
-            group.name,
+            group.ids[0],
             found.get(place, ""),
             folds.get(place, ""),
             group.stratum,
@@ -201,10 +201,10 @@ def _groups(
     rules: Rules,
     without: set[int],
 ) -> list[_Group]:
-    """Return the groups, each called after its earliest event; `without` are in none."""
+    """Return the groups, of which the places `without` are no members."""
     return [
         _Group(
-            events[members[0]].event_id,
+            [events[place].event_id for place in members],
             members,
             _stratum([events[place] for place in members], rules.stratify),
         )
@@ -331,11 +331,16 @@ def _deal(
 ) -> Iterator[tuple[_Group, int]]:
     """Yield each group with the number of its share; `ends` says where the shares end.
 
-    Groups are in the order of sha256("{text}|{group}"), hex. A group belongs to the share in which
-    the middle of its own weight lies, counted with that of the groups before it.
+    Groups are in the order of the least sha256("{text}|{event_id}"), hex, of their events: the
+    event that says where a group stands is seldom the one that is dropped. A group belongs to the
+    share in which the middle of its own weight lies, counted with that of the groups before it.
     """
+
+    def rank(group: _Group) -> str:
+        return min(sha256(f"{text}|{event_id}".encode()).hexdigest() for event_id in group.ids)
+
     total, before = sum(map(weight, groups)), 0
-    for group in sorted(groups, key=lambda g: sha256(f"{text}|{g.name}".encode()).hexdigest()):
+    for group in sorted(groups, key=rank):
         middle = Fraction(2 * before + weight(group), 2 * total)
         before += weight(group)
         yield group, bisect_right(ends, middle)
