@@ -98,7 +98,7 @@ def test_what_a_fork_starts_is_a_fork(tmp_path: Path, write: Callable[..., str])
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_reach_a_fork(write: Callable[..., str], number: signal.Signals) -> None:
-    environment = {**os.environ, "PATH": f"{loaded.python().parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{loaded.python('').parent}:{os.environ['PATH']}"}
     with subprocess.Popen(
         ["python", write(waiting=WAITING)], stdout=subprocess.PIPE, env=environment, text=True
     ) as client:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import needs
+from support import loaded, needs
 from support.project import ONE_FLARE, ROOT, Project
 from support.stages import in_process
 
@@ -111,9 +111,9 @@ class Cluster:
         """How many jobs have ended how."""
         return Counter(job["JobState"] for job in self.ended())
 
-    def run(self, project: Project, *args: str) -> Run:
-        """Begin a run of snakemake with the Slurm profile."""
-        self._runs.append(Run(self, project, args))
+    def run(self, project: Project, *args: str, python: str | Path = sys.executable) -> Run:
+        """Begin a run of snakemake with the Slurm profile; its jobs run with the same Python."""
+        self._runs.append(Run(self, project, args, python))
         return self._runs[-1]
 
 
@@ -123,9 +123,11 @@ class Run:
     The status of jobs is asked for sooner than a cluster would like.
     """
 
-    def __init__(self, cluster: Cluster, project: Project, args: tuple[str, ...]) -> None:
+    def __init__(
+        self, cluster: Cluster, project: Project, args: tuple[str, ...], python: str | Path
+    ) -> None:
         self._log = cluster.folder / f"run{time.monotonic_ns()}.log"
-        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        snakemake = [str(python), "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
         settings = ["--workflow-profile", str(PROFILE), "--directory", str(project.folder)]
         soon = ["--slurm-init-seconds-before-status-checks", "4"]
         with open(self._log, "w") as log:
@@ -221,7 +223,7 @@ def test_the_status_of_a_job_that_was_cancelled(tmp_path: Path) -> None:
 
 
 def test_the_default_campaign_on_two_nodes(
-    cluster: Cluster, serve: Callable[..., StandIn], tmp_path: Path
+    cluster: Cluster, plugins: str, serve: Callable[..., StandIn], tmp_path: Path
 ) -> None:
     project = Project(tmp_path / "campaign")
     project.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -242,7 +244,7 @@ def test_the_default_campaign_on_two_nodes(
     server.log.clear()
     server.most_connected = 0
 
-    run = cluster.run(project)
+    run = cluster.run(project, python=loaded.python(plugins))
     Watch(project, server).until(run.ended, run)
     assert project.data_set() == locally.data_set()
     assert dict(server.log) == fetched
@@ -377,12 +379,12 @@ def test_slurm_away_a_node_lost_and_a_job_out_of_time(
 
 
 def test_nodes_without_a_way_out(
-    cluster: Cluster, project: Project, slow: StandIn, expected: dict[str, bytes]
+    cluster: Cluster, plugins: str, project: Project, slow: StandIn, expected: dict[str, bytes]
 ) -> None:
     slow.faults.clear()
     project.run("--until", "download")
     fetched = dict(slow.log)
-    run = cluster.run(project)
+    run = cluster.run(project, python=loaded.python(plugins))
     Watch(project, slow).until(run.ended, run)
     assert run.submitted() == {"event": 3, "data": 1}
     assert slow.log == fetched

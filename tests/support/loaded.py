@@ -34,13 +34,13 @@ def run(
     Behind it stand `-m` and a module, or a script. AssertionError after `longest` seconds.
     """
     place = command.index(sys.executable)
-    before = tuple(command[:place])
+    asked = tuple(command[:place]), environment.get("PYTHONPATH", "")
     try:
         words = command[place + 1 :]
-        code, text = _loaded(before).run(words, str(folder), dict(environment), longest)
+        code, text = _loaded(*asked).run(words, str(folder), dict(environment), longest)
     except BaseException:
         # It may still be at this command; the next one gets another.
-        _RUNNING.pop(before).end()
+        _RUNNING.pop(asked).end()
         raise
     return subprocess.CompletedProcess(command, code, text)
 
@@ -61,15 +61,15 @@ def start_anew(
     )
 
 
-def python() -> Path:
-    """Return a program that does what this Python does, by a fork."""
-    return _loaded(()).python
+def python(folders: str) -> Path:
+    """Return a program that does, by a fork, what this Python does with `folders` as PYTHONPATH."""
+    return _loaded((), folders).python
 
 
-def _loaded(before: tuple[str, ...]) -> _Loaded:
-    if before not in _RUNNING:
-        _RUNNING[before] = _Loaded(before)
-    return _RUNNING[before]
+def _loaded(before: tuple[str, ...], folders: str) -> _Loaded:
+    if (before, folders) not in _RUNNING:
+        _RUNNING[before, folders] = _Loaded(before, folders)
+    return _RUNNING[before, folders]
 
 
 def end() -> None:
@@ -81,7 +81,7 @@ def end() -> None:
 class _Loaded:
     """A loaded Python, with what commands find as `python`."""
 
-    def __init__(self, before: Sequence[str]) -> None:
+    def __init__(self, before: Sequence[str], folders: str) -> None:
         # Not in a test's folder: its path would be too long for a socket.
         self._folder = Path(tempfile.mkdtemp(prefix="loaded-"))
         self._socket = str(self._folder / "socket")
@@ -92,12 +92,15 @@ class _Loaded:
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(self._socket)
             door.listen()
+            environment = {**os.environ, "PYTHONPATH": folders}
+            if not folders:
+                del environment["PYTHONPATH"]
             self._process = subprocess.Popen(
                 [*before, sys.executable, str(_HERE / "fork_server.py"), str(self.python)],
                 stdin=door,
                 stdout=subprocess.DEVNULL,
                 # A process that forks has no threads.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env={**environment, "OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,
             )
 
@@ -134,4 +137,4 @@ class _Loaded:
         shutil.rmtree(self._folder)
 
 
-_RUNNING: dict[tuple[str, ...], _Loaded] = {}
+_RUNNING: dict[tuple[tuple[str, ...], str], _Loaded] = {}
