@@ -6,7 +6,7 @@ RUN = .venv/installed
 DEV = .venv/installed-dev
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: dataset cluster test check reference clean-venv
+.PHONY: dataset cluster judges test check reference clean-venv
 .DELETE_ON_ERROR:
 
 dataset: $(RUN)
@@ -52,6 +52,14 @@ $(DEV): envs/requirements-dev.txt envs/requirements-cluster.txt | .venv/bin/pyth
 	rm -rf .venv/cluster
 	$(PIP) --no-deps --target .venv/cluster -r envs/requirements-cluster.txt
 	@touch $(RUN) $@
+
+# The libraries that judge a release, where only their tests look: .venv itself stays as it is.
+judges: .venv/judges/installed
+
+.venv/judges/installed: envs/requirements-judges.txt | $(DEV)
+	rm -rf .venv/judges
+	$(PIP) --no-deps --no-compile --target .venv/judges -r $<
+	@touch $@
 
 clean-venv:
 	rm -rf .venv

@@ -22,6 +22,7 @@ include: "workflow/rules/label.smk"
 include: "workflow/rules/leaks.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/summary.smk"
+include: "workflow/rules/release.smk"
 include: "workflow/rules/upkeep.smk"
 
 

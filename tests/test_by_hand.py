@@ -16,7 +16,7 @@ from flareset.campaign import environment
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.config import Leaks
-from flareset.campaign.settings import IntakeSettings
+from flareset.campaign.settings import IntakeSettings, ReleaseSettings
 from flareset.standin.server import StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
@@ -34,6 +34,7 @@ RESULTS = ["--results", "results"]
 JOBS = ["--jobs", f"{A}/131", f"{B}/131"]
 SAMPLES = [f"results/events/{event}/131/sample.csv" for event in (A, B)]
 ACCOUNTS = [f"results/events/{event}/131/account.json" for event in (A, B)]
+LEDGERS = [f"results/ledger/{event}.131.csv" for event in (A, B)]
 SPLITS = ["--splits", "results/data_selection/splits.csv"]
 IMAGES = ["--images", "results/data_selection/images.csv"]
 TABLES = [f"results/data_selection/{n}" for n in ("images.csv", "image_labels.csv")]
@@ -95,6 +96,11 @@ COMMANDS: dict[str, list[str]] = {
         *EVENT, "--wavelength", "131", "--settings", "{list}", "--report", "new/report",
     ],
     "clean_unused": [*RESULTS, *JOBS, *STORE, "--list", "new/list"],
+    "release": [
+        "--data", "results/data_selection", "--ledgers", *LEDGERS,
+        "--provenance", "results/provenance.json", "--settings", "{release}",
+        "--folder", "new/release", "--sum", "new/release.sha256",
+    ],
     "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
     "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],
 }  # fmt: skip
@@ -134,6 +140,7 @@ SAYS = {
     "plan": "TOTAL",
     "verify": "31 files are what their manifests say",
     "clean_unused": "unused: 0 in all",
+    "release": "by_hand-1.0.0: 31 images, in fits",
     "check_archive": "things are as expected",
     "standin": "aia.lev1_euv_12s.2014-01-07T180",
 }
@@ -146,6 +153,9 @@ def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project.run("plan", "verify")
     settings = IntakeSettings.of(check_config(project.config))
     project.path("results/settings/intake.json").write_text(settings.to_json())
+    terms = {"name": "by_hand", "creators": ["Ada"], "license": "CC0-1.0"}
+    settings = ReleaseSettings.of(check_config({"release": terms}))
+    project.path("results/settings/release.json").write_text(settings.to_json())
     project.path("new").mkdir()
     shutil.copy(ROOT / "config/README.md", project.path("new"))
     return project

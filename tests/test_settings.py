@@ -104,9 +104,21 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "export.protocol": ("FITS", FETCH),
     "export.filename_format": ("{T_REC:A}", FETCH),
     "export.processing": ([{"rebin": {}}], FETCH),
+    "release.name": ("mine", ("release",)),
+    "release.version": ("1.0.1", ("release",)),
+    "release.title": ("Flares", ("release",)),
+    "release.creators": (["Grace Hopper"], ("release",)),
+    "release.license": ("CC-BY-4.0", ("release",)),
+    "release.url": ("https://doi.example/1", ("release",)),
+    "release.date": ("2026-11-26", ("release",)),
+    "release.changes": ("more flares", ("release",)),
+    "release.layouts": (["webdataset"], ("release",)),
+    "release.shard_size": ("1GB", ("release",)),
     "clean": ("remove", ()),
     "refresh": (True, ()),
 }
+# What a release needs, and nothing is published without.
+RELEASE = {"name": "ours", "creators": ["Ada Lovelace"], "license": "CC0-1.0"}
 # One of several segments.
 MAGNETOGRAMS = {"series": "hmi.B_720s", "segment": "field", "wavelengths": [6173]}
 
@@ -134,7 +146,7 @@ def test_every_key_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_what_a_key_makes_stale(key: str) -> None:
-    base = {"source": "export", **(MAGNETOGRAMS if key == "segment" else {})}
+    base = {"source": "export", "release": RELEASE, **(MAGNETOGRAMS if key == "segment" else {})}
     value, stages = CHANGES[key]
     before = settings_of(check_config(base))
     after = settings_of(check_config(merged(base, nested(key, value))))

@@ -12,7 +12,8 @@ FlaresetError
 ├── StoreError          a store that cannot be used
 ├── IncompleteError     an event with more images missing than allowed
 ├── LeakError           a keyword that tells the label better than allowed
-└── AuditError          splits that share what they must not
+├── AuditError          splits that share what they must not
+└── ReleaseError        a data set that cannot be published as it is
 """
 
 from __future__ import annotations
@@ -95,3 +96,7 @@ class LeakError(FlaresetError):
 
 class AuditError(FlaresetError):
     """Splits that share what they must not."""
+
+
+class ReleaseError(FlaresetError):
+    """A data set that cannot be published as it is."""

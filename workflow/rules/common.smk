@@ -51,7 +51,7 @@ sys.argv[:] = MASKED
 
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
-    stage="config|intake|list|plan|download|verify",
+    stage="config|intake|list|plan|download|verify|release",
     digest="[0-9a-f]+",
     wavelength="[0-9]+",
 
@@ -143,6 +143,17 @@ def with_events():
         CAMPAIGN.check_events()
     except FlaresetError as error:
         raise WorkflowError(str(error)) from None
+
+
+def configured(key, value):
+    """Return an input that is no file; it raises WorkflowError where the key has no value."""
+
+    def nothing(wildcards):
+        if not value:
+            raise WorkflowError(f"the config has no {key}: config/README.md says what is needed")
+        return []
+
+    return nothing
 
 
 def jobs(wildcards):

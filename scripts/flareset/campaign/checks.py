@@ -106,6 +106,16 @@ def _criteria(config: Config) -> Iterator[str]:
             yield f"{place}: from is not before to: no flare is between them"
 
 
+@_of("release.name", "release.creators", "release.license")
+def _release(config: Config) -> Iterator[str]:
+    release = config.release
+    needed = {key: getattr(release, key) for key in ("name", "creators", "license")}
+    if any(needed.values()):
+        for key, value in needed.items():
+            if not value:
+                yield f"release.{key}: is empty: nothing is published without"
+
+
 @_of("series", "segment")
 def _segment(config: Config) -> Iterator[str]:
     series = config.image_series

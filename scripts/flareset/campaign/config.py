@@ -24,6 +24,7 @@ from flareset.campaign.values import (
     Auc,
     Cadence,
     Count,
+    Day,
     Duration,
     Extent,
     FileName,
@@ -32,6 +33,7 @@ from flareset.campaign.values import (
     From1To16,
     GoesClass,
     Host,
+    Identifier,
     ImageSeries,
     KeywordSeries,
     Name,
@@ -53,6 +55,7 @@ from flareset.campaign.values import (
     Text,
     Time,
     Url,
+    Version,
     WindowLimbOrTime,
     empty_is_none,
     not_empty,
@@ -259,6 +262,46 @@ class Splits(Section):
     def names(self) -> list[str]:
         """The names of the splits with a share above 0."""
         return [name for name, share in self.shares.items() if share]
+
+
+class Release(Section):
+    """How the data set is packed for others."""
+
+    name: Identifier = Field("", description="what it is called; needed for `snakemake release`")
+    version: Version = Field(
+        "1.0.0",
+        description="raise it when anything changes: a version that is there with other sums is"
+        " refused",
+    )
+    title: Text = Field("", description="what the card is headed; empty: made of name and flares")
+    creators: tuple[Name, ...] = Field(
+        (), description="who made it, like `Ada Lovelace 0000-0002-1825-0097` (ORCID); needed"
+    )
+    license: Text = Field(
+        "", description="by SPDX, like `CC0-1.0` or `CC-BY-4.0`, or a URL; needed"
+    )
+    url: Annotated[Url | None, empty_is_none] = Field(
+        None, description="where it will be found, like a DOI's URL"
+    )
+    date: Day | None = Field(
+        None, description="the day of publication; null: the day on which it is first packed"
+    )
+    changes: Text = Field("", description="what is new in this version, for the card")
+    layouts: Annotated[
+        tuple[Literal["fits", "webdataset", "parquet", "zarr", "asdf"], ...], not_empty, unique
+    ] = Field(
+        ("fits",),
+        description="how the images are packed, each in `data/<layout>/`: `fits` as they came,"
+        " `webdataset` tars of `.npy`, and with a library more `parquet`, `zarr`, `asdf`",
+    )
+    shard_size: Size = Field(
+        500 * 10**6, description="pixels in a file of `webdataset`, `parquet` and `zarr`, about"
+    )
+
+    @property
+    def folder(self) -> str:
+        """What its folder is called."""
+        return f"{self.name}-{self.version}"
 
 
 class NoOp(Section):
@@ -666,6 +709,7 @@ class Config(Section):
     leaks: Leaks = Leaks()
     splits: Splits = Splits()
     export: Export = Export()
+    release: Release = Release()
     clean: Literal["list", "remove"] = Field(
         "list",
         description="what `clean_unused` does; `--config clean=remove` removes",

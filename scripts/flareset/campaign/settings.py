@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from flareset.campaign.config import Completeness, Config, Intake, Quality, Request, Sample
+from flareset.campaign.config import Completeness, Config, Intake, Quality, Release, Request, Sample
 from flareset.campaign.events import Event
 from flareset.campaign.values import Duration, ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
@@ -96,10 +96,17 @@ class PlanSettings(VerifySettings):
     guard: Duration
 
 
+class ReleaseSettings(StageSettings):
+    """What `release` reads."""
+
+    release: Release
+
+
 OF_STAGE = {
     "intake": IntakeSettings,
     "list": Settings,
     "plan": PlanSettings,
     "download": DownloadSettings,
     "verify": VerifySettings,
+    "release": ReleaseSettings,
 }

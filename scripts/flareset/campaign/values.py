@@ -152,6 +152,10 @@ def _read_time(value: Any) -> datetime:
     return moment(_text(value))
 
 
+def _read_day(value: Any) -> str:
+    return (value if isinstance(value, date) else date.fromisoformat(_text(value))).isoformat()[:10]
+
+
 def _read_series(value: Any) -> str:
     if (found := find_series(_text(value))) is None:
         raise ValueError(f"{value!r} is not a series")
@@ -248,6 +252,12 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1}),
     Takes("a time"),
 ]
+Day = Annotated[
+    str,
+    PlainValidator(_read_day),
+    WithJsonSchema({"type": "string", "format": "date"}),
+    Takes("a day, like 2026-11-26"),
+]
 PeakStartOrTime = Annotated[datetime | Literal["peak", "start"], *_time_or("peak", "start")]
 WindowLimbOrTime = Annotated[datetime | Literal["window", "limb"], *_time_or("window", "limb")]
 
@@ -258,6 +268,14 @@ Name = Annotated[str, Strict(), Field(min_length=1), Takes("a name", _in_quotes)
 Path = Annotated[str, Strict(), Field(min_length=1), Takes("a path", _in_quotes)]
 Seed = Annotated[
     Annotated[_Whole, _OrPoint0] | Annotated[str, Strict()], Takes("a whole number or text")
+]
+Identifier = Annotated[
+    str,
+    _matching(r"([A-Za-z0-9][A-Za-z0-9_-]*)?"),
+    Takes("a name of letters, digits, _ and -", _in_quotes),
+]
+Version = Annotated[
+    str, _matching(r"[0-9]+\.[0-9]+\.[0-9]+"), Takes("a version, like 1.0.0", _in_quotes)
 ]
 Url = Annotated[
     str,

@@ -1,0 +1,143 @@
+"""What a release holds: the campaign's tables, and a row per file with its label and split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+
+from flareset.errors import ReleaseError
+from flareset.sdo.keywords import KEYWORDS
+from flareset.tables.images import COLUMNS
+
+# What the split of an image is called that has none.
+NO_SPLIT = "unsplit"
+SPLITS = ("train", "validation", "test", NO_SPLIT)
+# A missing pixel of an image of whole numbers: what BLANK is in AIA's headers.
+MISSING = -32768
+INTEGERS = {
+    "wavelength", "label", "channels", "blank", "bytes",
+    *(keyword.name for keyword in KEYWORDS if keyword.type is int),
+}  # fmt: skip
+NUMBERS = {
+    "minutes_from_start", "minutes_from_peak", "minutes_from_end", "exposure_seconds",
+    *(keyword.name for keyword in KEYWORDS if keyword.type is float),
+}  # fmt: skip
+TABLES = ("images.csv", "splits.csv", "leaks.csv", "audit.json")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The data set.
+
+    `folder` is data_selection. `images` has a row per image and event, `files` one per file, both
+    with the columns of images.csv; `files` has `key` besides, a name without dots. `gaps` counts
+    ledger rows by status and reason, `history` is the provenance.
+    """
+
+    folder: Path
+    images: pd.DataFrame
+    files: pd.DataFrame
+    leaks: pd.DataFrame
+    audit: dict[str, Any]
+    history: dict[str, Any]
+    gaps: Counter[tuple[str, str]]
+
+    def path(self, filename: str) -> Path:
+        """Return where an image of the data set lies."""
+        return self.folder / "fits" / "raw" / filename
+
+    @property
+    def event_columns(self) -> list[str]:
+        """The columns of images.csv that are those of the event's row."""
+        return [name for name in self.images.columns if name not in COLUMNS]
+
+
+def read_contents(folder: Path, ledgers: list[Path], provenance: Path) -> Contents:
+    """Read what a run left: the tables of data_selection, the ledgers, and provenance.json."""
+    images = _typed(pd.read_csv(folder / "images.csv", dtype="str", keep_default_na=False))
+    return Contents(
+        folder,
+        images,
+        _files(images),
+        pd.read_csv(folder / "leaks.csv", dtype="str", keep_default_na=False),
+        json.loads((folder / "audit.json").read_text(encoding="utf-8")),
+        json.loads(provenance.read_text(encoding="utf-8")),
+        _gaps(ledgers),
+    )
+
+
+def _typed(images: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with numbers where its columns hold them; empty ones are missing."""
+    integers, numbers = ([c for c in images if c in kind] for kind in (INTEGERS, NUMBERS))
+    found = images.copy()
+    for column in [*integers, *numbers]:
+        values = pd.to_numeric(images[column].replace("", np.nan))
+        found[column] = values.astype("Int64" if column in INTEGERS else "float64")
+    return found
+
+
+def _files(images: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per file: of one in several events, the first with the highest label.
+
+    Raises ReleaseError where two files would have one key.
+    """
+    order = images.sort_values(["filename", "label"], ascending=[True, False], kind="stable")
+    files = order.drop_duplicates("filename").reset_index(drop=True)
+    # The audit holds that no file is in two splits; one of its events may be in none.
+    for column in ("split", "split_leaky"):
+        known = order[order[column] != ""]
+        of_file = dict(zip(known["filename"], known[column], strict=True))
+        files[column] = [of_file.get(name, "") for name in files["filename"]]
+    files["split"] = files["split"].replace("", NO_SPLIT)
+    stems = files["filename"].str.removesuffix(".fits")
+    files["key"] = stems.str.replace(r"[^\w-]", "_", regex=True)
+    if (double := files[files["key"].duplicated(keep=False)]).size:
+        names = " and ".join(double["filename"].iloc[:2])
+        raise ReleaseError(f"{names} differ by nothing but signs: give them names that differ")
+    return files
+
+
+def _gaps(ledgers: list[Path]) -> Counter[tuple[str, str]]:
+    """Count what was not had and why: an image that nothing asked for is no gap."""
+    found: Counter[tuple[str, str]] = Counter()
+    for path in ledgers:
+        rows = pd.read_csv(path, dtype="str", keep_default_na=False, usecols=["status", "reason"])
+        lost = rows[~rows["status"].isin(["verified", "not_needed", "outside"])]
+        found.update(zip(lost["status"], lost["reason"], strict=True))
+    return found
+
+
+def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
+    """Return the header and pixels of an image as it was observed.
+
+    Stored whole numbers stay as they are, with MISSING where there is none; scaled ones become
+    float32, with NaN. Raises ReleaseError.
+    """
+    try:
+        with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
+            image = next(hdu for hdu in hdus if hdu.header["NAXIS"] >= 2)
+            header, stored = image.header.copy(), image.data
+    except (OSError, StopIteration, TypeError) as error:
+        raise ReleaseError(
+            f"{path}: no image can be read: {error}; run `snakemake verify`"
+        ) from None
+    blank, missing = header.get("BLANK"), None
+    if stored.dtype.kind == "i" and blank is not None:
+        missing = stored == blank
+    scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
+    if (scale, zero) == (1, 0):
+        pixels = stored.astype(stored.dtype.newbyteorder("="))
+        fill: float = MISSING
+    else:
+        pixels = (stored * scale + zero).astype(np.float32)
+        fill = np.nan
+    if missing is not None:
+        pixels[missing] = fill
+    return header, pixels

@@ -1,0 +1,49 @@
+"""Images and labels for training. Needs numpy, pandas, and astropy where there are FITS alone."""
+
+import io
+import re
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+class Images:
+    """`images[n]` is an image (float32, NaN where a pixel is missing) and its label: map-style.
+
+    With `channels`, like (131, 171), it is the stack of a slot that all of them show.
+    """
+
+    def __init__(self, folder, split=None, column="split", channels=()):
+        self.folder, self.names, labels, self.tars = Path(folder), [], [], {}
+        table = pd.read_csv(self.folder / "images.csv", keep_default_na=False)
+        table = table[table[column] == split] if split else table
+        for _, rows in table.groupby(["event_id", "slot"] if channels else "filename"):
+            names = dict(zip(rows["wavelength"], rows["filename"], strict=True))
+            if names.keys() >= {*channels}:
+                self.names.append([names[each] for each in channels or names])
+                labels.append(rows["label"].max())
+        self.labels = np.array(labels)
+        for path in sorted(self.folder.glob("data/webdataset/*.tar")):
+            with tarfile.open(path) as tar:
+                self.tars |= {m.name: (path, m.offset_data, m.size) for m in tar}
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, n):
+        images = [self._read(name).astype(np.float32) for name in self.names[n]]
+        return np.stack(images) if len(images) > 1 else images[0], self.labels[n]
+
+    def _read(self, name):
+        if not self.tars:
+            from astropy.io import fits
+
+            return fits.getdata(self.folder / "data/fits" / name)
+        key = re.sub(r"[^\w-]", "_", name.removesuffix(".fits"))
+        path, start, size = self.tars[f"{key}.npy"]
+        with open(path, "rb") as file:
+            file.seek(start)
+            pixels = np.load(io.BytesIO(file.read(size)))
+        return np.where(pixels == -32768, np.float32("nan"), pixels)

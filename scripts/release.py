@@ -1,0 +1,46 @@
+"""Pack the data set for others: a bag with its card, its sums, its metadata and its layouts."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flareset.campaign.run import alone
+from flareset.campaign.settings import ReleaseSettings
+from flareset.release.bundle import date_of, pack
+from flareset.release.contents import read_contents
+from flareset.release.terms import Terms
+from flareset.system.endings import exit_status
+from flareset.system.files import write_text
+from flareset.system.logs import job_log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, type=Path, help="the folder data_selection")
+    parser.add_argument(
+        "--ledgers", required=True, nargs="+", type=Path, help="the ledger of every job"
+    )
+    parser.add_argument("--provenance", required=True, type=Path, help="provenance.json")
+    parser.add_argument(
+        "--settings", required=True, help="<results>/settings/release.*.json: the terms"
+    )
+    parser.add_argument(
+        "--folder", required=True, type=Path, help="output: where <name>-<version>/ is made"
+    )
+    parser.add_argument("--sum", required=True, help="output: the sha256 that holds for all of it")
+    args = parser.parse_args()
+
+    with job_log(), alone(args.data.parent):
+        settings = ReleaseSettings.read(args.settings).release
+        said = dict(settings)
+        release = args.folder / f"{settings.name}-{settings.version}"
+        said["date"] = settings.date or date_of(release) or f"{datetime.now(UTC):%Y-%m-%d}"
+        contents = read_contents(args.data, args.ledgers, args.provenance)
+        found = pack(contents, Terms(**said), args.folder)
+        print(f"{release}: {len(contents.files)} images, in {', '.join(settings.layouts)}")
+        write_text(f"{found}  tagmanifest-sha256.txt\n", args.sum)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

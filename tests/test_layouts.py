@@ -1,0 +1,76 @@
+"""Every layout of a release, loaded back by the library that people will use.
+
+The libraries are no part of flareset: envs/requirements-judges.txt, which .ci/run installs into a
+folder that this Python alone looks into.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import needs
+from support.project import ROOT, Project
+
+from flareset.campaign.checks import check_config
+from flareset.campaign.settings import ReleaseSettings
+from flareset.tables.csv import write_table
+
+JUDGES = ROOT / ".venv/judges"
+
+
+def judged(*command: str | Path) -> str:
+    """Run a command of this Python with the judges' libraries; return what it says."""
+    if not JUDGES.is_dir():
+        needs.skip(f"{JUDGES} is missing: make judges")
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        env={**os.environ, "PYTHONPATH": str(JUDGES), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def data(finished: Project, tmp_path: Path) -> Path:
+    """What a release is made of: the small campaign, with splits as if it had more flares."""
+    folder = tmp_path / "data_selection"
+    shutil.copytree(finished.path("results/data_selection"), folder, copy_function=os.link)
+    table = pd.read_csv(folder / "images.csv", dtype=str, keep_default_na=False)
+    # A few of each are enough.
+    table = table.groupby("event_id").head(5)
+    table["split"] = table["event_id"].map(
+        {"2014-01-07T180534": "train", "2014-02-24T235710": "test"}
+    )
+    write_table(table, folder / "images.csv")
+    return folder
+
+
+def test_every_layout_is_what_the_fits_are(data: Path, finished: Project, tmp_path: Path) -> None:
+    terms = {
+        "name": "two",
+        "creators": ["Ada Lovelace"],
+        "license": "CC0-1.0",
+        "layouts": ["fits", "webdataset", "parquet", "zarr", "asdf"],
+        "shard_size": "70kB",
+    }
+    settings = tmp_path / "release.json"
+    settings.write_text(ReleaseSettings.of(check_config({"release": terms})).to_json())
+    given = ["--data", data, "--ledgers", *finished.path("results/ledger").glob("*.csv")]
+    given += ["--provenance", finished.path("results/provenance.json"), "--settings", settings]
+    made = []
+    for folder in (tmp_path / "release", tmp_path / "again"):
+        judged(ROOT / "scripts/release.py", *given, "--folder", folder, "--sum", f"{folder}.sha256")
+        made.append(Path(f"{folder}.sha256").read_text())
+    assert made[0] == made[1]
+    wrong = json.loads(judged(ROOT / "tests/judges/layouts.py", tmp_path / "release/two-1.0.0"))
+    assert not wrong, "\n".join(f"{judge}: {told}" for judge, told in wrong.items())

@@ -1,0 +1,29 @@
+# Asked for by name. The folder is no output: Snakemake would delete a version that others have.
+rule release:
+    input:
+        configured("release.name", CAMPAIGN.config.release.name),
+        script=script("release"),
+        settings=settings("release"),
+        data=[
+            f"{RESULTS}/data_selection/{name}"
+            for name in ("images.csv", "splits.csv", "leaks.csv", "audit.json")
+        ],
+        ledgers=every_ledger,
+        provenance=f"{RESULTS}/provenance.json",
+    output:
+        sum=f"{RESULTS}/release/{CAMPAIGN.config.release.folder}.sha256",
+    log:
+        f"{RESULTS}/logs/release.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=growing(2000, 1),
+        runtime=growing(60, 1),
+    params:
+        code=code("release"),
+        data=lambda wildcards, input: str(Path(input.data[0]).parent),
+        folder=lambda wildcards, output: str(Path(output.sum).parent),
+    shell:
+        "python {input.script:q} --data {params.data:q} --ledgers {input.ledgers:q}"
+        " --provenance {input.provenance:q} --settings {input.settings:q} --folder {params.folder:q}"
+        " --sum {output.sum:q} > {log:q} 2>&1"
