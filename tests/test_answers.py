@@ -5,16 +5,16 @@ import pytest
 
 from flareset.archive.responses import (
     Answer,
+    InfoKind,
     Registration,
     State,
-    Told,
-    again,
+    classify_info,
+    mark_retry,
     read_answer,
     read_object,
-    registration,
-    told,
+    read_registration,
+    strip_retry,
     whole_or_0,
-    without_again,
 )
 from flareset.sdo.protocols import kind_of_protocol
 
@@ -211,21 +211,21 @@ def test_the_rows_of_an_answer() -> None:
     ],
 )
 def test_what_is_said_of_an_address(status: object, said: Registration) -> None:
-    assert registration({"status": status, "msg": "x"}) is said
+    assert read_registration({"status": status, "msg": "x"}) is said
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"count":1,"status":0}', Told.ANSWERED),
-        ('{"count":1,"status":"0"}', Told.ANSWERED),
-        ('{"status":1,"error":"series not found"}', Told.REFUSED),
-        ("status=4\nerror=Illegal text in arg: ';' not allowed\n", Told.REFUSED),
-        ('{"status":-1}', Told.STORAGE_DOWN),
+        ('{"count":1,"status":0}', InfoKind.ANSWERED),
+        ('{"count":1,"status":"0"}', InfoKind.ANSWERED),
+        ('{"status":1,"error":"series not found"}', InfoKind.REFUSED),
+        ("status=4\nerror=Illegal text in arg: ';' not allowed\n", InfoKind.REFUSED),
+        ('{"status":-1}', InfoKind.STORAGE_DOWN),
     ],
 )
-def test_what_is_said_to_a_question(text: str, said: Told) -> None:
-    assert told(read_object(text)) is said
+def test_what_is_said_to_a_question(text: str, said: InfoKind) -> None:
+    assert classify_info(read_object(text)) is said
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_protocols(text: str, kind: str | None) -> None:
 
 
 def test_another_name_for_the_same_request() -> None:
-    assert again(0, "x.{segment}") == "x.{segment}"
-    assert without_again(again(3, "x.{segment}")) == "x.{segment}"
-    assert without_again("aia.again2.fits") == "aia.again2.fits"
+    assert mark_retry(0, "x.{segment}") == "x.{segment}"
+    assert strip_retry(mark_retry(3, "x.{segment}")) == "x.{segment}"
+    assert strip_retry("aia.again2.fits") == "aia.again2.fits"
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_a_link_in_the_state_folder_is_not_followed(state: Path, tmp_path: Path,
     link = state / name
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(target)
-    with pytest.raises(StoreError, match=rf"{name}: another user made this"):
+    with pytest.raises(StoreError, match=rf"{name}: belongs to another user"):
         meeting_place("http://jsoc.stanford.edu/")
     assert list(target.iterdir()) == []
 
@@ -318,5 +318,5 @@ def test_a_folder_of_another_user_is_refused(
         return os.stat_result((*found[:4], found.st_uid + (path == folder), *found[5:]))
 
     monkeypatch.setattr(Path, "lstat", of_another)
-    with pytest.raises(StoreError, match=rf"{name}: another user made this"):
+    with pytest.raises(StoreError, match=rf"{name}: belongs to another user"):
         meeting_place("http://jsoc.stanford.edu/")

@@ -391,7 +391,7 @@ def test_files_that_are_gone_are_asked_for_again_though_jsoc_says_they_are_there
     run = here.run()
     (second,) = run.bring(anew=True)
     assert here.created == [first.requestid, second.requestid]
-    assert f"{first.requestid} has lost its files; asking again" in run.text
+    assert f"{first.requestid}: its files are gone; asking again" in run.text
 
 
 def test_a_request_that_expired_unseen(world: Callable[..., World]) -> None:
@@ -460,7 +460,7 @@ def test_waiting_has_an_end_and_goes_on_later(world: Callable[..., World]) -> No
         ("jane.doe+flares@example.org", "reads the plus sign of the address in JSOC_EMAIL as a"),
         ("unregistered@example.org", "is not registered with JSOC"),
         ("pending@example.org", "waits for its registration"),
-        ("no address", "takes the address in JSOC_EMAIL for none: Not a valid email address."),
+        ("no address", "the address in JSOC_EMAIL as malformed: Not a valid email address."),
     ],
 )
 def test_addresses(world: Callable[..., World], email: str, message: str) -> None:

@@ -152,7 +152,7 @@ def test_what_jsoc_does_not_know(text: str, tmp_path: Path) -> None:
 def test_other_wavelengths_are_left_out_and_times_put_in_order() -> None:
     found = table({"T_REC": "2014-01-07T18:05:13Z"}, {"WAVELNTH": "171"}, {})
     assert list(found["t_rec"].dt.second) == [1, 13]
-    with pytest.raises(ExportError, match=r"no record of x\[y\] at 335: look at the window"):
+    with pytest.raises(ExportError, match=r"no record of x\[y\] at 335: check the window"):
         table({}, wavelength=335)
     with pytest.raises(ExportError, match="a record without a T_REC"):
         table({"T_REC": "Invalid KeyLink"})

@@ -1,4 +1,4 @@
 """JSOC over HTTP: connections, transfers, its CGI, exports, tars; pins of other servers' answers.
 
-Nothing here knows of a campaign's events or of the draw.
+Nothing here knows a campaign's events or the draw.
 """

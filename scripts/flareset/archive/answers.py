@@ -1,6 +1,7 @@
-"""Keep JSOC's raw answers, each under the sha256 of its question: nothing is asked twice.
+"""Keep JSOC's raw answers, each under the sha256 of its question, so that nothing is asked twice.
 
-After a change in code, kept answers are parsed anew. A campaign outlives JSOC's week.
+After a change in code, kept answers are parsed again. They outlive JSOC's exports, which JSOC
+deletes after a week.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from flareset.system.files import make_folder, replaced, sync, writing
 
 
 class Answers:
-    """The answers kept in a folder, a file for each question."""
+    """The answers in a folder, one file per question."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, question: Mapping[str, str]) -> str | None:
-        """Return the kept answer to a question, None where no readable one is kept."""
+        """Return the kept answer to a question; None if there is no readable answer."""
         try:
             kept = json.loads(self._path(question).read_text(encoding="utf-8"))
             return str(kept["answer"]) if kept["question"] == dict(question) else None

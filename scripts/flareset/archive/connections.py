@@ -1,7 +1,7 @@
-"""The connections to a server: a cap on them, over all processes of a user on all machines.
+"""The connections to a server: their number is limited over all of a user's processes and machines.
 
-The processes meet in a folder that their machines share. A slot for a connection is a lock there;
-so is the place of a process that waits for a slot.
+The processes meet in a folder that their machines share. There, each slot for a connection is a
+lock, and so is the place of each process that waits for a slot.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Stopped(FlaresetError):
-    """The job is ending (`Connections.stopping` is set); what was begun is left to be resumed."""
+    """The job is ending (`Connections.stopping` is set). A later run resumes its downloads."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class Timing:
 
     `turn`: how long a process keeps a slot while others wait. `idle`: how long a connection is kept
     for the next request. `linger`: how long both ends take to close it. `reserved`: how long a free
-    slot is left to each process that came first. `told`: after how long a wait is logged. `poll`:
-    the first and the longest pause between two looks. `locks`: those of the locks.
+    slot is left to each process that came before this one. `told`: the wait after which a message
+    is logged. `poll`: the first and the longest pause between two looks. `locks`: the intervals of
+    the locks.
     """
 
     turn: float = 5.0
@@ -61,7 +62,7 @@ class Timing:
 
 
 class State(Enum):
-    """What a slot is to this process."""
+    """The state of a slot in this process."""
 
     FREE = "not ours"
     HELD = "used by a request"
@@ -71,7 +72,7 @@ class State(Enum):
 
 @dataclass
 class Slot:
-    """One of the connections that all processes may have together. Times are monotonic (s)."""
+    """One of the connections that all processes share. Times are monotonic (s)."""
 
     lock: Lock
     state: State = State.FREE
@@ -82,9 +83,10 @@ class Slot:
     looked: float = -1e9
 
     def free_for(self, longest_gap: float) -> float:
-        """Look at the lock; return how long (seconds) it is known to be free.
+        """Look at the lock, and return how long (seconds) it is known to be free.
 
-        In a longer gap between two looks other processes may have had it.
+        After a gap longer than `longest_gap` the count starts again: another process may have held
+        the lock meanwhile.
         """
         now = time.monotonic()
         if self.lock.holder() is not None or now - self.looked > longest_gap:
@@ -98,16 +100,16 @@ class Queue:
 
     def __init__(self, folder: Path, timing: LockTiming) -> None:
         self._folder = folder
-        # A marker that is an hour old is of a machine that died: clocks differ by less.
+        # A marker that is an hour old belongs to a machine that died: clocks differ by less.
         self._timing = replace(timing, forgotten=3600.0)
         self._own: Lock | None = None
         self._others: dict[Path, Lock] = {}
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Wait with the others while the block runs."""
+        """Have a place in the queue while the block runs."""
         path = self._folder / f"waiter-{time.time_ns():020}-{uuid4().hex}.lock"
-        # If this process hangs, others remove its place: no harm is done.
+        # If this process hangs, others may remove its place, which does no harm.
         with Lock(path, timing=self._timing, lost=lambda _: None) as self._own:
             self._own.take()
             try:
@@ -121,7 +123,10 @@ class Queue:
         return self._own is not None
 
     def ahead(self, *, has_slot: bool) -> int:
-        """Return how many go before this process; one that has a slot goes after all others."""
+        """Return the number of processes ahead of this one.
+
+        A process that has a slot already goes behind all others.
+        """
         known, self._others = self._others, {}
         for path in self._folder.glob("waiter-*.lock"):
             lock = known.get(path) or Lock(path, timing=self._timing)
@@ -137,8 +142,8 @@ class Queue:
 class Connections:
     """At most `most` connections to the server of `url`, each kept open from request to request.
 
-    `patience` is how long (seconds) the server may fail at everything, `outage` its failures.
-    `folder` is where the processes meet. `clock`, `sleep` and `jitter` are those of the outage.
+    `patience` is how long (seconds) the server may be down. The processes meet in `folder`.
+    `clock`, `sleep` and `jitter` are for the attribute `outage`, which counts failures.
     """
 
     def __init__(
@@ -168,7 +173,7 @@ class Connections:
         self._url = url
         self._folder = folder
         self._timing = timing
-        # What follows is used under this condition.
+        # Guards all attributes below.
         self._changed = threading.Condition()
         locks = [folder / f"slot-{number}.lock" for number in range(most)]
         self._slots = [Slot(Lock(path, timing=timing.locks)) for path in locks]
@@ -179,11 +184,10 @@ class Connections:
     def lease(self) -> Iterator[requests.Session]:
         """Yield a session for one request, as soon as a slot is free and the back-off is over.
 
-        A TransferError that is `unavailable`, raised in the block, is a failure of the server, and
-        all connections back off; any other end of the block is an answer. Raises a TransferError
-        that is `down` where the server has failed for longer than patience.
-
-        The connection is kept open for a moment, for the next request.
+        If the block raises a TransferError that is `unavailable`, the server has failed, and all
+        connections back off. Any other end of the block means that the server answered. Raises a
+        TransferError that is `down` if the server has failed for longer than `patience`. After the
+        block the connection stays open for a moment, for the next request.
         """
         slot = self._take()
         try:
@@ -202,7 +206,7 @@ class Connections:
             self._release(slot)
 
     def close(self) -> None:
-        """Close the connections that are not in use, and let others have them."""
+        """Close the connections that are not in use, and give their slots back."""
         latest = time.monotonic() + self._timing.reserved
         with self._changed:
             for slot in self._in(State.IDLE):
@@ -216,18 +220,18 @@ class Connections:
         sweep(self._folder, timing=self._timing.locks)
 
     def stop_here(self) -> None:
-        """Raise Stopped where the job is ending."""
+        """Raise Stopped if the job is ending."""
         if self.stopping.is_set():
             raise Stopped("stopped")
 
     def _take(self) -> Slot:
-        """Return a slot that is held now, waiting while other processes have them all."""
+        """Take a slot and return it. Wait while other processes hold all slots."""
         begun, told = time.monotonic(), False
         pause, longest = self._timing.poll
         with ExitStack() as queue, self._changed:
             while (slot := self._available()) is None:
                 self.stop_here()
-                # A process that has a slot asks no other for one.
+                # A process with a slot does not queue: it waits for its own slot.
                 if self._has_slot:
                     queue.close()
                 elif not self._queue.is_joined:
@@ -237,12 +241,12 @@ class Connections:
                 waited = time.monotonic() - begun
                 if not told and not self._has_slot and waited > self._timing.told:
                     server = urlsplit(self._url).netloc
-                    log.info("waits for a connection to %s: others have them all", server)
+                    log.info("waits for a connection to %s: other processes use all", server)
                     told = True
         return slot
 
     def _available(self) -> Slot | None:
-        """Return a slot that is held now, None where there is none to be had."""
+        """Take a slot and return it; None if no slot is available now."""
         for slot in self._in(State.IDLE):
             slot.state = State.HELD
             return slot
@@ -256,7 +260,7 @@ class Connections:
         return None
 
     def _release(self, slot: Slot) -> None:
-        """Keep the slot for the next request, or leave it to another process that waits."""
+        """Keep the slot for the next request, or leave it to a process that waits."""
         with self._changed:
             slot.state, slot.due = State.IDLE, time.monotonic() + self._timing.idle
             if self._closer is None:
@@ -268,18 +272,18 @@ class Connections:
                 self._leave(slot)
 
     def _leave(self, slot: Slot) -> None:
-        """Close a connection; its slot is given back when the server has noticed."""
+        """Close a connection. Its slot is given back a moment later, for the server to notice."""
         slot.session.close()
         slot.state, slot.due = State.LEAVING, time.monotonic() + self._timing.linger
 
     def _close_in_time(self) -> None:
-        """Close the connections that no request uses, for other processes to have."""
+        """Close idle connections when their time is over, and give their slots back."""
         with self._changed:
             while self._has_slot:
                 now = time.monotonic()
                 for slot in self._in(State.LEAVING):
                     if slot.due <= now:
-                        with suppress(OSError):  # it is tried again at the next look
+                        with suppress(OSError):  # the next look tries again
                             slot.lock.give_back()
                             slot.state = State.FREE
                 for slot in self._in(State.IDLE):
@@ -296,19 +300,19 @@ class Connections:
         return [slot for slot in self._slots if slot.state is state]
 
     def _session(self) -> requests.Session:
-        """Return a session of one connection, whatever host it is redirected to."""
+        """Return a session with a single connection, even if it is redirected to another host."""
         session = requests.Session()
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         adapter = requests.adapters.HTTPAdapter(1, 1, max_retries=0, pool_block=True)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        # A proxy is for the archive; this machine is reached without it.
+        # A server on this machine is reached without the proxy of the environment.
         session.trust_env = not is_loopback(self._url)
         return session
 
 
 def _shut_sockets() -> None:
-    """Shut down the connections of a process that ends, before others may have their slots."""
+    """Shut down all connections of this process, which is ending, before it frees their slots."""
     for descriptor in os.listdir("/dev/fd"):
         with suppress(OSError):
             found = socket.socket(fileno=int(descriptor))
@@ -321,13 +325,13 @@ at_end(_shut_sockets)
 
 
 def meeting_place(url: str) -> Path:
-    """Return the folder where this user's processes meet that use the server of `url`.
+    """Return the folder where this user's processes that use the server of `url` meet.
 
-    Machines of a cluster share a home; XDG_STATE_HOME names another place. What other users left
-    there, as a link or a folder, is refused with a StoreError.
+    It lies in the home, which the machines of a cluster share, or in XDG_STATE_HOME. Raises
+    StoreError if another user has put a link or a folder there.
     """
     address = urlsplit(url)
-    # One machine is one server, whatever its ports; but this one may have many.
+    # Other machines count as one server, whatever the port. This machine may have many servers.
     name = address.netloc if is_loopback(url) else address.hostname or ""
     try:
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
@@ -335,20 +339,20 @@ def meeting_place(url: str) -> Path:
         folder = _private(_private(state / "flareset") / name.lower().replace(":", "_"))
     except (OSError, RuntimeError) as error:
         raise StoreError(
-            f"jobs meet in the home folder, and it cannot be used ({error}): set XDG_STATE_HOME to"
+            f"jobs meet in the home folder, which cannot be used ({error}): set XDG_STATE_HOME to"
             " a folder that all machines of the run share"
         ) from error
     return folder
 
 
 def _private(folder: Path) -> Path:
-    """Make a folder that this user alone can use, and return it."""
+    """Make a folder that only this user can use, and return it."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise StoreError(
-            f"{folder}: another user made this, or it is no folder: remove it, or set"
+            f"{folder}: belongs to another user, or is not a folder: remove it, or set"
             " XDG_STATE_HOME to a folder where others cannot write"
         )
     if stat.S_IMODE(found.st_mode) & 0o077:

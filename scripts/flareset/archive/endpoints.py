@@ -1,4 +1,4 @@
-"""Reach the archive of a campaign: the servers of its settings, or a stand-in for a rehearsal."""
+"""Reach a campaign's archive: the servers in its settings, or a stand-in in a rehearsal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from flareset.system.loopback import is_loopback
 
 # Where the stand-in answers as HEK does.
 HEK = "/hek/her"
-# First pause between two polls of an export (seconds): of a server on this machine, and others.
+# First pause between two polls of an export (seconds): for a server on this machine, for others.
 _LOCAL_POLL, _POLL = 0.2, 5.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """The two servers of an archive: of files (`data_url`) and of JSOC's CGI (`cgi_url`)."""
+    """The two servers of an archive: for files (`data_url`) and for JSOC's CGI (`cgi_url`)."""
 
     access: Access
     data_url: str
@@ -38,10 +38,7 @@ class Site:
     opened: ExitStack
 
     def transfer(self, arrived: Callable[[int], object]) -> Transfer:
-        """Return the client of the server of files.
-
-        `arrived` is called with the number of bytes as they arrive.
-        """
+        """Return the client of the file server. `arrived` is called with numbers of new bytes."""
         return Transfer(
             self.data_url,
             self.access.archive.hosts,
@@ -75,7 +72,7 @@ class Site:
         return connections
 
     def _meeting_place(self, url: str) -> Path:
-        # Each job of a rehearsal has its own stand-in. The cap holds for all of them together.
+        # Each job of a rehearsal has its own stand-in, but they share the limit of connections.
         standin = self.rehearses and url.startswith(self.data_url)
         return self.store / LOCKS / "rehearsal" if standin else meeting_place(url)
 
@@ -86,7 +83,7 @@ class Site:
 
     @property
     def _server(self) -> str:
-        # The stand-in has another port in each job, and one name.
+        # The stand-in has another port in each job, but must have one name.
         return "rehearsal" if self.rehearses else urlsplit(self.cgi_url).netloc.replace(":", "_")
 
     def jsoc(self, name: str) -> Jsoc:
@@ -103,14 +100,11 @@ class Site:
         )
 
     def exporter(self, jsoc: Jsoc, name: str, series: Series) -> Exporter:
-        """Return what brings exports from `jsoc`.
-
-        They are noted in the store, in the folder of the archive's `name`.
-        """
+        """Return the Exporter for `jsoc`. Its notes lie in the store, in the archive's folder."""
         local = is_loopback(self.cgi_url)
         return Exporter(
             jsoc,
-            # A RequestID is known to the server that gave it, and to no other.
+            # Only the server that gave a RequestID knows it.
             self.store / name / "requests" / self._server,
             self._meeting_place(self.cgi_url) / "export.lock",
             series=series,
@@ -125,8 +119,8 @@ class Site:
 def reached(access: Access, sky: list[Flare], store: str | Path) -> Iterator[Site]:
     """Yield the site of a campaign's archive.
 
-    A rehearsal has a stand-in, with the flares of `sky`, in this process while the block runs. Its
-    requests are kept in the store, for the next stand-in to know.
+    In a rehearsal, a stand-in with the flares of `sky` runs in this process during the block. It
+    keeps its requests in the store, where the next stand-in finds them.
     """
     archive = access.archive
     if not archive.rehearses:

@@ -1,7 +1,7 @@
-"""The file that JSOC's exporter would make of a stored one: its data, with the record's header.
+"""Turn a stored file into JSOC's exported form: its data, with the record's keywords as header.
 
-An exported file is a primary header of CFITSIO and the image, compressed as it is stored; an
-uncompressed image is the primary one itself. CHECKSUM and DATASUM are written as CFITSIO does.
+An exported file is CFITSIO's primary header and the image, compressed as in the stored file. An
+uncompressed image is in the primary HDU itself. CHECKSUM and DATASUM are written as by CFITSIO.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from flareset.sdo.header import (
 
 _CHUNK = BLOCK << 8
 _END = f"{'END':<{WIDTH}}"
-# Headers of JSOC have some 300.
+# A longer header counts as endless. JSOC's headers have some 300 lines.
 _MOST_LINES = 36000
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A header-data unit: the lines of its header, where its data begin and their size (bytes)."""
+    """A header-data unit: its header's lines, and the start and size of its data (bytes)."""
 
     lines: list[str]
     start: int
@@ -47,8 +47,8 @@ class _Unit:
 def write_image(stored: Path, cards: list[Card], out: BinaryIO, now: datetime) -> str:
     """Write the exported form of a stored file and return its sha256 (hex).
 
-    `now` is the time that CHECKSUM names (UTC). VerificationError where the stored file is no
-    sound image of JSOC; nothing is written then.
+    `now` (UTC) goes into the comment of CHECKSUM. Raises VerificationError if the stored file is
+    not a sound image of JSOC; then nothing is written.
     """
     with open(stored, "rb") as file:
         index, unit = _image(file)
@@ -64,7 +64,7 @@ def write_image(stored: Path, cards: list[Card], out: BinaryIO, now: datetime) -
 
 
 def _image(file: BinaryIO) -> tuple[int, _Unit]:
-    """Return the first unit that has data, and its place in the file."""
+    """Return the first unit with data, and its index in the file."""
     place, start = 0, 0
     while (unit := _read_unit(file, start)) is not None:
         if unit.size:
@@ -93,7 +93,7 @@ def _read_unit(file: BinaryIO, start: int) -> _Unit | None:
 
 
 def _data_size(lines: list[str]) -> int:
-    """Return the size of a unit's data in bytes, whole blocks."""
+    """Return the size of a unit's data, in bytes of whole blocks."""
     sizes = [_whole(lines, f"NAXIS{axis + 1}") for axis in range(_whole(lines, "NAXIS"))]
     if not sizes:
         return 0
@@ -123,7 +123,7 @@ def _data(file: BinaryIO, unit: _Unit) -> Iterator[bytes]:
 
 
 def _sum(file: BinaryIO, unit: _Unit) -> int:
-    """Return the checksum of a unit's data; VerificationError where its DATASUM is another."""
+    """Return the checksum of a unit's data. Raise VerificationError if DATASUM differs."""
     total = 0
     for chunk in _data(file, unit):
         total = ones_complement_sum(chunk, total)
@@ -141,13 +141,13 @@ def _datasum(lines: list[str]) -> int | None:
 
 
 def _sign(lines: list[str], data_sum: int, now: datetime) -> None:
-    """Write CHECKSUM, and DATASUM where there is none, into the lines of a header."""
+    """Write CHECKSUM into the lines of a header, and DATASUM if it is missing."""
     updated = f"updated {now:%Y-%m-%dT%H:%M:%S}"
     empty = string_line("CHECKSUM", "0" * 16, f"HDU checksum {updated}")
     set_lines(lines, "CHECKSUM", [empty])
     if _datasum(lines) is None:
         line = string_line("DATASUM", str(data_sum), f"data unit checksum {updated}")
         set_lines(lines, "DATASUM", [line])
-    # Sixteen zeros stand for a checksum of nothing.
+    # CHECKSUM is computed over the header with sixteen zeros in its place.
     total = ones_complement_sum(header_bytes(lines), data_sum)
     set_lines(lines, "CHECKSUM", [empty.replace("0" * 16, encode_checksum(total))])

@@ -1,4 +1,4 @@
-"""Exports: asked for once, noted on disk, waited for, asked for again when they have expired.
+"""Exports: ask for each once, note it on disk, wait for it, ask again when it has expired.
 
 Source: jsoc_fetch.c (statuses, duplicates, pending requests), jsoc_export_manage.c.
 """
@@ -21,7 +21,7 @@ from random import random
 from typing import Any
 
 from flareset.archive.jsoc import Jsoc
-from flareset.archive.responses import Answer, State, again
+from flareset.archive.responses import Answer, State, mark_retry
 from flareset.errors import ExportError
 from flareset.sdo.recordset import split
 from flareset.sdo.series import Series
@@ -34,10 +34,10 @@ MOST_RECORDS = 10_000
 MOST_MEGABYTES = {False: 90_000, True: 9_000}
 # First and longest pause between two polls (seconds).
 _FIRST_POLL, _LONGEST_POLL = 5.0, 60.0
-# Polls in a row after which a state is believed: for a moment, a request that was just finished
-# looks expired, and a new one unknown.
+# Polls in a row after which a state is believed. A request that has just finished looks expired for
+# a moment; a new request looks unknown.
 _BELIEVED_AFTER = {State.EXPIRED: 5, State.UNKNOWN: 20}
-# A finished request that JSOC has named so often as pending is cancelled.
+# A finished request is cancelled after JSOC has named it so often as pending.
 _STUCK_AFTER = 3
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of JSOC: a recordset, and how it is delivered.
+    """What we ask JSOC for: a recordset, and the form of its files.
 
-    `process` is JSOC's text. `size_ratio` is the size of the export over that of the stored files.
+    `process` is JSOC's text. `size_ratio` is the export's size divided by that of the stored files.
     """
 
     recordset: str
@@ -59,33 +59,33 @@ class Order:
 
     @property
     def key(self) -> str:
-        """Return a name for all that shapes the export, hex."""
+        """Return a hash (20 hex digits) of all that shapes the export."""
         text = json.dumps(asdict(self), sort_keys=True)
         return sha256(text.encode()).hexdigest()[:20]
 
     def form(self, tries: int) -> dict[str, str]:
         """Return the arguments of the request.
 
-        After `tries` failed requests its file names differ, so that JSOC takes it for a new one.
+        After `tries` failed requests it has other file names, so that JSOC takes it for a new one.
         """
         return {
             "ds": self.recordset,
             "method": self.method,
             "protocol": self.protocol,
-            "filenamefmt": again(tries, self.filename_format),
+            "filenamefmt": mark_retry(tries, self.filename_format),
             "process": self.process,
             "sizeratio": f"{self.size_ratio:.6g}",
         }
 
 
 def parts_needed(records: int, megabytes: float, protocol: str) -> int:
-    """Return the number of requests that an export of that size needs."""
+    """Return the number of requests that an export of this size needs."""
     most = MOST_MEGABYTES["**none**" in protocol.lower()]
     return max(1, math.ceil(records / MOST_RECORDS), math.ceil(megabytes / most))
 
 
 class _Outcome(Enum):
-    """What JSOC's answer means for a request."""
+    """The meaning of JSOC's answer for a request."""
 
     DONE = auto()
     ACCEPTED = auto()
@@ -97,8 +97,8 @@ class _Outcome(Enum):
     FAILED = auto()
 
 
-# What a state means when it answers a new request, and for a request that was waited for. Any other
-# one is a failure.
+# The meaning of a state in the answer to a new request, and after a wait for a request. All other
+# states are failures.
 _OF_A_NEW_REQUEST = {
     State.DONE: _Outcome.DONE,
     State.TOO_LARGE: _Outcome.TOO_LARGE,
@@ -115,11 +115,12 @@ _AFTER_THE_WAIT = {
 
 @dataclass(frozen=True)
 class Request:
-    """What became of an order: its state, as it is noted on disk.
+    """The state of an order, as noted on disk.
 
     `requestid` names the request that is pending, or that brought `answer`. `failed` are the
-    RequestIDs that JSOC failed; `again` is how often the order was reworded because JSOC gave one
-    of these back. An order that is too large has `parts`, and nothing else.
+    RequestIDs of requests that failed. JSOC may give a failed request back instead of making a new
+    one; `again` is how often the order was reworded for that reason. An order that is too large has
+    `parts`, and nothing else.
     """
 
     requestid: str = ""
@@ -130,7 +131,7 @@ class Request:
 
     @classmethod
     def from_json(cls, note: dict[str, Any]) -> Request:
-        """Return the request that `to_json` gave."""
+        """Return the request in a value that `to_json` made."""
         answer = note.get("answer")
         if answer:
             answer = Answer(**{**answer, "data": [tuple(row) for row in answer["data"]]})
@@ -143,15 +144,15 @@ class Request:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is known of the request, as JSON holds it."""
+        """Return the fields of the request that are not empty, for JSON."""
         return {key: value for key, value in asdict(self).items() if value}
 
     def is_answered(self, *, anew: bool) -> bool:
-        """Return whether there is nothing to ask; with `anew`, an old answer does not count."""
+        """Return whether JSOC need not be asked. With `anew`, an old answer does not count."""
         return bool(self.parts) or (self.answer is not None and not anew)
 
     def outcome(self, answer: Answer) -> _Outcome:
-        """Return what JSOC's answer means for this request."""
+        """Return the meaning of JSOC's answer for this request."""
         if self.requestid:
             return _AFTER_THE_WAIT.get(answer.state, _Outcome.FAILED)
         if answer.requestid in self.failed:
@@ -161,17 +162,17 @@ class Request:
         return _OF_A_NEW_REQUEST.get(answer.state, _Outcome.FAILED)
 
     def given_up(self) -> Request:
-        """Return the order's next request, which remembers that this one is of no use."""
+        """Return the order's next request, which notes that this one failed."""
         failed = (*self.failed, self.requestid) if self.requestid else self.failed
         return Request(again=self.again, failed=failed)
 
 
 class Exporter:
-    """Brings exports. Each is asked for once, however often the run is killed.
+    """A client that brings exports. It asks for each once, however often the run is killed.
 
-    Every order has a note in `folder`, a JSON file without the address. One request is pending at
-    a time: `lock` keeps other jobs from asking. `wait` is how long an export may take, `poll` the
-    first pause between two polls (seconds). `jitter` gives 0 to 1.
+    Every order has a note in `folder`, a JSON file without the e-mail address. Only one request is
+    pending at a time: `lock` keeps other jobs from asking. `wait` is how long an export may take,
+    `poll` the first pause between two polls (seconds). `jitter` returns 0 to 1.
     """
 
     def __init__(
@@ -199,10 +200,11 @@ class Exporter:
         self._registered = False
 
     def bring(self, order: Order, *, anew: bool = False) -> list[Answer]:
-        """Return the answers that list an order's files, one for each request that it took.
+        """Return the answers that list an order's files, one for each request of the order.
 
-        An answer whose state is OFFLINE lists none. With `anew`, an export whose files are gone is
-        asked for again, whatever JSOC says of it. Raises ExportError where JSOC refuses or fails.
+        An answer in state OFFLINE lists no files. With `anew`, an export whose files are gone is
+        asked for again, even if JSOC calls it finished. Raises ExportError if JSOC refuses or
+        fails.
         """
         request = before = self._read(order)
         if not request.is_answered(anew=anew):
@@ -216,7 +218,7 @@ class Exporter:
         return [answer for part in request.parts for answer in self.bring(part, anew=anew)]
 
     def remembered(self, order: Order) -> list[Answer] | None:
-        """Return the answers that an order brought before, None where JSOC would be asked."""
+        """Return the answers that an order brought before; None if JSOC would have to be asked."""
         request = self._read(order)
         if not request.parts:
             return [request.answer] if request.answer is not None else None
@@ -235,15 +237,15 @@ class Exporter:
         return request.answer is not None or bool(request.requestid)
 
     def forget(self, order: Order) -> None:
-        """Ask for an order anew the next time: its export lacks files."""
+        """Forget the request of an order, whose export lacks files: the next time asks again."""
         request = self._read(order)
         if request.requestid:
             self._write(order, request.given_up())
 
     def wait_for(self, requestid: str) -> Answer:
-        """Return the answer of a user's finished export, from JSOC the first time alone.
+        """Return the answer of an export that a user made. JSOC is asked only the first time.
 
-        Raises ExportError where the export failed or has expired.
+        Raises ExportError if the export failed or has expired.
         """
         answer = self.jsoc.finished(requestid) or self._wait_for(
             requestid, self.clock() + self.wait
@@ -266,7 +268,7 @@ class Exporter:
             answer = self._next_answer(order, request, deadline)
             match request.outcome(answer):
                 case _Outcome.DONE if request.answer is not None:
-                    log.info("%s has lost its files; asking again", request.requestid)
+                    log.info("%s: its files are gone; asking again", request.requestid)
                     request = self._write(order, request.given_up())
                 case _Outcome.DONE:
                     return self._write(order, replace(request, answer=answer))
@@ -274,14 +276,14 @@ class Exporter:
                     request = self._write(order, replace(request, requestid=answer.requestid))
                     log.info("%s: accepted, %d records", answer.requestid, answer.count)
                 case _Outcome.KNOWN_TO_FAIL:
-                    # JSOC gives a failed request back for a day: ask in other words.
+                    # JSOC gives a failed request back for a day: change the request's words.
                     request = replace(request, again=request.again + 1)
                 case _Outcome.BLOCKED:
                     self._let_pass(answer, blockers, deadline)
                 case _Outcome.TOO_LARGE:
                     return self._write(order, Request(parts=self._halves(order, answer)))
                 case _Outcome.OFFLINE:
-                    # Not noted as answered: the data may be online the next time.
+                    # The answer is not noted, since the data may be online the next time.
                     self._write(order, replace(request, requestid=""))
                     offline = replace(answer, requestid=request.requestid)
                     return replace(request, answer=offline)
@@ -293,20 +295,20 @@ class Exporter:
                     raise _failure(order, request, answer)
 
     def _next_answer(self, order: Order, request: Request, deadline: float) -> Answer:
-        """Return JSOC's answer to a new request, or what ends the wait for a pending one."""
+        """Return JSOC's answer to a new request, or the answer that ends a wait for a request."""
         if request.requestid:
             return self._wait_for(request.requestid, deadline)
         if not self._registered:
-            # Told here, it is in words that say what to do.
+            # Checked before the request, since this message says what to do.
             self.jsoc.check_address()
             self._registered = True
         self._write(order, request)
         return self._ask(partial(self.jsoc.submit, order.form(request.again)))
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
-        """Return JSOC's answer. Back off and ask again while JSOC is in trouble for a moment.
+        """Return JSOC's answer. Back off and ask again while JSOC has a temporary trouble.
 
-        These refusals are answers, so that the back-off of the connections does not see them.
+        The back-off of the connections does not notice this trouble, since the server answers.
         Raises ExportError after archive.patience.
         """
         since = 0.0
@@ -327,7 +329,7 @@ class Exporter:
         return answer
 
     def _wait_for(self, requestid: str, deadline: float) -> Answer:
-        """Poll a request, less and less often. Return the first answer that ends the wait."""
+        """Poll a request with growing pauses. Return the first answer that ends the wait."""
         watch = _Watch(requestid, self.clock)
         poll, doubts = self.poll, 0
         while True:
@@ -349,12 +351,12 @@ class Exporter:
             poll = min(poll * 1.3, _LONGEST_POLL)
 
     def _let_pass(self, answer: Answer, blockers: Counter[str], deadline: float) -> None:
-        """Wait for the pending requests that JSOC names, and free the slot of a finished one.
+        """Wait for the pending requests that JSOC names. Cancel a finished one that still counts.
 
-        `blockers` counts how often each was named. Raises ExportError after the deadline.
+        `blockers` counts how often JSOC has named each. Raises ExportError after the deadline.
         """
         named = answer.named
-        log.info("JSOC lets no new request in: %s", answer.error)
+        log.info("JSOC accepts no new request: %s", answer.error)
         for requestid in named:
             self._wait_for(requestid, deadline)
         blockers.update(named)
@@ -364,13 +366,13 @@ class Exporter:
             blockers.clear()
         if self.clock() > deadline:
             raise ExportError(
-                f"JSOC has let no new request in for {timedelta(seconds=round(self.wait))}"
+                f"JSOC has accepted no new request for {timedelta(seconds=round(self.wait))}"
                 f" (export.wait): {answer.error}. Run again later"
             )
         self.sleep(self.poll if named else _LONGEST_POLL * self.poll / _FIRST_POLL)
 
     def _halves(self, order: Order, refusal: Answer) -> tuple[Order, ...]:
-        """Return the two orders that take the place of one that is too large."""
+        """Return the two orders that replace an order that is too large."""
         why = refusal.error or f"status {refusal.status}"
         log.info("too large for one request, split in two: %s", why)
         halves = split(order.recordset, 2, self.series)
@@ -380,7 +382,7 @@ class Exporter:
         return self.folder / f"{order.key}.json"
 
     def _read(self, order: Order) -> Request:
-        """Return what became of an order: nothing yet, where its note is missing or torn."""
+        """Return the noted request of an order; an empty request if there is no readable note."""
         try:
             return Request.from_json(
                 json.loads(self._path(order).read_text(encoding="utf-8"))["note"]
@@ -389,7 +391,7 @@ class Exporter:
             return Request()
 
     def _write(self, order: Order, request: Request) -> Request:
-        """Note what became of an order, durably. Return the request."""
+        """Note the state of an order durably, and return it."""
         path = self._path(order)
         with writing(path):
             make_folder(path.parent)
@@ -399,7 +401,7 @@ class Exporter:
 
 
 class _Watch:
-    """Logs the state of a request that is waited for: at each change, and every minute."""
+    """A log of the state of a pending request: a line at each change, and every minute."""
 
     def __init__(self, requestid: str, clock: Callable[[], float]) -> None:
         self._requestid = requestid
@@ -408,7 +410,7 @@ class _Watch:
         self._told = ""
 
     def tell(self, state: str) -> None:
-        """Log the state, where that is due."""
+        """Log the state if it has changed, or after a minute."""
         now = self._clock()
         if state != self._told or now - self._told_at >= _LONGEST_POLL:
             waited = timedelta(seconds=round(now - self._begun))
@@ -424,5 +426,5 @@ def _failure(order: Order, request: Request, answer: Answer) -> ExportError:
     return ExportError(
         f"JSOC failed the export {request.requestid or 'request'} of {order.recordset}"
         f" (status {answer.status}): {answer.error or 'no reason given'}."
-        " Run again to ask once more, or change what is asked for"
+        " Run again to ask once more, or change the request"
     )

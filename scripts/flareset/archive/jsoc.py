@@ -1,7 +1,7 @@
-"""The client of JSOC's CGI: what JSOC knows of records, and requests for exports.
+"""The client of JSOC's CGI: look up records, and request exports.
 
-Requests are tried again with back-off where that can help. No message has the address. Source:
-jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
+Requests are tried again with back-off if that can help. No message contains the e-mail address.
+Source: jsoc_fetch.c, jsoc_info.c, checkAddress.py and manage-request.py of JSOC's drms.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from flareset.archive.answers import Answers
 from flareset.archive.connections import Connections
 from flareset.archive.responses import (
     Answer,
+    InfoKind,
     Registration,
     State,
-    Told,
+    classify_info,
     read_answer,
     read_object,
+    read_registration,
     read_rows,
-    registration,
-    told,
 )
 from flareset.errors import ExportError, ListingError, TransferError
 from flareset.sdo.drms import (
@@ -44,14 +44,14 @@ from flareset.system.retry import retry_after
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-# Time-outs of a connection and of an answer (seconds): some thousand records take JSOC a while.
+# Time-outs of a connection and of an answer (seconds). JSOC needs a while for thousands of records.
 _TIMEOUT = (10.0, 300.0)
 _MOST_REDIRECTS = 5
 # A longer recordset (characters) is sent by POST.
 _LONGEST_GET = 1000
 # A question that JSOC answers whenever its CGI works.
 _KNOWN_TO_BE_RIGHT = {"op": "series_struct", "ds": "aia.lev1_euv_12s"}
-# What reading raises where JSOC answers otherwise than expected.
+# What a reader raises if JSOC's answer is not of the expected form.
 OTHERWISE = (
     ArithmeticError,
     AttributeError,
@@ -61,16 +61,16 @@ OTHERWISE = (
     TypeError,
     ValueError,
 )
-# The list of a day's files in seven channels has some 10 MB.
+# The longest answer (bytes). The list of a day's files in seven channels has some 10 MB.
 _LARGEST = 100_000_000
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
-# What to do about an address that no export can be asked for with.
+# Messages for an address that JSOC accepts no export from.
 _WHAT_TO_DO = {
     Registration.WAITING: (
         "the address in JSOC_EMAIL waits for its registration ({message}): answer the mail that"
         " JSOC sent, then run again"
     ),
-    Registration.MALFORMED: "JSOC takes the address in JSOC_EMAIL for none: {message}",
+    Registration.MALFORMED: "JSOC refuses the address in JSOC_EMAIL as malformed: {message}",
     Registration.NOT_NOW: "JSOC cannot look up the address now ({message}); run again later",
     Registration.UNKNOWN: (
         "the address in JSOC_EMAIL is not registered with JSOC ({message}): register it once on"
@@ -81,13 +81,13 @@ _WHAT_TO_DO = {
 
 
 class _Crash(TransferError):
-    """HTTP 500: a request has crashed JSOC's program, or its server is in trouble."""
+    """HTTP 500: the request has crashed JSOC's program, or the server has a fault."""
 
 
 class Jsoc:
-    """JSOC's CGI for one registered address.
+    """JSOC's CGI, for one registered e-mail address.
 
-    Raises ExportError where JSOC refuses, or fails for longer than the patience of `connections`.
+    Raises ExportError if JSOC refuses, or is down for longer than the patience of `connections`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Jsoc:
         self._base = cgi_url.rstrip("/") + "/"
 
     def masked(self, text: str) -> str:
-        """Return a text with the address, in every spelling, replaced."""
+        """Return a text in which every spelling of the address is masked."""
         if self.email:
             once = quote(self.email, safe="")
             for spelling in (self.email, once, quote_plus(once), quote(self.email)):
@@ -116,7 +116,7 @@ class Jsoc:
         return text
 
     def check_address(self) -> None:
-        """Raise ExportError, with what to do, where the address is not registered with JSOC."""
+        """Raise ExportError if the address is not registered with JSOC. It says what to do."""
         if not self.email:
             raise ExportError(
                 "an export needs an address that is registered with JSOC: set JSOC_EMAIL in the"
@@ -127,10 +127,10 @@ class Jsoc:
                 "JSOC's export reads the plus sign of the address in JSOC_EMAIL as a blank and"
                 " refuses it: register an address without one"
             )
-        # This endpoint decodes twice, so that the address is encoded twice.
+        # This endpoint decodes twice, so the address is encoded twice.
         form = {"address": quote_plus(self.email), "checkonly": "1"}
         found = self._json("checkAddress.sh", form)
-        state, message = registration(found), self.masked(str(found.get("msg", "")))
+        state, message = read_registration(found), self.masked(str(found.get("msg", "")))
         if state is not Registration.REGISTERED:
             raise ExportError(_WHAT_TO_DO[state].format(message=message))
 
@@ -155,7 +155,7 @@ class Jsoc:
     def keywords(self, series: str, recnums: Iterable[int], segment: str) -> dict[int, Record]:
         """Return all keywords of records and the path of a segment, by record number.
 
-        Raises ExportError where JSOC does not tell of each.
+        Raises ExportError if JSOC's answer lacks a record.
         """
         numbers = sorted(set(recnums))
         found: dict[int, Record] = {}
@@ -163,12 +163,12 @@ class Jsoc:
             found |= {record.recnum: record for record in self._known(form, parse_records)}
         if lost := [number for number in numbers if number not in found]:
             raise ExportError(
-                f"jsoc_info does not tell of record {lost[0]} of {series}, which it listed before"
+                f"jsoc_info has no record {lost[0]} of {series}, which it listed before"
             )
         return found
 
     def forget_keywords(self, series: str, recnums: Iterable[int], segment: str) -> None:
-        """Ask JSOC anew, the next time, for the keywords and paths of these records."""
+        """Forget the kept keywords and paths of these records: the next question goes to JSOC."""
         for form in keyword_requests(series, recnums, segment):
             self._answers.forget(form)
 
@@ -176,13 +176,13 @@ class Jsoc:
         """Ask for an export. Return the answer, whose status may be a refusal."""
         notify = {"notify": self.email, "requestor": self.requestor or "flareset"}
         asked = {"op": "exp_request", "format": "json", **form, **notify}
-        # A query may be longer than what a URL holds.
+        # A recordset may be too long for a URL.
         return self._masked(self._call("POST", "jsoc_fetch", asked, read_answer))
 
     def status(self, requestid: str) -> Answer:
-        """Ask how a request is getting on; the answer lists its files when it is done.
+        """Return the state of a request. If the request is done, the answer lists its files.
 
-        Such an answer is kept for `finished`.
+        That answer is kept for `finished`.
         """
         form = _status_form(requestid)
         text = self._call("GET", "jsoc_fetch", form, _answer_text)
@@ -192,32 +192,32 @@ class Jsoc:
         return answer
 
     def finished(self, requestid: str) -> Answer | None:
-        """Return the answer of an export that was finished once; None where there is none.
+        """Return the kept answer of an export that has finished; None if there is none.
 
-        JSOC deletes an export after a week.
+        JSOC itself deletes an export after a week.
         """
         text = self._answers.read(_status_form(requestid))
         return read_answer(text) if text else None
 
     def cancel(self) -> str:
-        """Cancel the pending request of the address. Return what JSOC says to it."""
+        """Cancel the pending request of the address. Return JSOC's message."""
         form = {"address": self.email, "operation": "cancel"}
         return self.masked(str(self._json("manage-request.sh", form).get("msg", "")))
 
     def _known(self, form: dict[str, str], read: Callable[[dict[str, Any]], T]) -> T:
-        """Return what `read` makes of jsoc_info's answer to a question, or of the one it gave.
+        """Return what `read` makes of the kept or new answer of jsoc_info to a question.
 
-        Raises ExportError where JSOC refuses.
+        Raises ExportError if JSOC refuses.
         """
         with suppress(*OTHERWISE):
             if kept := self._answers.read(form):
                 return read(read_object(kept))
-        # A list of records is longer than what a URL holds.
+        # A list of records may be too long for a URL.
         method = "POST" if len(form["ds"]) > _LONGEST_GET else "GET"
         text, refused, answer = self._call(method, "jsoc_info", form, partial(_info, read))
         if refused is not None:
             raise ExportError(f"jsoc_info refuses {form['ds']}: {refused or 'no reason given'}")
-        # What JSOC does not have yet, it may have the next time.
+        # An empty answer is not kept: JSOC may have the records the next time.
         if answer:
             self._answers.keep(form, text)
         return answer
@@ -231,11 +231,11 @@ class Jsoc:
     def _call(
         self, method: str, endpoint: str, form: dict[str, str], read: Callable[[str], Any]
     ) -> Any:
-        """Return what an endpoint answers, after as many tries as archive.patience allows.
+        """Return an endpoint's answer, after as many tries as archive.patience allows.
 
-        A request that crashes JSOC's program looks like an outage (HTTP 500), and crashes it again.
-        After the second such answer, a question is asked that is known to be right. ExportError is
-        raised at once where JSOC answers that.
+        A request that crashes JSOC's program looks like an outage (HTTP 500), and would crash the
+        program again. So after the second HTTP 500 a question is asked that is known to be right.
+        Raises ExportError at once if JSOC answers that question.
         """
         crashes = 0
         while True:
@@ -249,8 +249,8 @@ class Jsoc:
                 if isinstance(error, _Crash) and crashes == 2 and self._answers_others():
                     asked = self.masked(form.get("ds", form.get("requestid", "")))
                     raise ExportError(
-                        f"{endpoint} of {self._base} fails at this request and answers others:"
-                        f" {error}; look at {asked!r}"
+                        f"{endpoint} of {self._base} fails at this request but answers others:"
+                        f" {error}; check {asked!r}"
                     ) from None
                 log.info("%s: %s; again in %.0f s", endpoint, error, self.connections.outage.pause)
 
@@ -271,7 +271,7 @@ class Jsoc:
         form: dict[str, str],
         read: Callable[[str], Any],
     ) -> Any:
-        """Return what an endpoint answers. Raises TransferError where another try may help."""
+        """Return an endpoint's answer. Raise TransferError if another try may help."""
         try:
             response = self._send(session, method, urljoin(self._base, endpoint), form)
             text = _text_of(response, self._largest)
@@ -297,7 +297,7 @@ class Jsoc:
     def _send(
         self, session: requests.Session, method: str, url: str, form: dict[str, str]
     ) -> requests.Response:
-        """Return the response to a form, which is sent again to where the same host redirects."""
+        """Return the response to a form. Redirects to the same host are followed with the form."""
         place = "data" if method == "POST" else "params"
         for _ in range(_MOST_REDIRECTS + 1):
             response = session.request(
@@ -309,17 +309,17 @@ class Jsoc:
             target = urljoin(url, response.headers["Location"])
             if urlsplit(target).hostname != urlsplit(url).hostname:
                 raise ExportError(
-                    f"{url} redirects to {urlsplit(target).hostname}: set archive.cgi_url if that"
-                    " is where JSOC is now"
+                    f"{url} redirects to {urlsplit(target).hostname}: set archive.cgi_url if JSOC"
+                    " has moved there"
                 )
             url = target.partition("?")[0]
         raise ExportError(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
 
 def _text_of(response: requests.Response, largest: int) -> str:
-    """Return the text of an answer, which is not always UTF-8.
+    """Return the text of an answer as Latin-1, since JSOC's answers are not always UTF-8.
 
-    Raises TransferError where it has more than `largest` bytes.
+    Raises TransferError if the answer has more than `largest` bytes.
     """
     parts, size = [], 0
     for part in response.iter_content(1 << 16):
@@ -336,20 +336,20 @@ def _status_form(requestid: str) -> dict[str, str]:
 
 
 def _answer_text(text: str) -> str:
-    """Return an answer about an export that can be read. Raises ValueError where it cannot."""
+    """Return the text of an answer about an export. Raise ValueError if it cannot be read."""
     read_answer(text)
     return text
 
 
 def _info(read: Callable[[dict[str, Any]], T], text: str) -> tuple[str, str | None, T | None]:
-    """Return an answer of `jsoc_info`, its refusal or None, and else what `read` makes of it.
+    """Return an answer of `jsoc_info`, its refusal (or None), and what `read` makes of it.
 
-    Raises TransferError where JSOC's storage is down: then all it says is status -1.
+    Raises TransferError if JSOC's storage is down, which JSOC reports as status -1.
     """
     found = read_object(text)
-    state = told(found)
-    if state is Told.STORAGE_DOWN:
+    state = classify_info(found)
+    if state is InfoKind.STORAGE_DOWN:
         raise TransferError("JSOC's storage (SUMS) is down: status -1", unavailable=True)
-    if state is not Told.ANSWERED:
+    if state is not InfoKind.ANSWERED:
         return text, str(found.get("error") or ""), None
     return text, None, read(found)

@@ -1,8 +1,9 @@
-"""The failures of a server, shared by all processes that use it: one back-off for all.
+"""The failures of a server, shared by all processes that use the server: one back-off for all.
 
-The processes meet in a folder, on any machine. A file there has the failures since the last answer,
-with durations in place of times: the clocks of two machines may differ. How old it is, a process
-knows by its own clock since it first read the file, and by the filesystem's for what was before.
+The processes, on any machine, meet in a folder. A file there has the failures since the last
+answer. It contains durations instead of times, since the clocks of two machines may differ. A
+process measures the file's age by its own clock since it first read the file. The age before that
+comes from the filesystem's clock.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from flareset.system.files import write_text
 from flareset.system.locks import USUAL, Lock, Timing, held
 from flareset.system.retry import backoff
 
-# So many failures in a row, of all processes together, and the server counts as down.
+# After so many failures in a row, of all processes together, the server counts as down.
 _DOWN = 10
-# The longest pause of the back-off (s): while the server is down, and before.
+# The longest pause of the back-off (s): while the server counts as down, and before.
 _LONGEST, _LONGEST_BEFORE = 300.0, 60.0
-# A failure so long ago (s) belongs to another outage: longer than a pause and its time-outs.
+# An older failure (s) belongs to another outage: this is longer than a pause with its time-outs.
 _FORGOTTEN = 900.0
 # This machine's clock and the filesystem's differ by less (s).
 _SKEW = 60.0
 # A longer pause (s) is logged.
 _LONG = 60.0
-# What a sum of durations may be off (s).
+# The rounding error of a sum of durations (s).
 _INSTANT = 0.001
-# How often a process looks whether another has done its probe (s).
+# Pause (s) between two looks whether another process has finished its probe.
 _LOOK = 0.05
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ log = logging.getLogger(__name__)
 class Failures:
     """The failures since the last answer. All times are durations in seconds.
 
-    `lasting` is the time from the first to the last. From the last on, no process asks for `pause`,
-    which the server may have `asked` for. `key` tells one state of the file from another.
+    `lasting` is the time from the first failure to the last. After the last, no process sends a
+    request for `pause`; `asked`: the server asked for this pause (Retry-After). `key` is new with
+    each state of the file.
     """
 
     key: str = ""
@@ -61,9 +63,9 @@ class Failures:
 class Outage:
     """The failures of `server`, and when the next request is due.
 
-    `patience` is how long (seconds) the server may fail at everything. `check` is called before
-    each wait, and may raise. `clock` is monotonic, `wall` gives seconds since 1970; they, `sleep`
-    and `jitter` (0 to 1) are passed in by tests.
+    `patience` is how long (seconds) the server may be down. `check` is called before each wait, and
+    may raise. `clock` is monotonic, `wall` returns seconds since 1970. Tests pass these two,
+    `sleep` and `jitter` (0 to 1).
     """
 
     def __init__(
@@ -88,13 +90,13 @@ class Outage:
         self._sleep = sleep
         self._jitter = jitter
         self._timing = timing
-        # The state of the file that was read last, and when it was read first.
+        # The key of the file's last known state, and when this process first read that state.
         self._known = "", 0.0
         self._failed_here = False
 
     @property
     def failures(self) -> int:
-        """How often in a row the server has failed, whichever process asked."""
+        """The number of failures in a row, of all processes."""
         return self._read()[0].count
 
     @property
@@ -105,9 +107,9 @@ class Outage:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait until the back-off is over; while the server is down, one process asks at a time.
+        """Wait until the back-off is over. While the server is down, one process at a time goes on.
 
-        Raises a TransferError that is `down` where that would be over patience.
+        Raises a TransferError that is `down` if the wait would end after patience.
         """
         probe = Lock(self._path.with_name("probe.lock"), timing=self._timing)
         deadline, told = self._clock() + self.patience, False
@@ -135,27 +137,27 @@ class Outage:
                 time.sleep(_LOOK)
 
     def answered(self) -> None:
-        """Note that the server answered."""
+        """Note that the server has answered."""
         self._failed_here = False
         if not self.failures:
             return
         with self._held() as lock:
             before, age = self._read(lock.now())
-            # A wait that the server asked for holds, whatever another connection brings.
+            # A pause that the server asked for holds even if another connection gets an answer.
             rest = max(0.0, before.pause - age) if before.asked else 0.0
             self._write(replace(before, count=0, lasting=0.0, pause=rest))
         if before.count >= _DOWN:
             log.info("%s answers again", self._server)
 
     def failed(self, error: TransferError) -> None:
-        """Note that the server failed, and how long no process asks it for that."""
+        """Note that the server has failed, and for how long no process sends a request."""
         with self._held() as lock:
             before, age = self._read(lock.now())
             if age - before.pause > _FORGOTTEN:
                 before = Failures()
             count, lasting = before.count + 1, before.lasting + age if before.count else 0.0
             pause = max(self._backoff(count, lasting), error.retry_after)
-            # What was agreed on before goes on, where it lasts longer.
+            # An earlier pause that ends later stays in force.
             rest = max(0.0, before.pause - age)
             asked = before.asked if rest > pause else pause == error.retry_after
             pause = max(pause, rest)
@@ -170,15 +172,16 @@ class Outage:
             )
 
     def _backoff(self, count: int, lasting: float) -> float:
-        """Return the pause after a failure. The last request is due when patience ends."""
+        """Return the pause after a failure. No pause ends after patience, for a last request."""
         longest = _LONGEST if count >= _DOWN else _LONGEST_BEFORE
         left = self.patience - lasting
         return min(backoff(count, self._jitter(), longest), left if left > 0 else longest)
 
     def _is_over_patience(self, failures: Failures, rest: float, left: float) -> bool:
-        """Whether to wait for the server is hopeless.
+        """Return whether a process gives up waiting for the server.
 
-        A process asks once for itself, unless the server wants to be left alone for longer.
+        A process makes at least one request of its own, unless the server asked for a longer pause
+        than its patience.
         """
         if self._failed_here and failures.count:
             return failures.lasting + failures.pause > self.patience + _INSTANT
@@ -190,8 +193,8 @@ class Outage:
         return TransferError(
             f"{self._server}: {failures.problem}{often}; another"
             f" {timedelta(seconds=max(0, round(rest)))} of waiting would be over archive.patience"
-            f" ({timedelta(seconds=round(self.patience))}). Run again when it is back: what arrived"
-            " is kept",
+            f" ({timedelta(seconds=round(self.patience))}). Run again when it is back: files that"
+            " arrived are kept",
             permanent=True,
             down=True,
         )
@@ -200,9 +203,9 @@ class Outage:
         return held(self._path.with_name("outage.lock"), timing=self._timing)
 
     def _read(self, now: float | None = None) -> tuple[Failures, float]:
-        """Read the failures, and how long ago (seconds) the last one was, at least.
+        """Return the failures, and the least time (seconds) since the last one.
 
-        `now` is the filesystem's time; without it, this machine's stands in.
+        `now` is the filesystem's time; by default this machine's time is used instead.
         """
         try:
             with open(self._path, encoding="utf-8") as file:

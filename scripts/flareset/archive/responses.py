@@ -1,4 +1,4 @@
-"""Read JSOC's answers into plain data and states: its words are known here and nowhere else.
+"""Turn JSOC's answers into plain data and states. No other module knows JSOC's words.
 
 Source: jsoc_fetch.c, jsoc_info.c, the CGI wrappers, and jsoc_export_make_index.c for the list of a
 finished export.
@@ -14,7 +14,7 @@ from typing import Any
 
 _REQUEST_ID = re.compile(r"JSOC_\d{8}_\d+(?:_[A-Z]+)*")
 _AGAIN = re.compile(r"again\d+\.")
-# JSOC's texts of status 4 for troubles that pass by themselves.
+# JSOC's texts of status 4 for temporary troubles.
 _TEMPORARY = (
     "cant save new export-request hash",
     "cant get new requestid",
@@ -23,20 +23,20 @@ _TEMPORARY = (
     "error checking list of pending export requests",
     "index.json file not found",
 )
-# The CGI wrapper knows the statuses 0 to 7 alone: of another one it gives the number in a text.
+# JSOC's CGI wrapper knows only the statuses 0 to 7. It reports any other status within a text.
 _UNKNOWN_TO_THE_WRAPPER = re.compile(r"not return a known status code \(code (\d+)\)")
 _WARNING = "warning="
 _NO_FILE = "NoDataFile"
 
 
 class State(Enum):
-    """What JSOC's answer about a request for an export says of it."""
+    """The state of a request for an export, by JSOC's answer."""
 
     DONE = auto()
     PENDING = auto()
     TOO_LARGE = auto()
     TROUBLE = auto()
-    """JSOC is in trouble that passes by itself."""
+    """JSOC has a temporary trouble."""
     FAILED = auto()
     EXPIRED = auto()
     UNKNOWN = auto()
@@ -81,14 +81,14 @@ class Answer:
 
     @property
     def state(self) -> State:
-        """What the answer says of the request."""
+        """The state of the request."""
         if self.status == 4 and any(text in self.error.lower() for text in _TEMPORARY):
             return State.TROUBLE
         return _STATES.get(self.status, State.FAILED)
 
     @property
     def progress(self) -> str:
-        """How a request that is not finished gets on, in words."""
+        """The progress of a request that is not finished, in words."""
         return _PROGRESS.get(self.status, self.error or f"status {self.status}")
 
     @property
@@ -98,7 +98,7 @@ class Answer:
 
     @property
     def files(self) -> list[tuple[str, str]]:
-        """Record and name of each file; the name is empty where JSOC lists a record without."""
+        """Record and name of each file. The name is empty if JSOC lists a record without a name."""
         return [
             (record, name.strip())
             for record, name in self.data
@@ -119,9 +119,9 @@ class Answer:
 
 
 def read_answer(text: str) -> Answer:
-    """Return the answer in a JSON text of jsoc_fetch, whose numbers may be strings.
+    """Return the answer in a JSON text of jsoc_fetch. Its numbers may be strings.
 
-    Raises ValueError where the text is no answer.
+    Raises ValueError if the text is not an answer.
     """
     found = read_object(text)
     if "status" not in found:
@@ -154,14 +154,14 @@ def read_answer(text: str) -> Answer:
 
 
 def _text(found: dict[str, Any], *keys: str) -> str:
-    """Return the first value that is not empty, as text."""
+    """Return the first value of these keys that is not empty, as text."""
     return next((str(found[key]) for key in keys if found.get(key)), "")
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """Return the object in a JSON text, or in the plain text with which JSOC refuses arguments.
+    """Return the object in a JSON text, or in JSOC's plain text that refuses arguments.
 
-    Raises ValueError where the text is neither.
+    Raises ValueError if the text is neither.
     """
     if text.startswith("status="):
         pairs = (line.partition("=")[::2] for line in text.splitlines())
@@ -173,18 +173,18 @@ def read_object(text: str) -> dict[str, Any]:
 
 
 class Registration(Enum):
-    """What checkAddress says of an address."""
+    """The state of an e-mail address, by checkAddress."""
 
     REGISTERED = auto()
     WAITING = auto()
-    """The mail that JSOC sent is not answered."""
+    """The user has not answered JSOC's mail yet."""
     UNKNOWN = auto()
     MALFORMED = auto()
     NOT_NOW = auto()
-    """JSOC cannot look it up at the moment."""
+    """JSOC cannot look the address up at the moment."""
 
 
-def registration(found: dict[str, Any]) -> Registration:
+def read_registration(found: dict[str, Any]) -> Registration:
     """Return what an answer of checkAddress says (checkAddress.py)."""
     status = whole_or_0(found.get("status"))
     known = {
@@ -195,38 +195,38 @@ def registration(found: dict[str, Any]) -> Registration:
     return known.get(status, Registration.NOT_NOW if status < 0 else Registration.UNKNOWN)
 
 
-class Told(Enum):
-    """What `jsoc_info` says of a question."""
+class InfoKind(Enum):
+    """The kind of an answer of `jsoc_info`."""
 
     ANSWERED = auto()
     REFUSED = auto()
     STORAGE_DOWN = auto()
-    """JSOC's storage (SUMS) is down, and passes by itself: all that it says is status -1."""
+    """JSOC's storage (SUMS) is down for a while: the answer is just status -1."""
 
 
-def told(found: dict[str, Any]) -> Told:
+def classify_info(found: dict[str, Any]) -> InfoKind:
     """Return what an answer of `jsoc_info` says of the question."""
     match whole_or_0(found.get("status")):
         case 0:
-            return Told.ANSWERED
+            return InfoKind.ANSWERED
         case -1:
-            return Told.STORAGE_DOWN
+            return InfoKind.STORAGE_DOWN
         case _:
-            return Told.REFUSED
+            return InfoKind.REFUSED
 
 
-def again(tries: int, filename: str) -> str:
-    """Return a file name that tells a request from the `tries` before it, which failed."""
+def mark_retry(tries: int, filename: str) -> str:
+    """Return a file name that makes a request differ from the `tries` failed ones before it."""
     return f"again{tries}.{filename}" if tries else filename
 
 
-def without_again(filename: str) -> str:
-    """Return a file's name as the order asked for it."""
+def strip_retry(filename: str) -> str:
+    """Return a file's name without the prefix that `mark_retry` adds."""
     return filename[match.end() :] if (match := _AGAIN.match(filename)) else filename
 
 
 def whole_or_0(value: object) -> int:
-    """Return a count that JSOC writes as a number or as text, 0 where it is neither."""
+    """Return a count that JSOC writes as a number or as text; 0 if it is neither."""
     try:
         return int(float(str(value)))
     except (ValueError, OverflowError):
@@ -236,7 +236,7 @@ def whole_or_0(value: object) -> int:
 def read_rows(found: dict[str, Any]) -> list[dict[str, str]]:
     """Return the records in an answer to `rs_list`: keywords, and `segment:<name>`, as text.
 
-    Raises ValueError where the columns are not as long as the count.
+    Raises ValueError if a column does not have as many values as the count says.
     """
     count = whole_or_0(found.get("count"))
     columns = {str(entry["name"]): entry["values"] for entry in found.get("keywords") or []}
@@ -244,5 +244,5 @@ def read_rows(found: dict[str, Any]) -> list[dict[str, str]]:
         columns[f"segment:{entry['name']}"] = entry["values"]
     lists = all(isinstance(values, list) and len(values) == count for values in columns.values())
     if not lists or (count and not columns):
-        raise ValueError(f"it says {count} records, but lists others")
+        raise ValueError(f"it announces {count} records, but lists another number")
     return [{name: str(values[n]) for name, values in columns.items()} for n in range(count)]

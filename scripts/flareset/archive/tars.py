@@ -1,7 +1,7 @@
-"""Tars of exports made with method url-tar: fetched once, read member by member.
+"""Tars of exports with method url-tar: fetched once, read member by member.
 
-Members are never extracted. Regular members whose name is listed are copied into files that we
-name, so that a link, a device or a path in a tar can do nothing. Source: jsoc_export_manage.c.
+Members are never extracted. Only regular members with a listed name are copied, into files that we
+name. So links, devices and paths in a tar are harmless. Source: jsoc_export_manage.c.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from flareset.system.files import sync, write_all, write_json, writing
 
 _BLOCK = 512
 _CHUNK = 1 << 20
-# A name or a pax header (bytes); tarfile reads as many as a header says.
+# The longest name or pax header (bytes). tarfile itself reads as many bytes as a header says.
 _LONGEST_HEADER = 1 << 20
 T = TypeVar("T")
 
 
 class _Headers(io.FileIO):
-    """A tar of which headers are read: none is as long as tarfile would believe it to be."""
+    """A tar file whose headers are read. It refuses headers of a length that no header has."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return so many bytes. Raises tarfile.ReadError where no header has so many."""
+        """Return `size` bytes. Raise tarfile.ReadError if no header is so long."""
         if size is None or not 0 <= size <= _LONGEST_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
         return super().read(size)
@@ -40,7 +40,7 @@ class _Headers(io.FileIO):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open a tar for its headers. Raises VerificationError where they cannot be read."""
+    """Open a tar to read its headers. Raise VerificationError if they cannot be read."""
     try:
         with _Headers(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield tar
@@ -49,7 +49,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def check_tar(path: Path) -> int:
-    """Return the number of members of a tar. Raises VerificationError where it is cut or no tar."""
+    """Return the number of a tar's members. Raise VerificationError if it is cut or is no tar."""
     with _opened(path) as tar:
         members = tar.getmembers()
         end = tar.offset
@@ -62,9 +62,10 @@ def check_tar(path: Path) -> int:
 
 
 class Tars:
-    """The tars of a job. Each lies in the store, locked against other jobs, while it is of use.
+    """The tars of a job. A tar lies in the store, locked against other jobs, until the job ends.
 
-    With `keep` the tars stay, since other jobs need them too; `clean_unused` finds them.
+    With `keep` the tars stay after that, since other jobs need them, too; `clean_unused` removes
+    them.
     """
 
     def __init__(self, archive: Transfer, store: Store, *, keep: bool) -> None:
@@ -76,10 +77,10 @@ class Tars:
         self._claims = ExitStack()
 
     def open(self, link: str, files: int) -> Tarball:
-        """Return the tar at a link, fetched whole; it holds so many files of the export."""
+        """Fetch the tar at a link and return it. The export has `files` files."""
         part, largest = self._hold(link), self._archive.max_file_size
         if not _is_whole(part, link):
-            # Besides the files, a tar holds the export's own lists and scripts.
+            # Besides the files, a tar has the export's lists and scripts.
             self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
             with writing(part):
                 write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})
@@ -87,11 +88,11 @@ class Tars:
         return Tarball(part, largest)
 
     def discard(self, link: str) -> None:
-        """Throw a tar away, so that the next `open` fetches it anew: it has bad members."""
+        """Remove a tar that has bad members, so that the next `open` fetches it again."""
         _empty(self._hold(link))
 
     def dismiss(self, link: str) -> None:
-        """Have what an earlier run left of a tar removed at the end: no member is needed."""
+        """Mark a tar, of which no member is needed, for removal at the end."""
         if not self._keep and (self._store.root / self._path(link)).parent.exists():
             self._hold(link)
             self._dismissed.add(link)
@@ -100,7 +101,7 @@ class Tars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Unlock the tars. After a success, remove those that are whole: they have served.
+        """Unlock the tars. After a success, remove the complete ones, which are not needed now.
 
         The next run resumes the others.
         """
@@ -128,7 +129,7 @@ class Tars:
 
 
 def _mark(part: Path) -> Path:
-    """Return the file that marks a tar as whole; it has the tar's URL and size."""
+    """Return the path of the file that marks a tar as complete. It has the tar's URL and size."""
     return part.with_name(f"{part.name}.whole")
 
 
@@ -143,7 +144,7 @@ def _is_whole(part: Path, link: str) -> bool:
 
 
 def _empty(part: Path) -> None:
-    """Remove a tar, or what has arrived of it, with its notes."""
+    """Remove a complete or partial tar with its notes."""
     part.unlink(missing_ok=True)
     for note in (_mark(part), note_of(part)):
         for left in (note, note.with_name(f"{note.name}.new")):
@@ -151,7 +152,7 @@ def _empty(part: Path) -> None:
 
 
 class Tarball:
-    """A fetched tar, of which members of at most `largest` bytes can be taken."""
+    """A fetched tar. Members of at most `largest` bytes can be taken from it."""
 
     def __init__(self, path: Path, largest: int) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Fetch files over HTTP: each arrives whole in a `.part`, or with the reason why it does not."""
+"""Fetch files over HTTP. A file arrives complete in a `.part`, or an error says why it does not."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _CONNECT = 10.0
 _SLOWEST = 1000
 # A try that gains less (bytes) counts as failed.
 _LEAST_GAIN = 1 << 16
-# What a power loss may cost of a file under way (bytes).
+# A download is synced after so many bytes: a power loss costs no more.
 _SYNCED_EVERY = 64 << 20
 _MOST_REDIRECTS = 5
 # A file is given up after so many tries in a row without gain, or with bad content.
 _MOST_FRUITLESS = 8
 _MOST_BAD_CONTENT = 3
-# From so many failures in a row, the archive may be in trouble, and not the file.
+# After so many failures in a row, the archive may be at fault, and not the file.
 _DOUBTFUL = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Statuses that another try does not change.
 _PERMANENT = (400, 401, 403, 404, 405, 406, 410, 414, 451)
-# Statuses that say nothing of the file, besides those from 500 on.
+# Statuses that tell nothing about the file, besides those from 500 on.
 _BUSY = (408, 425, 429)
 
 T = TypeVar("T")
@@ -59,14 +59,14 @@ class Fetched(Generic[T]):
 
 
 class Attempts:
-    """Counts the tries of one file, and decides when to give up.
+    """A count of the tries of one file, which decides when to give up.
 
-    A try that brings the file further than any before starts the count of fruitless tries anew.
+    A try that gets more of the file than any before resets the number of fruitless tries.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.tries = 0
-        # Tries in a row without gain, with the first after a gain.
+        # Failed tries in a row without gain. A failed try with gain sets it to 1, for its back-off.
         self.fruitless = 0
         self._bad = 0
         self._furthest = 0
@@ -79,7 +79,7 @@ class Attempts:
         self._begun = self._clock()
 
     def gained(self, there: int) -> bool:
-        """Return whether the try came further than any before, at a rate that is worth it.
+        """Return whether the failed try got more of the file than any before, and fast enough.
 
         `there` is how much of the file has arrived (bytes).
         """
@@ -95,23 +95,23 @@ class Attempts:
         self.fruitless += 1
 
     def bad_content(self) -> None:
-        """Count the try as fruitless: the file arrived, and is not what was asked for."""
+        """Count the try as fruitless: the file arrived, but is not the one asked for."""
         self._bad += 1
         self.fruitless += 1
 
     @property
     def given_up(self) -> bool:
-        """Whether another try is not worth it."""
+        """Whether another try is not worthwhile."""
         return self.fruitless >= _MOST_FRUITLESS or self._bad >= _MOST_BAD_CONTENT
 
 
 class Transfer:
-    """GET with allowed hosts, a size cap, resume, and retries with back-off.
+    """A client for files over HTTP: allowed hosts, a size limit, resume, and retries with back-off.
 
-    A connection that gives nothing, or next to nothing, for `stall` (seconds) is dropped.
-    `arrived` is called with the number of bytes as they arrive. `connections` carry the back-off
-    when the archive as a whole fails. With `pages`, a file may be an HTML page, as servers in
-    trouble send in place of others. `jitter` gives 0 to 1.
+    A connection that delivers (almost) nothing for `stall` (seconds) is dropped. `arrived` is
+    called with numbers of new bytes. `connections` do the back-off while the archive is down. With
+    `pages`, a file may be an HTML page, which otherwise counts as a server's error page. `jitter`
+    returns 0 to 1.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class Transfer:
         self._pages = pages
         self._sleep = sleep or connections.stopping.wait
         self._jitter = jitter
-        # The URL of another file, best of one that has arrived. Whether the archive still gives it
-        # tells a file in trouble from an archive in trouble.
+        # The URL of another file, if possible one that has arrived. If the archive still delivers
+        # that file, a failure is the wanted file's, not the archive's.
         self.witness = ""
 
     def url_of(self, link: str) -> str:
@@ -147,11 +147,11 @@ class Transfer:
         return f"{self.data_url.rstrip('/')}{parts.path}{query}"
 
     def fetch(self, link: str, part: Path, check: Begin[T], largest: int = 0) -> Fetched[T]:
-        """Fetch a listed file into `part`, proven and synced, with as many tries as are of use.
+        """Fetch a listed file into `part`, prove and sync it, with as many tries as are useful.
 
         The part's note stays, so that a run that is killed now need not fetch the file again.
-        `largest` (bytes) takes the place of `max_file_size`. A try does not count while the archive
-        fails at everything. Raises TransferError with the last reason and the number of tries.
+        `largest` (bytes) replaces `max_file_size`. A try does not count while the archive is down.
+        Raises TransferError with the last reason and the number of tries.
         """
         url = self.url_of(link)
         under_way = _Part(part, url)
@@ -173,7 +173,7 @@ class Transfer:
     def _count(
         self, error: TransferError | VerificationError, attempts: Attempts, part: _Part
     ) -> TransferError:
-        """Count a failed try. Return what is wrong, which another try may change or not."""
+        """Count a failed try. Return its error, which is `permanent` if another try is useless."""
         if isinstance(error, VerificationError):
             part.empty()
             attempts.bad_content()
@@ -186,7 +186,7 @@ class Transfer:
 
     def _try(self, part: _Part, check: Begin[T], largest: int, attempts: Attempts) -> tuple[T, int]:
         """Fetch a file once. Return what its check found, and its size (bytes)."""
-        # The connection is free for another file before this one is proven and synced.
+        # The connection is given back before the file is proven and synced: others can use it.
         with self.connections.lease() as session:
             attempts.begin()
             proving, size = self._transfer(session, part, check, largest)
@@ -196,7 +196,7 @@ class Transfer:
         return found, size
 
     def _works(self) -> bool:
-        """Return whether the archive still gives the witness, so that the trouble is the file's."""
+        """Return whether the archive still delivers the witness: then the file is at fault."""
         if self.connections.outage.failures < _DOUBTFUL:
             return True
         if not self.witness:
@@ -214,9 +214,9 @@ class Transfer:
     def _transfer(
         self, session: requests.Session, part: _Part, check: Begin[T], largest: int
     ) -> tuple[Check[T], int]:
-        """Receive a file from where an earlier try ended. Return its check, fed, and its size.
+        """Receive a file from where an earlier try ended. Return its fed check and size (bytes).
 
-        A part is resumed only where the server can vouch for it (ETag or Last-Modified).
+        A part is resumed only if ETag or Last-Modified shows that the server's file is the same.
         """
         have, validator = part.resumable()
         headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
@@ -234,7 +234,7 @@ class Transfer:
     def _receive(
         self, response: requests.Response, part: _Part, start: int, check: Begin[T], largest: int
     ) -> tuple[Check[T], int]:
-        """Write the body of a response behind the `start` first bytes, and feed the check."""
+        """Write the body of a response behind the first `start` bytes, and feed the check."""
         length = _length(response)
         if length is not None and start + length > largest:
             raise _too_large(start + length, largest)
@@ -257,7 +257,7 @@ class Transfer:
         return proving, size
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the body of a response as it arrives. Raises TransferError if it trickles."""
+        """Yield the body of a response as it arrives. Raise TransferError if it is too slow."""
         begun, size = time.monotonic(), 0
         while chunk := _read(response):
             self.connections.stop_here()
@@ -293,7 +293,7 @@ class Transfer:
         raise TransferError(f"more than {_MOST_REDIRECTS} redirects", permanent=True)
 
     def _redirected(self, url: str, location: str) -> str:
-        """Return the target of a redirect. Raises TransferError if its host is not allowed."""
+        """Return the target of a redirect. Raise TransferError if its host is not allowed."""
         allowed = {*self.hosts, urlsplit(self.data_url).netloc}
         try:
             target = urljoin(url, location)
@@ -308,7 +308,7 @@ class Transfer:
         return target
 
     def _accepted(self, response: requests.Response) -> requests.Response:
-        """Return a response that has a body of use. Raises TransferError for any other."""
+        """Return the response if its body is useful. Raise TransferError if not."""
         status = response.status_code
         if status in (200, 206) or (status == 416 and "Range" in response.request.headers):
             return response
@@ -325,10 +325,10 @@ class Transfer:
 
 
 class _Part:
-    """A file under way, and the note beside it.
+    """A file in progress, and the note beside it.
 
-    The note has the file's URL, its validator (ETag or Last-Modified), how many bytes are synced,
-    and in which boot of the machine they were written.
+    The note has the file's URL, its validator (ETag or Last-Modified), the number of synced bytes,
+    and the boot of the machine in which they were written.
     """
 
     def __init__(self, path: Path, url: str) -> None:
@@ -340,7 +340,8 @@ class _Part:
     def resumable(self) -> tuple[int, str]:
         """Return how many bytes can be resumed, and their validator; (0, "") if there are none.
 
-        After a power loss, what was not synced is cut off. Without bytes, the note is removed.
+        After a power loss, bytes that were not synced are cut off. Without bytes, the note is
+        removed.
         """
         have, validator = self._noted()
         if not have:
@@ -365,7 +366,7 @@ class _Part:
     def appending(
         self, response: requests.Response, start: int
     ) -> Iterator[Callable[[bytes], None]]:
-        """Yield a function that writes the next bytes of a response, behind the `start` first."""
+        """Yield a function that appends bytes of a response to the first `start` bytes."""
         validator = _validator(response)
         if not start:
             self._synced = 0
@@ -399,7 +400,7 @@ class _Part:
         self._note.unlink(missing_ok=True)
 
     def empty(self) -> None:
-        """Throw away what has arrived."""
+        """Remove the note, and all bytes that have arrived."""
         self.forget()
         with writing(self.path):
             self.path.write_bytes(b"")
@@ -431,7 +432,7 @@ def _refuse_page(start: bytes) -> None:
 
 
 def _read(response: requests.Response) -> bytes:
-    """Read the next bytes of a body. A failure here is the file's, not an outage of the server."""
+    """Read the next bytes of a body. A failure here counts for the file, not for the server."""
     try:
         return response.raw.read1(_CHUNK, decode_content=True)
     except (OSError, urllib3.exceptions.HTTPError) as error:
@@ -439,7 +440,7 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _validator(response: requests.Response) -> str:
-    """Return what tells that a file is unchanged; empty where it cannot be resumed."""
+    """Return the header that tells whether a file is unchanged; empty if it cannot be resumed."""
     etag = response.headers.get("ETag", "")
     strong = "" if etag.startswith("W/") else etag
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
@@ -451,14 +452,14 @@ def _content_range(response: requests.Response) -> str:
 
 
 def _cannot_resume(response: requests.Response, have: int, validator: str) -> str:
-    """Return why a response neither continues a file at byte `have` nor begins it anew.
+    """Return why a response neither continues a file at byte `have` nor restarts it; else empty.
 
-    In spite of If-Range, a server may send a part of what is now another file.
+    In spite of If-Range, a server may send a part of a file that has changed.
     """
     if response.status_code == 200:
         return ""
     if response.status_code == 416:  # the file has shrunk
-        return f"HTTP 416: nothing to go on with from byte {have}"
+        return f"HTTP 416: the server has nothing from byte {have} on"
     place = _content_range(response)
     names = {"ETag", "Last-Modified"} & set(response.headers)
     known = {response.headers[name] for name in names}
@@ -469,7 +470,7 @@ def _cannot_resume(response: requests.Response, have: int, validator: str) -> st
 
 
 def _length(response: requests.Response) -> int | None:
-    """Return Content-Length (bytes); None where it does not count the bytes that arrive."""
+    """Return Content-Length (bytes); None if it does not count the bytes that arrive."""
     text = response.headers.get("Content-Length", "")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
@@ -480,7 +481,7 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the first error that led to this one, but none of parsing: it says less."""
+    """Return the first cause of an error. A ValueError of a parser is skipped: it says less."""
     while (cause := error.__cause__ or error.__context__) and not isinstance(cause, ValueError):
         error = cause
     return f"{type(error).__name__}: {error}"

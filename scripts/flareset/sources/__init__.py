@@ -1,4 +1,4 @@
-"""Where images are had from: a saved page, a RequestID, an export.
+"""The sources of images: a saved page, a RequestID, an export, or JSOC's stored files.
 
-What an event needs of the archive comes in, rows of a listing come out.
+A source gets the records that an event wants, and returns rows of a listing: links to files.
 """

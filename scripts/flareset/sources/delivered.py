@@ -25,7 +25,7 @@ from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.status import Kind, Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
-# JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
+# The host in JSOC's links. Files are fetched from archive.data_url, whatever the host.
 _LINK_BASE = "https://jsoc1.stanford.edu"
 
 
@@ -33,7 +33,7 @@ _LINK_BASE = "https://jsoc1.stanford.edu"
 class Delivery:
     """What exports are compared with: the query, all its records, and the processing.
 
-    `shared` where the exports may hold other channels and times: those that the user made.
+    `shared`: the user made the exports, so they may contain other channels and times.
     """
 
     query: Query
@@ -43,13 +43,13 @@ class Delivery:
 
     @property
     def processed(self) -> bool:
-        """Whether anything was done to the images."""
+        """Whether JSOC processed the images."""
         return bool(fingerprint(self.process))
 
 
 @dataclass
 class _Found:
-    """What one answer after the other brings: tables of rows, and records without a file."""
+    """The results from answers read so far: tables of rows, and records without a file."""
 
     tables: list[pd.DataFrame] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
     """Return the links in finished exports, matched with the records of a delivery.
 
     A record that an export names without a file is missing, with the reason. Raises ListingError
-    where an export is not what was asked for.
+    if an export is not the one asked for.
     """
     found = _Found()
     for answer in answers:
@@ -114,9 +114,9 @@ def _reader(delivery: Delivery, protocol: str) -> ExportRows:
 
 
 def _without_others(listing: pd.DataFrame, answer: Answer, delivery: Delivery) -> pd.DataFrame:
-    """Return the rows that belong to this channel: a shared export may hold others.
+    """Return the rows of this channel. A shared export may have other channels.
 
-    Raises ListingError where a processed file matches no record, and no other channel explains it.
+    Raises ListingError if a processed file matches no record, and belongs to no other channel.
     """
     series = delivery.query.series
     if not (delivery.processed or (series.keys[-1] != "WAVELNTH" and len(series.wavelengths) > 1)):
@@ -136,12 +136,12 @@ Row = tuple[str, str, str]
 
 
 def _answer_rows(answer: Answer) -> tuple[list[Row], list[tuple[str, Missing]]]:
-    """Return record, link and name of each file, and the records that are listed without one."""
+    """Return record, link and name of each file, and the records that are listed without a file."""
     where = f" ({answer.requestid})"
     no_image = Missing(Status.NO_IMAGE, f"NoDataFile{where}")
     no_name = Missing(Status.FAILED, f"listed without a file name{where}")
     rows = [(record, *_link_of(answer, name)) for record, name in answer.files if name]
-    # Spikes are written only where there are any.
+    # JSOC writes a file of spikes only if there are any.
     lacking = [(record, no_image) for record in answer.without_file if "spikes" not in record]
     lacking += [(record, no_name) for record, name in answer.files if not name]
     return rows, [(record.partition("{")[0], missing) for record, missing in lacking]
@@ -157,12 +157,12 @@ def _link_of(answer: Answer, name: str) -> tuple[str, str]:
 
 
 def _compare_paths(listing: pd.DataFrame, records: pd.DataFrame, answer: Answer) -> None:
-    """Raise ListingError where files as stored are not those that JSOC has for their records."""
+    """Raise ListingError if stored files are not those that JSOC has for their records."""
     for row in listing[listing["place"] >= 0].itertuples():
         path, known = urlsplit(row.url).path, records["path"].iloc[row.place]
         if path.startswith(answer.folder or "\0") or not known.startswith("/"):
             continue
-        # The first folder is that of a disk, and changes when data are staged.
+        # The first folder is that of a disk, which changes when data are staged again.
         if path.partition("/D")[2] != known.partition("/D")[2]:
             raise ListingError(f"JSOC gives {path} for {row.record}, but keeps {known} for it")
 
@@ -175,7 +175,7 @@ def _with_times(names: Sequence[str]) -> pd.DataFrame:
 
 
 def _known_by(listing: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """Return the listing with record, T_REC and wavelength of the records that its rows match."""
+    """Return the listing with record, T_REC and wavelength taken from the matching records."""
     place = listing["place"].to_numpy("int64")
     there = place >= 0
     listing = listing.copy()
@@ -185,10 +185,10 @@ def _known_by(listing: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(listing: pd.DataFrame, delivery: Delivery, protocol: str) -> pd.DataFrame:
-    """Return the listing with names under which its files can be kept beside all others.
+    """Return the listing with file names that are unique in the store.
 
-    A file as stored is called like a default export of it. A processed file, and one that is not
-    FITS, has the event and the wavelength in its name, since another event's may have the same.
+    A stored file gets the name of its default export. A processed file, or a file that is not FITS,
+    gets event and wavelength in its name, since a file of another event may have the same name.
     """
     plain = protocol == "fits" and not delivery.processed
     if not len(listing) or plain or (listing["kind"] == Kind.MOVIE).all():
@@ -214,7 +214,7 @@ def _own_name(row: Any, query: Query, suffix: str) -> str:
 
 
 def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, pd.Timestamp]:
-    """Return the name of JSOC's default format for a listed row, and the time that it carries."""
+    """Return a listed row's name in JSOC's default format, and the time in that name."""
     file = series.segments.get(row.segment, row.segment)
     time = row.t_rec if t_obs is pd.NaT or series.zone == "TAI" else observed_second(t_obs)
     values = Recordset.parse(row.record).filters
@@ -226,5 +226,5 @@ def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, p
 
 
 def _stamp(value: str, time: pd.Timestamp, series: Series) -> str:
-    """Return a time as file names have it: without dots and colons."""
+    """Return a time as it stands in file names: without dots and colons."""
     return re.sub("[.:]", "", value) if series.zone == "TAI" else f"{time:%Y-%m-%dT%H%M%SZ}"

@@ -1,8 +1,8 @@
-"""Have the stored files of wanted records, without an export, an address or a queue.
+"""Get the stored files of wanted records, without an export, an e-mail address or a queue.
 
-`jsoc_info` tells all keywords of a record and where its file lies. The file is proved by the
-statistics that JSOC computed from its pixels, and gets the header that JSOC's exporter would write.
-Where JSOC has a file offline, an export brings it.
+`jsoc_info` returns all keywords of a record and the path of its file. The statistics that JSOC
+computed from the pixels prove the file. The file gets the header that JSOC's exporter would write.
+Files that JSOC has offline come by an export.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from flareset.proof.fits import Asked, ImageCheck
 from flareset.sdo.drms import Record, Structure, default_name
 from flareset.sdo.header import record_cards
 from flareset.sdo.times import parse_jsoc_time
-from flareset.sources.links import COLUMNS, Links, Source, failed, joined
+from flareset.sources.links import COLUMNS, Links, Source, failed, join
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
 from flareset.tables.status import Kind
 
 log = logging.getLogger(__name__)
-# JSOC's pages link to this host; a file is fetched from archive.data_url all the same.
+# The host in JSOC's links. Files are fetched from archive.data_url, whatever the host.
 _LINK_BASE = "http://jsoc.stanford.edu"
 _OFFLINE = (
     "JSOC has its file offline: set JSOC_EMAIL to an address that is registered with JSOC, and an"
@@ -43,7 +43,7 @@ _OFFLINE = (
 class Direct:
     """The stored files of one event and channel.
 
-    `export` brings those that JSOC has offline; without it, they are missing.
+    `export` brings files that JSOC has offline. Without an export these files are missing.
     """
 
     query: Query
@@ -53,18 +53,18 @@ class Direct:
 
     @cached_property
     def structure(self) -> Structure:
-        """The structure of the series, asked for once."""
+        """The structure of the series."""
         return self.jsoc.structure(self.query.series.name)
 
     def find(self, wanted: pd.DataFrame, _needed: pd.DataFrame, /) -> Links:
-        """Return where the files of wanted records lie."""
+        """Return links to the files of wanted records."""
         return self._links(wanted, {})
 
     def renew(self, wanted: pd.DataFrame) -> Links:
-        """Return where the files lie now: their folder changes when data are staged anew.
+        """Return new links: the folder of files changes when data are staged again.
 
-        A file that is not where JSOC says, and is said to be there still, is offline. An export
-        that has expired is asked for again.
+        If JSOC still names the path where a file was not found, the file is offline. An export that
+        has expired is asked for again.
         """
         names = wanted["record"]
         before = {name: self.known.pop(name).path for name in names if name in self.known}
@@ -73,35 +73,35 @@ class Direct:
         found = self._links(wanted[stored], before)
         if self.export is None or stored.all():
             return found
-        return joined(found, self.export.renew(wanted[~stored]))
+        return join(found, self.export.renew(wanted[~stored]))
 
     def _links(self, wanted: pd.DataFrame, before: Mapping[str, str]) -> Links:
-        """Return the links of wanted records; whose path is that of `before` is offline."""
-        told = self._told_of(wanted)
-        lost = [told[name].path in ("", before.get(name)) for name in wanted["record"]]
+        """Return the links of wanted records. A record with the path in `before` is offline."""
+        looked_up = self._look_up(wanted)
+        lost = [looked_up[name].path in ("", before.get(name)) for name in wanted["record"]]
         offline = np.array(lost, dtype=bool)
-        self.known |= {name: told[name] for name in wanted["record"][~offline]}
+        self.known |= {name: looked_up[name] for name in wanted["record"][~offline]}
         found = Links(self._stored(wanted[~offline]))
         if not offline.any():
             return found
-        # They may be online the next time.
+        # The files may be online the next time.
         self._forget(wanted)
         if self.export is None:
             return Links(found.rows, failed(wanted["record"][offline], _OFFLINE))
         log.info("%d files are offline; asking for an export of them", offline.sum())
-        return joined(found, self.export.find(wanted[offline], wanted[offline]))
+        return join(found, self.export.find(wanted[offline], wanted[offline]))
 
     def _forget(self, wanted: pd.DataFrame) -> None:
-        """Have JSOC asked anew about these records."""
+        """Forget what JSOC said about these records: the next question goes to JSOC."""
         numbers = [int(number) for number in wanted["recnum"]]
         self.jsoc.forget_keywords(self.query.series.name, numbers, self.query.segment)
 
-    def _told_of(self, wanted: pd.DataFrame) -> dict[str, Record]:
-        """Return what JSOC tells of each wanted record."""
+    def _look_up(self, wanted: pd.DataFrame) -> dict[str, Record]:
+        """Return JSOC's keywords and path of each wanted record."""
         numbers = [int(number) for number in wanted["recnum"]]
-        told = self.jsoc.keywords(self.query.series.name, numbers, self.query.segment)
+        found = self.jsoc.keywords(self.query.series.name, numbers, self.query.segment)
         pairs = zip(wanted["record"], numbers, strict=True)
-        return {record: told[number] for record, number in pairs}
+        return {record: found[number] for record, number in pairs}
 
     def _stored(self, wanted: pd.DataFrame) -> pd.DataFrame:
         """Return the links of records whose files are online."""
@@ -126,7 +126,7 @@ class Direct:
         return pd.DataFrame(rows).reindex(columns=COLUMNS, fill_value="")
 
     def check(self, asked: Asked, there: Path) -> Check[Proof]:
-        """Return the check of a file: a stored one, it leaves in its exported form."""
+        """Return the check of a file. The check of a stored file leaves its exported form."""
         record = self.known.get(asked.record)
         if record is None:
             return ImageCheck(asked, there)
@@ -134,7 +134,7 @@ class Direct:
 
 
 class _StoredCheck(Check[Proof]):
-    """Proves a stored file while it arrives, and gives it the header of an export at the end."""
+    """A check that proves a stored file while it arrives, then turns it into its exported form."""
 
     def __init__(
         self, asked: Asked, record: Record, query: Query, structure: Structure, there: Path
@@ -155,17 +155,18 @@ class _StoredCheck(Check[Proof]):
         grade = self._check.finish(path).grade
         series, segment = self._query.series.name, self._query.segment
         cards = record_cards(series, self._structure, self._record, segment)
-        # From here on the file cannot be resumed as the stored one.
+        # From here on the download of the stored file cannot be resumed.
         note_of(path).unlink(missing_ok=True)
         with writing(path), replaced(path) as new, open(new, "wb") as out:
             write_image(path, cards, out, written_at(self._record.keywords))
-        # What was made is checked as an export is: its header, its checksums, which record it is.
+        # The new file is checked like an export: header, checksums, and record.
         return replace(ImageCheck(self._asked, path).finish(path), grade=grade)
 
 
 def written_at(keywords: Mapping[str, str]) -> datetime:
-    """Return the time that CHECKSUM names: DATE of the record, so that the bytes are always equal.
+    """Return the time for the comment of CHECKSUM.
 
-    Raises ValueError where the record has no DATE.
+    It is the record's DATE, so that the file always has the same bytes. Raises ValueError if the
+    DATE is not a time.
     """
     return parse_jsoc_time(keywords["DATE"])

@@ -1,4 +1,4 @@
-"""Have the files of wanted records by an export that JSOC makes of those records alone."""
+"""Get the files of wanted records by an export of only these records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OFFLINE = "JSOC has it offline"
 class Export:
     """The exports of one event and channel.
 
-    `whole` asks for the whole window in place of the wanted records: a movie is of all records.
+    `whole` asks for the whole window instead of the wanted records: a movie shows all records.
     """
 
     delivery: Delivery
@@ -33,7 +33,7 @@ class Export:
     whole: bool = False
 
     def find(self, wanted: pd.DataFrame, needed: pd.DataFrame, /) -> Links:
-        """Return the links of wanted records; what an export leaves out is asked for once more."""
+        """Return the links of wanted records. Records that an export lacks are asked for again."""
         return self._gather(wanted, self._orders_of(wanted, needed), self._bring)
 
     def renew(self, wanted: pd.DataFrame) -> Links:
@@ -42,7 +42,7 @@ class Export:
         return self._gather(wanted, orders, self._bring_anew)
 
     def requests(self, wanted: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
-        """Return what JSOC would newly be asked for, a line per request."""
+        """Return the new requests that JSOC would get, a line for each."""
         orders = self._orders_of(wanted, needed) if len(wanted) else []
         return [
             f"{order.recordset}  {order.process}  ({order.method}, {order.protocol})"
@@ -67,7 +67,7 @@ class Export:
             links = read_answers(answers, self.delivery)
             lacking = self._lacking(wanted, links, offline)
             for order in again if len(lacking) else []:
-                # The next run asks for these anew.
+                # The next run asks for these records again.
                 self.exporter.forget(order)
         ids = " ".join(answer.requestid for answer in answers if answer.requestid)
         why = f"asked for, but not in {ids or 'the export'}"
@@ -78,7 +78,7 @@ class Export:
         return Links(rows, {record: m for record, m in missing.items() if record in there})
 
     def _lacking(self, wanted: pd.DataFrame, links: Links, offline: set[str]) -> pd.DataFrame:
-        """Return the wanted records of which nothing was said."""
+        """Return the wanted records that no answer explains: no file, no reason for none."""
         if len(links.rows) and (links.rows["kind"] == Kind.MOVIE).all():
             return wanted.iloc[:0]
         known = {*links.rows["record"], *offline}
@@ -92,10 +92,10 @@ class Export:
         bring: Callable[[Order], list[Answer]],
         offline: set[str],
     ) -> list[Answer]:
-        """Return the answers that list files; records that are offline are added to `offline`.
+        """Return the answers that list files. Add records that are offline to `offline`.
 
-        JSOC refuses a whole request for one offline record (status 25): the order is halved until
-        the offline records are alone.
+        JSOC refuses a whole request because of one offline record (status 25). So the order is
+        halved until each offline record is alone.
         """
         found: list[Answer] = []
         for order in orders:
@@ -127,9 +127,10 @@ class Export:
         return self.exporter.bring(order, anew=True)
 
     def _orders_of(self, wanted: pd.DataFrame, needed: pd.DataFrame) -> list[Order]:
-        """Return the orders for wanted records: those of all that is needed, where they were made.
+        """Return the orders for wanted records.
 
-        A run that was interrupted goes on with its own exports so.
+        If orders for all `needed` records were made before, return those: so a run that was
+        interrupted goes on with its own exports.
         """
         orders = self._orders(needed)
         return orders if all(map(self.exporter.is_asked, orders)) else self._orders(wanted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flareset.archive.responses import without_again
+from flareset.archive.responses import strip_retry
 from flareset.campaign.events import Event
 from flareset.sdo.series import Series
 from flareset.sources.rows import (
@@ -28,10 +28,10 @@ from flareset.tables.status import Kind
 
 @dataclass(frozen=True)
 class ExportRows:
-    """Reads the rows of one export for `event` at `wavelength`.
+    """A reader of an export's rows for `event` at `wavelength`.
 
-    `wavelengths` are those that the export may hold. `protocol` is that of its files
-    (`kind_of_protocol`). `processed` where the records may be of another series.
+    `wavelengths` are those that the export may contain. `protocol` is the kind of its files
+    (`kind_of_protocol`). `processed`: the records may belong to another series.
     """
 
     event: Event
@@ -43,7 +43,7 @@ class ExportRows:
     processed: bool
 
     def listing(self, rows: list[Row]) -> pd.DataFrame:
-        """Return the listing of rows. Raises ListingError where one is of no use."""
+        """Return the listing of rows. Raise ListingError if a row is not usable."""
         listing = table_of(self._read(*row) for row in rows)
         if self.protocol == "fits":
             refuse_doubles(listing)
@@ -62,11 +62,15 @@ class ExportRows:
         kind, segment = Kind.PICTURE, self.segment
         if self.protocol != "jpg":
             kind, segment = Kind.IMAGE, segment_of(listed, name, self.series, self.segment)
-        file = without_again(name)
+        file = strip_retry(name)
         return listed.name, listed.t_rec, wavelength, segment, kind, file, href, listed.time
 
     def _wavelength_of(self, listed: ListedRecord, name: str) -> int:
-        """Return the channel of a row: of another one, the match with the records tells."""
+        """Return the channel of a row.
+
+        If the row names none, this is the wanted channel: the match with JSOC's records then sorts
+        out other channels.
+        """
         if (wavelength := wavelength_of(listed, self.series)) is not None:
             return wavelength
         if listed.own and len(self.wavelengths) > 1:

@@ -1,4 +1,4 @@
-"""Links: where the files of wanted records lie, and why a record has none."""
+"""Links to the files of wanted records, and the reasons why records have none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = [*LISTING, "requestid"]
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a wanted record has no link: its ledger status and the reason."""
+    """The reason why a wanted record has no link, and its status in the ledger."""
 
     status: Status
     reason: str
@@ -24,19 +24,19 @@ class Missing:
 
 @dataclass(frozen=True)
 class Links:
-    """The links of wanted records: a row per file, and for each record without one the reason."""
+    """The links of wanted records: a row per file, and a reason for each record without a file."""
 
     rows: pd.DataFrame
     missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """Where the files of records are had from."""
+    """A source of records' files."""
 
     def find(self, wanted: pd.DataFrame, needed: pd.DataFrame, /) -> Links:
         """Return the links of wanted records (rows of records.csv).
 
-        `needed` are those that the store has already, and the wanted.
+        `needed` are the wanted records and those whose files the store has already.
         """
 
     def renew(self, wanted: pd.DataFrame) -> Links:
@@ -61,17 +61,17 @@ class Listed:
         return Links(rows, failed(sorted(lacking), why))
 
     def renew(self, wanted: pd.DataFrame) -> Links:
-        """Return nothing: a listing that the user made is not asked for again."""
+        """Return no links: only the user can make the listing again."""
         why = f"{self._name} lists it, and the archive has it no more: export again"
         return Links(self._listing.iloc[:0], failed(wanted["record"], why))
 
 
 def failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
-    """Return one reason for each of several records that could not be had."""
+    """Return records that could not be had as `failed`, all with the same reason."""
     return {record: Missing(Status.FAILED, reason) for record in records}
 
 
-def joined(first: Links, second: Links) -> Links:
+def join(first: Links, second: Links) -> Links:
     """Return the links of both."""
     tables = [links.rows for links in (first, second) if len(links.rows)] or [first.rows]
     return Links(pd.concat(tables, ignore_index=True), {**first.missing, **second.missing})

@@ -1,4 +1,4 @@
-"""Read the table rows of an HTML page in one pass, in memory that grows with the rows alone."""
+"""Read the table rows of an HTML page in one pass. Only the rows take memory."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from html import unescape
 
 from bs4 import BeautifulSoup
 
-# A tag ends before the next one begins: so no text is read twice.
+# A tag contains no < or >, so no text is read twice.
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)([^<>]*)>")
 _HREF = re.compile(r"""\bhref\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
-# Of a page that is refused, so much is read to say what it says (characters).
+# The length (characters) of a refused page that is read for the error message.
 _START = 4000
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A table row of two cells; `link` is the first one in its second cell, or empty.
+    """A table row of two cells. `link` is the first link in its second cell, or empty.
 
-    `section` is the heading above it; `bold` where the first cell has bold text, as the keys of
-    JSOC's summary do.
+    `section` is the heading above the row. `bold`: the first cell has bold text, as the keys of
+    JSOC's summary have.
     """
 
     section: str
@@ -32,7 +32,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Page:
-    """The headings of a page (h2), and its table rows that have two cells."""
+    """The headings (h2) of a page, and its table rows with two cells."""
 
     headings: list[str]
     rows: list[TableRow]
@@ -41,7 +41,7 @@ class Page:
 def read_markup(text: str) -> Page:
     """Return the headings and table rows of a page.
 
-    Takes time in proportion to the text, whatever that is: parsers of HTML that were tried do not.
+    The time is proportional to the length of any text, unlike that of the HTML parsers we tried.
     """
     reader, end = _Reader(), 0
     text = _without_comments(text)
@@ -59,7 +59,7 @@ def read_markup(text: str) -> Page:
 
 
 def _without_comments(text: str) -> str:
-    """Return a page without comments; one that does not end goes to the page's end."""
+    """Return a page without comments. A comment without end goes to the page's end."""
     parts, end = [], 0
     while (start := text.find("<!--", end)) >= 0:
         parts.append(text[end:start])
@@ -69,7 +69,7 @@ def _without_comments(text: str) -> str:
 
 
 def start_of(text: str) -> str:
-    """Return the first words that a page shows, for a message."""
+    """Return the first words of a page's text, for a message."""
     try:
         shown = BeautifulSoup(text[:_START], "html.parser").get_text(" ")
     except Exception:  # noqa: BLE001 - bytes that are no HTML make the parser raise many things
@@ -78,7 +78,7 @@ def start_of(text: str) -> str:
 
 
 class _Reader:
-    """Collects headings and rows, tag by tag."""
+    """A reader that collects headings and rows, tag by tag."""
 
     def __init__(self) -> None:
         self.headings: list[str] = []
@@ -86,7 +86,7 @@ class _Reader:
         self._cells: list[list[str]] = []
         self._links: list[str] = []
         self._bold = False
-        # The list that takes the text: of a heading, of a cell, or none.
+        # The list that collects the text of the current heading or cell; None outside of both.
         self._text: list[str] | None = None
 
     def open_tag(self, name: str, attributes: str) -> None:
@@ -119,7 +119,7 @@ class _Reader:
             self._text.append(unescape(text))
 
     def end_row(self) -> None:
-        """Keep the row that is read, where it has two cells, and begin another."""
+        """Keep the current row if it has two cells, and begin another."""
         if len(self._cells) == 2:
             key, value = ("".join(cell).strip() for cell in self._cells)
             section = self.headings[-1] if self.headings else ""

@@ -1,6 +1,7 @@
-"""Read the listing in a saved page: an export's `index.html` as JSOC writes it.
+"""Read the listing in a saved page: the `index.html` that JSOC writes for an export.
 
-Source: jsoc_export_make_index.c. A summary table, then a row of record and link for each file.
+A page has a summary table, then a row with record and link for each file. Source:
+jsoc_export_make_index.c.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from flareset.archive.responses import whole_or_0, without_again
+from flareset.archive.responses import strip_retry, whole_or_0
 from flareset.campaign.events import Event
 from flareset.errors import ListingError
 from flareset.sdo.numbers import whole
@@ -50,10 +51,10 @@ def read_page(
     process: str = "",
     accept: bool = False,
 ) -> tuple[pd.DataFrame, ExportFacts]:
-    """Return the listing of `event` at `wavelength` on a page, in time order, and its facts.
+    """Return a page's listing for `event` at `wavelength`, in time order, and the page's facts.
 
-    `wavelengths` are all of the campaign: a page may list several. `process` is JSOC's text of what
-    was done to the images. With `accept`, rows may be more or fewer than the page's count. Raises
+    `wavelengths` are all of the campaign: a page may list several. `process` is JSOC's text for the
+    processing. With `accept`, the number of rows may differ from the page's count. Raises
     ListingError.
     """
     rows, facts = _parse(text)
@@ -64,7 +65,7 @@ def read_page(
     incomplete = _wrong_count(facts)
     if incomplete and not accept:
         raise ListingError(
-            f"{incomplete}. Save the whole page again, or take it as it is with"
+            f"{incomplete}. Save the whole page again, or accept it as it is with"
             f" accept_pages: [{event.event_id}] in the config"
         )
     edges = edges_of(listing, event, series)
@@ -77,9 +78,9 @@ def read_page(
 
 @dataclass(frozen=True)
 class _PageRows:
-    """Reads the rows of a page for the `wavelengths` of a campaign.
+    """A reader of a page's rows for the `wavelengths` of a campaign.
 
-    `hosts` are those that a link may lead to. `processed` where records may be of another series.
+    Links may lead to `hosts` only. `processed`: the records may belong to another series.
     """
 
     series: Series
@@ -89,7 +90,7 @@ class _PageRows:
     processed: bool
 
     def read(self, record: str, href: str, name: str) -> Listed:
-        """Return a row of the listing. Raises ListingError where the page's row is of no use."""
+        """Return a row of the listing. Raise ListingError if the page's row is not usable."""
         check_name(record, name, fits=True)
         href = _one_slash(href)
         check_link(record, href, name, self.hosts)
@@ -101,12 +102,12 @@ class _PageRows:
             known = ", ".join(str(w) for w in self.wavelengths)
             raise ListingError(f"record {record} is of another wavelength than asked ({known})")
         segment = segment_of(listed, name, self.series, self.segment)
-        file = without_again(name)
+        file = strip_retry(name)
         return (listed.name, listed.t_rec, wavelength, segment, Kind.IMAGE, file, href, listed.time)
 
 
 def _parse(text: str) -> tuple[list[Row], ExportFacts]:
-    """Return the rows and facts of a page. Raises ListingError where it is of no use."""
+    """Return the rows and facts of a page. Raise ListingError if the page is not usable."""
     page = read_markup(text)
     if _HEADING not in page.headings:
         raise ListingError(
@@ -118,7 +119,7 @@ def _parse(text: str) -> tuple[list[Row], ExportFacts]:
     rows = _read_rows(page.rows, tar)
     cut = not text.rstrip().lower().endswith("</html>")
     if cut and not tar and rows and not rows[-1][1].endswith(f"/{rows[-1][2]}"):
-        rows.pop()  # the row that the cut went through
+        rows.pop()  # the cut page ends within this row
     _judge_summary(summary, tar)
     count = _judge_count(summary, rows)
     return rows, ExportFacts(
@@ -133,9 +134,10 @@ def _parse(text: str) -> tuple[list[Row], ExportFacts]:
 
 
 def _one_slash(href: str) -> str:
-    """Return a link with one slash behind its host: older pages have two, as their folder begins.
+    """Return a link with one slash behind its host.
 
-    Source: older versions of jsoc_export_make_index.c.
+    Older pages have two, since the folder begins with a slash, too (older versions of
+    jsoc_export_make_index.c).
     """
     return _TWO_SLASHES.sub(r"\1/", href, count=1)
 
@@ -145,15 +147,15 @@ def _is_of_summary(row: TableRow) -> bool:
 
 
 def _read_summary(rows: list[TableRow]) -> tuple[dict[str, str], str]:
-    """Return the summary of a page, and the link of the tar that holds the files."""
-    # The table of processing steps has keys of the same names.
+    """Return a page's summary, and the link of the tar with the files (empty if there is none)."""
+    # The table of processing steps, in another section, has keys of the same names.
     found = [row for row in rows if _is_of_summary(row) and row.section == _HEADING]
     tars = [row.link for row in found if row.key == "tarfile" and row.link]
     return {row.key: row.value for row in found}, tars[-1] if tars else ""
 
 
 def _read_rows(rows: list[TableRow], tar: str) -> list[Row]:
-    """Return the row of each file; in a tar, the file's name is the link's fragment."""
+    """Return a row for each file. The link to a tar's member has the member's name as fragment."""
     return [
         (row.key, f"{tar}#{row.value}" if tar else row.link, row.value)
         for row in rows
@@ -162,7 +164,7 @@ def _read_rows(rows: list[TableRow], tar: str) -> list[Row]:
 
 
 def _judge_summary(summary: dict[str, str], tar: str) -> None:
-    """Raise ListingError where the files of an export cannot be used."""
+    """Raise ListingError if the files of an export cannot be used."""
     if summary.get("method", "").endswith("-tar") and not tar:
         raise ListingError(
             "its files are inside a tar, which the page does not name; save it again"
@@ -181,7 +183,7 @@ def _judge_summary(summary: dict[str, str], tar: str) -> None:
 
 
 def _judge_count(summary: dict[str, str], rows: list[Row]) -> int:
-    """Return the number of files that a page announces. Raises ListingError where it has none."""
+    """Return the number of files that a page announces. Raise ListingError if it has no files."""
     try:
         count = whole(summary["count"])
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Turn the processing steps of a campaign into those of one event, as JSOC reads them.
+"""Turn a campaign's processing steps into JSOC's arguments for one event.
 
 Source: the export page's processing.js, im_patch.c and processing.h of JSOC.
 """
@@ -31,7 +31,7 @@ _CENTER_UNITS = {
 
 @dataclass(frozen=True)
 class Region:
-    """Where an active region was: Stonyhurst degrees at a time, and who says so."""
+    """The position of an active region at a time: Stonyhurst longitude and latitude (degrees)."""
 
     time: datetime
     longitude: float
@@ -40,10 +40,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an event gives to the processing of its export.
+    """What the processing of an event's export depends on.
 
-    `begin`, `end` and `cadence` (seconds, 0 for the series' own) are those of its recordset;
-    `region` looks up an active region near a time.
+    `begin`, `end` and `cadence` (seconds, 0 for the series' own) are those of the event's
+    recordset. `region` looks up an active region near a time.
     """
 
     event: Event
@@ -56,7 +56,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cut-out's center is at a time, in the units of the settings, and a remark on it."""
+    """A cut-out's center at a time, in the units of the settings, and a remark on its source."""
 
     when: datetime
     units: str
@@ -68,9 +68,9 @@ class Place:
 def wire_steps(
     steps: tuple[ProcessingStep, ...], around: Surroundings
 ) -> tuple[list[Step], list[str]]:
-    """Return the steps as JSOC reads them for one event, and remarks on where they came from.
+    """Return JSOC's steps for one event, and remarks on where their values come from.
 
-    ExportError: the event does not give what a step needs.
+    Raises ExportError if the event lacks what a step needs.
     """
     wired: list[Step] = []
     remarks: list[str] = []
@@ -85,7 +85,7 @@ def wire_steps(
 
 
 def place_of(box: ImPatch, around: Surroundings) -> Place:
-    """Return where a cut-out is for an event. ExportError: it has no place, or none to be seen."""
+    """Return a cut-out's center for an event. Raise ExportError if it has none, or none in view."""
     event = around.event
     when = _reference(box.t_ref, event)
     if box.noaa_ar is not None:
@@ -131,7 +131,7 @@ def _im_patch(box: ImPatch, place: Place, around: Surroundings) -> Step:
 
 
 def _span(box: ImPatch, around: Surroundings) -> tuple[str, str]:
-    """Return the first and the last time of a cut-out on the wire."""
+    """Return the first and the last time of a cut-out, as JSOC's arguments."""
     t_start, t_stop = _edge(box.t_start, around.begin), _edge(box.t_stop, around.end)
     if "NotSpecified" not in (t_start, t_stop) and parse_time(t_start) >= parse_time(t_stop):
         raise ExportError(
@@ -148,18 +148,18 @@ def _edge(given: datetime | str, of_window: datetime) -> str:
 
 
 def _turned(box: ImPatch, place: Place, t_start: str, around: Surroundings) -> dict[str, str]:
-    """Return when a cut-out's center holds: a time, or a Carrington rotation."""
+    """Return the argument for the time of a cut-out's center: `t_ref`, or a Carrington rotation."""
     if place.units == "carrington":
         rotation = geometry.carrington(place.when)[0] if box.car_rot is None else box.car_rot
         return {"car_rot": str(rotation)}
     if box.track:
         return {"t_ref": iso(place.when)}
-    # Without tracking nothing moves, and the form sends the start as the reference.
+    # Without tracking JSOC's form sends the start as the reference.
     return {"t_ref": t_start if t_start != "NotSpecified" else iso(around.begin)}
 
 
 def _refuse_behind(place: Place, times: tuple[datetime, ...], event: Event) -> None:
-    """Raise ExportError where a Carrington position is on the Sun's far side at all the times."""
+    """Raise ExportError if a Carrington position is on the Sun's far side at all these times."""
     for when in times:
         centre = geometry.carrington(when)[1]
         try:
@@ -189,7 +189,7 @@ def _position(event: Event) -> tuple[float, float]:
 
 
 def _region(box: ImPatch, when: datetime, around: Surroundings) -> Place:
-    """Return where an active region is, looked up as JSOC's form does; else the event's place."""
+    """Return an active region's position, looked up as in JSOC's form, or else the event's."""
     event = around.event
     number = box.noaa_ar
     if not isinstance(number, int):
@@ -203,7 +203,7 @@ def _region(box: ImPatch, when: datetime, around: Surroundings) -> Place:
     if found is None and box.noaa_ar != "event":
         raise ExportError(
             f"event {event.event_id}: JSOC knows no NOAA AR {number} within a rotation of"
-            f" {iso(when)}; look at im_patch's noaa_ar"
+            f" {iso(when)}; check im_patch's noaa_ar"
         )
     if found is None:
         x, y = _position_or_refuse(event, f"JSOC knows no NOAA AR {number} then")
@@ -212,7 +212,7 @@ def _region(box: ImPatch, when: datetime, around: Surroundings) -> Place:
     said = f"NOAA AR {number}: {found.longitude}, {found.latitude} Stonyhurst at {iso(found.time)}"
     if box.track:
         return Place(found.time, "stonyhurst", found.longitude, found.latitude, said)
-    # It was seen days before or after: without tracking, it is where it has turned to by then.
+    # The position is from days before or after `when`. Without tracking, JSOC would not rotate it.
     turned = geometry.carrington(found.time)[1] - geometry.carrington(when)[1]
     longitude = round((found.longitude + turned + 180) % 360 - 180, 2)
     if abs(longitude) > 90:

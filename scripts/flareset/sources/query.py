@@ -1,4 +1,4 @@
-"""What one event and channel asks of JSOC, and the records that JSOC has of it."""
+"""The query of one event and channel to JSOC, and the records that JSOC returns for it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.sources.records import expected_records, keys_of
 from flareset.tables.records import UNSAID
 
-# Records that one question asks for: below JSOC's own limit of some 15000.
+# The most records that one question asks for. JSOC's own limit is some 15000.
 _MOST_RECORDS = 10_000
 _FIELD = re.compile(r"\{([\w#]+)(?::[^{}]*)?\}")
-# Fields of a file name that are no keywords.
+# Fields of a file name that are not keywords.
 _OWN_FIELDS = {"SERIESNAME", "SEGMENT", "RECNUM", "#"}
 _WAVELENGTHS = re.compile(r"\d+(\s*,\s*\d+)*")
 
 
 @dataclass(frozen=True)
 class Query:
-    """What one event and channel asks of JSOC.
+    """The query of one event and channel to JSOC.
 
-    `wavelengths` are all channels of the campaign; `processing` has its steps as configured.
+    `wavelengths` are all channels of the campaign. `processing` are its steps from the config.
     """
 
     event: Event
@@ -70,9 +70,9 @@ class Query:
         return str(window_recordset(self.series, *window, [self.wavelength], self.segment, noaa_ar))
 
     def _own(self, given: Recordset) -> Recordset:
-        """Return a row's recordset at this channel alone, with the segment.
+        """Return a row's own recordset, narrowed to this channel and segment.
 
-        Raises ExportError where it is of another series, channel or segment.
+        Raises ExportError if it has another series, channel or segment.
         """
         where = f"event {self.event.event_id}: its recordset"
         if given.series.lower() != self.series.name.lower():
@@ -92,7 +92,7 @@ class Query:
         return Recordset(self.series.name, filters, segments)
 
     def _at_channel(self, filters: tuple[str, ...], where: str) -> tuple[str, ...]:
-        """Return the filters with this channel in place of several, or of none."""
+        """Return the filters with this channel instead of several channels or none."""
         own = str(self.wavelength)
         narrowed = tuple(
             own if _WAVELENGTHS.fullmatch(text) and own in re.split(r"\s*,\s*", text) else text
@@ -108,7 +108,7 @@ class Query:
 
     @property
     def name_format(self) -> str:
-        """The export's file names: as set, or JSOC's default for the series."""
+        """The format of the export's file names: from the config, or JSOC's default."""
         if self.filename_format:
             return self.filename_format
         fields = ["{T_REC:A}" if key == "T_REC" else f"{{{key}}}" for key in self.series.keys]
@@ -122,16 +122,16 @@ class Query:
 
 
 def find_records(query: Query, jsoc: Jsoc) -> pd.DataFrame:
-    """Return the records that JSOC has of a query, asked for in pieces that JSOC can answer.
+    """Return JSOC's records for a query. Large queries are asked in parts.
 
-    Raises ExportError where there is none.
+    Raises ExportError if there are no records.
     """
     recordset = query.recordset
     found = Recordset.parse(recordset).times
     assert found is not None
     seconds = (found[1].end - found[1].begin).total_seconds()
     slots = seconds / (found[1].cadence or query.series.cadence)
-    # Files as stored say nothing of themselves: their pixels are compared with what JSOC states.
+    # Stored files have few keywords: their pixels are compared with the record's statistics.
     more = UNSAID if kind_of_protocol(query.protocol) == "as-is" else ()
     rows = [
         row
@@ -142,7 +142,7 @@ def find_records(query: Query, jsoc: Jsoc) -> pd.DataFrame:
 
 
 def check_name_format(query: Query, jsoc: Jsoc) -> None:
-    """Raise ExportError where a field of the file names is no keyword of the series."""
+    """Raise ExportError if a field of the file names is not a keyword of the series."""
     fields = {field.upper() for field in _FIELD.findall(query.filename_format)} - _OWN_FIELDS
     if fields and (strange := fields - jsoc.series_keywords(query.series.name)):
         raise ExportError(
@@ -152,7 +152,7 @@ def check_name_format(query: Query, jsoc: Jsoc) -> None:
 
 
 def steps_of(query: Query, jsoc: Jsoc | None) -> tuple[list[Step], list[str]]:
-    """Return the processing steps of a query for its event, and remarks on where they come from.
+    """Return JSOC's steps for a query's event, and remarks on where their values come from.
 
     Without `jsoc`, no active region is looked up.
     """
@@ -170,10 +170,11 @@ def steps_of(query: Query, jsoc: Jsoc | None) -> tuple[list[Step], list[str]]:
 
 
 def find_region(jsoc: Jsoc, number: int, when: datetime) -> Region | None:
-    """Return where a NOAA active region was when it was nearest to the central meridian.
+    """Return a NOAA active region's position when it was nearest to the central meridian.
 
-    As JSOC's own form looks it up (processing.js): of `su_rsb.NOAA_ActiveRegions`, the record with
-    the smallest distance. None where JSOC does not know it, or not within a rotation of `when`.
+    JSOC's form looks it up in the same way (processing.js): the record of
+    `su_rsb.NOAA_ActiveRegions` with the smallest distance. None if JSOC has no record of the region
+    within a rotation of `when`.
     """
     try:
         rows = jsoc.records(

@@ -1,4 +1,4 @@
-"""Read the records of a window from what `jsoc_info` answers.
+"""Read the records of a window from answers of `jsoc_info`.
 
 Source: jsoc_info.c, `op=rs_list`.
 """
@@ -23,13 +23,13 @@ from flareset.tables.records import COLUMNS, KEYS, UNSAID, VALUES
 from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
-# A file of AIA's level 1, where JSOC gives no size.
+# The size of a file of AIA's level 1, used if JSOC gives none.
 _TYPICAL_BYTES = 12_000_000
 _NO_IMAGE = 0x80000000
 
 
 def keys_of(series: Series, more: Iterable[str] = ()) -> list[str]:
-    """Return what is asked of `rs_list` for each record; `more` are keywords besides."""
+    """Return the keywords to ask `rs_list` for. `more` are additional keywords."""
     return list(dict.fromkeys([*series.keys, *KEYS, *more, *_SPECIAL]))
 
 
@@ -38,14 +38,14 @@ def expected_records(
 ) -> pd.DataFrame:
     """Return a row per record at `wavelength`, in time order, from an answer to `rs_list`.
 
-    Keywords are text as JSOC has them; `bytes` is its estimate of the image's size. `status` is
-    `no_image` where there is none (QUALITY), with the `reason`, and empty elsewhere. Raises
-    ExportError where there is no record.
+    Keywords are JSOC's text. `bytes` is JSOC's estimate of the image's size. `status` is
+    `no_image`, with a `reason`, if QUALITY says that there is no image, else empty. Raises
+    ExportError if there is no record.
     """
     found = [row for row in rows if _wavelength(row) == wavelength]
     if not found:
         raise ExportError(
-            f"JSOC has no record of {recordset} at {wavelength}: look at the window, the"
+            f"JSOC has no record of {recordset} at {wavelength}: check the window, the"
             " wavelength and the series"
         )
     table = pd.DataFrame([_row(row, series, wavelength) for row in found], columns=COLUMNS)
@@ -55,7 +55,7 @@ def expected_records(
 
 
 def _wavelength(row: dict[str, str]) -> int:
-    """Return the record's channel; HMI's 6173.3 is 6173."""
+    """Return the record's channel. HMI's 6173.3 becomes 6173, as does a missing one."""
     try:
         return int(real(row["WAVELNTH"], 0, 1e6))
     except (KeyError, ValueError):
@@ -74,7 +74,7 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
         t_obs = None
     record = series.name + "".join(f"[{row[key]}]" for key in series.keys)
     status = reason = ""
-    # In decimals, the word of a record without an image is how JSOC writes a missing number.
+    # In decimals, the QUALITY of a record without image looks like JSOC's missing number.
     if row.get("QUALITY") == str(-_NO_IMAGE):
         values["QUALITY"] = hex(_NO_IMAGE)
     if _has_no_image(values["QUALITY"]):
@@ -87,7 +87,7 @@ def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
 
 
 def _bytes(text: str) -> int:
-    """Return the size of a record's file (bytes); a typical one where JSOC gives none."""
+    """Return the size of a record's file (bytes), or a typical size if JSOC gives none."""
     try:
         return whole(text, 1)
     except ValueError:
@@ -95,13 +95,13 @@ def _bytes(text: str) -> int:
 
 
 def _path(row: dict[str, str]) -> str:
-    """Return where JSOC keeps the segment's file; empty where JSOC does not say."""
+    """Return the path of the segment's file; empty if JSOC gives none."""
     found = [value for key, value in row.items() if key.startswith("segment:")]
     return found[0] if found and found[0].startswith("/") else ""
 
 
 def _known(text: str) -> str:
-    """Return a value, or nothing where JSOC writes that it is missing."""
+    """Return a value; empty if JSOC writes that it is missing."""
     no_number = text.lower().lstrip("+-") in ("nan", "inf")
     missing = no_number or text in ("", "MISSING", "-2147483648", "Invalid KeyLink")
     return "" if missing or text.startswith("-4712") else text
@@ -112,11 +112,11 @@ def _has_no_image(text: str) -> bool:
 
 
 def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
-    """Return the place in `records` of each listed row (`record`, `t_rec`); -1 where it has none.
+    """Return the index in `records` of each listed row (`record`, `t_rec`); -1 without a match.
 
-    A processed row's record is of another series, and matches by time: T_REC, T_OBS rounded to
-    the second, or the slot centre nearest T_OBS, as JSOC's modules write it. Whichever matches more
-    rows counts, since an exposure can share its second with the next slot.
+    A processed row's record belongs to another series, and is matched by its time. JSOC's modules
+    write T_REC, T_OBS rounded to the second, or the slot centre nearest T_OBS. The kind of time
+    that matches most rows counts, since an exposure can share its second with the next slot.
     """
     place = {record.lower(): n for n, record in enumerate(records["record"])}
     found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
@@ -126,7 +126,8 @@ def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.nda
     if not len(left):
         return found
     rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
-    # Of two exposures in one slot, JSOC keeps the later; the earlier is first in the time order.
+    # Of two exposures with the same slot centre, JSOC keeps the later, so the last index counts.
+    # Of equal T_REC or T_OBS the first index counts, hence `reversed`.
     keys = [
         _places(reversed([*enumerate(records["t_rec"])])),
         _places(reversed([*enumerate(rounded)])),
@@ -141,12 +142,12 @@ def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.nda
 
 
 def _places(times: Iterable[tuple[int, Any]]) -> dict[pd.Timestamp, int]:
-    """Return the place of each time; the last of equal ones counts."""
+    """Return the index of each time; of equal times the one that comes last."""
     return {pd.Timestamp(when): n for n, when in times if when is not pd.NaT}
 
 
 def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
-    """Return the slot centre nearest T_OBS of each record, NaT where T_OBS is missing."""
+    """Return the slot centre nearest to each record's T_OBS; NaT if T_OBS is missing."""
     return [
         pd.NaT if when is pd.NaT else pd.Timestamp(series.centre(when.to_pydatetime()))
         for when in records["t_obs"]
@@ -154,7 +155,7 @@ def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
 
 
 def left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd.DataFrame:
-    """Return the records; `status` and `reason` say of which JSOC's processing gives no image."""
+    """Return the records; `status` and `reason` mark those that JSOC's processing leaves out."""
     records = records.copy()
     for step in steps:
         there = records[records["status"] == ""]
@@ -173,8 +174,8 @@ def left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd
 def _dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
     """Return the records that JSOC's aia_scale drops, with the reason.
 
-    The module writes two exposures into the slot whose centre is nearest T_OBS; the later one stays
-    (aia_lev1p5.c).
+    The module writes an exposure into the slot whose centre is nearest T_OBS. If there are two, the
+    later one stays (aia_lev1p5.c).
     """
     slots: dict[Any, str] = {}
     dropped: dict[str, str] = {}
@@ -189,9 +190,9 @@ def _dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]
 def _beside_cut_outs(
     records: pd.DataFrame, args: Mapping[str, str], series: Series
 ) -> dict[str, str]:
-    """Return the records of which `im_patch` is told to make no cut-out, with the reason.
+    """Return the records that `im_patch` makes no cut-out of, with the reason.
 
-    It takes those from t_start to t_stop, the first at or after each step of its cadence
+    The module uses records from t_start to t_stop: the first at or after each step of its cadence
     (im_patch.c).
     """
     if records.empty:
@@ -214,5 +215,5 @@ def _beside_cut_outs(
 
 
 def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
-    """Return T_OBS rounded to the second, as JSOC's file names have it."""
+    """Return T_OBS rounded to the second, as in JSOC's file names."""
     return (t_obs + timedelta(milliseconds=500)).floor("s")

@@ -1,4 +1,4 @@
-"""Read what pages and JSOC's answers list: a record, a link and a file name for each file."""
+"""Read the rows of pages and of JSOC's answers: a record, a link and a file name per file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from flareset.archive.responses import without_again
+from flareset.archive.responses import strip_retry
 from flareset.campaign.events import Event
 from flareset.errors import ExportError, ListingError
 from flareset.sdo.numbers import whole
@@ -27,17 +27,17 @@ Listed = tuple[str, datetime, int, str, Kind, str, str, datetime]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SAFE_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)+/?")
-# The first and last records of a window's page lie this near its edges, gaps apart.
+# The first and last records of a complete page lie this near the window's edges.
 _EDGE = timedelta(minutes=2)
-# A file name's time is T_OBS, at most about a cadence after the record's T_REC.
+# How far a file name's time may always lie from T_REC: it is T_OBS, up to about a cadence later.
 _NAME_TOLERANCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class ListedRecord:
-    """A record as it is listed; `time` is the one in its file's name, or T_REC.
+    """A listed record. `time` is the time in its file's name, or T_REC.
 
-    `own` is false where processing has made a record of another series.
+    `own` is false if processing has made a record of another series.
     """
 
     text: str
@@ -53,7 +53,7 @@ class ListedRecord:
 
 
 def read_record(record: str, name: str, series: Series, *, processed: bool) -> ListedRecord:
-    """Return a listed record, with its file's name. Raises ListingError where it is of no use."""
+    """Return the listed record of a file named `name`. Raise ListingError if it is not usable."""
     try:
         parsed = Recordset.parse(record)
         found = parsed.times
@@ -65,16 +65,16 @@ def read_record(record: str, name: str, series: Series, *, processed: bool) -> L
     if not own and not processed:
         hint = ""
         if parsed.series.lower().startswith((f"{series.name.lower()}_mod", "aia.lev1p5")):
-            hint = ": the export was processed; say how in export.processing"
+            hint = ": the export was processed; write its steps in export.processing"
         raise ListingError(f"record {record} is of series {parsed.series}, not {series.name}{hint}")
-    if own:  # in whatever case the page has it
+    if own:  # the page may have the series' name in another case
         parsed = Recordset(series.name, parsed.filters, parsed.segments)
     t_rec = found[1].begin
     return ListedRecord(record, parsed, own, t_rec, _time_of(record, name, t_rec, series))
 
 
 def _time_of(record: str, name: str, t_rec: datetime, series: Series) -> datetime:
-    """Return the time in a file's name, or T_REC. Raises ListingError where it is of another."""
+    """Return the time in a file's name, or T_REC. Raise ListingError if they do not agree."""
     try:
         time = name_time(name) or t_rec
     except ValueError as error:
@@ -85,7 +85,7 @@ def _time_of(record: str, name: str, t_rec: datetime, series: Series) -> datetim
 
 
 def wavelength_of(listed: ListedRecord, series: Series) -> int | None:
-    """Return the channel that a record names; None where its series has no key for it."""
+    """Return the channel in a record's name; None if its series has no key for the channel."""
     if not listed.own or series.keys[-1] != "WAVELNTH":
         return None
     filters = listed.recordset.filters
@@ -98,7 +98,7 @@ def wavelength_of(listed: ListedRecord, series: Series) -> int | None:
 
 
 def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[int]) -> int:
-    """Return the only channel, or the one in a file's name. Raises ListingError if none is."""
+    """Return the only channel, or the channel in a file's name. Raise ListingError if unclear."""
     if len(wavelengths) == 1:
         return wavelengths[0]
     named = [wavelength for wavelength in wavelengths if str(wavelength) in name.split(".")]
@@ -112,14 +112,14 @@ def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[in
 
 
 def segment_of(listed: ListedRecord, name: str, series: Series, default: str) -> str:
-    """Return the segment that a record names, or else its file's name, or else the default.
+    """Return the segment named in a record, else in its file's name, else the default.
 
-    In JSOC's own form of a name, the last part is a segment, be it one that is not known here. In
-    any other form, a part that is called like a known segment is one.
+    In JSOC's default form of a file name, the last part is the segment, even if it is not known
+    here. In any other form, a part counts if it is the name of a known segment.
     """
     if listed.recordset.segments:
         return _segment_called(listed.recordset.segments[0], series)
-    parts = without_again(name).partition(".fits")[0].split(".")
+    parts = strip_retry(name).partition(".fits")[0].split(".")
     head = listed.recordset.series.lower().split(".")
     own_form = [part.lower() for part in parts[: len(head)]] == head
     if own_form and len(parts) == len(head) + len(series.keys) + 1:
@@ -129,21 +129,21 @@ def segment_of(listed: ListedRecord, name: str, series: Series, default: str) ->
 
 
 def _segment_called(name: str, series: Series) -> str:
-    """Return the segment that files or records call by a name; the name where none is known."""
+    """Return the known segment with a name in files or records; else the name itself."""
     known = (segment for segment in series.segments if name.lower() in series.names_of(segment))
     return next(known, name)
 
 
 def check_name(record: str, name: str, *, fits: bool) -> None:
-    """Raise ListingError where a file's name could be a path, or is not of a FITS file."""
+    """Raise ListingError if a file's name could be a path or, with `fits`, lacks `.fits`."""
     if not _SAFE_NAME.fullmatch(name) or ".." in name or (fits and ".fits" not in name):
         raise ListingError(f"record {record}: {name!r} is not a bare name of a FITS file")
 
 
 def check_link(record: str, href: str, name: str, hosts: Sequence[str] = ()) -> None:
-    """Raise ListingError where a link leads anywhere but to the file of that name.
+    """Raise ListingError if a link does not lead to the file `name`.
 
-    `hosts` are those allowed, all where there are none.
+    `hosts` are the allowed hosts; empty allows all.
     """
     try:
         link = urlsplit(href)
@@ -166,7 +166,7 @@ def check_link(record: str, href: str, name: str, hosts: Sequence[str] = ()) -> 
 
 
 def _ends_in(path: str, fragment: str, name: str) -> bool:
-    """Return whether a safe path is that of a file, or of a tar whose member is the fragment."""
+    """Return whether a safe path ends in the file's name, or is a tar with it as fragment."""
     if not _SAFE_PATH.fullmatch(path) or ".." in path:
         return False
     last = path.rpartition("/")[2]
@@ -174,7 +174,7 @@ def _ends_in(path: str, fragment: str, name: str) -> bool:
 
 
 def table_of(rows: Iterable[Listed]) -> pd.DataFrame:
-    """Return the listing of rows. Raises ListingError where a link is listed twice."""
+    """Return the listing of rows. Raise ListingError if a link is listed twice."""
     listing = pd.DataFrame(list(rows), columns=COLUMNS)
     for column in ("t_rec", "time"):
         listing[column] = pd.to_datetime(listing[column], utc=True)
@@ -184,7 +184,7 @@ def table_of(rows: Iterable[Listed]) -> pd.DataFrame:
 
 
 def refuse_doubles(listing: pd.DataFrame) -> None:
-    """Raise ListingError where a file, or a record's segment, is listed twice."""
+    """Raise ListingError if a file, or a record's segment, is listed twice."""
     if (double := listing["filename"][listing["filename"].duplicated()]).size:
         raise ListingError(f"the file {double.iloc[0]} is listed twice")
     if (double := listing["record"][listing.duplicated(["record", "segment", "kind"])]).size:
@@ -197,16 +197,16 @@ def in_time_order(listing: pd.DataFrame) -> pd.DataFrame:
 
 
 def edges_of(listing: pd.DataFrame, event: Event, series: Series) -> str:
-    """Return what of the window lies beyond the listed records, if anything.
+    """Return a sentence if the listed records do not reach an edge of the window, else empty.
 
-    Raises ListingError where the records are those of another event.
+    Raises ListingError if the records belong to another event.
     """
     first, last = listing["t_rec"].min(), listing["t_rec"].max()
     begin, end = event.window_start, event.window_end
     edge = _EDGE + timedelta(seconds=series.cadence)
     late, early = first - begin > edge, end - last > edge
     sticks_out = begin - first > edge or last - end > edge
-    # Records that begin late and end late, or early and early, are of another flare's window.
+    # Records that begin late and end late, or begin early and end early, belong to another flare.
     if last < begin or first > end or ((late or early) and sticks_out):
         raise ListingError(
             f"it belongs to another event: its records span {iso(first)} to {iso(last)},"
