@@ -27,10 +27,10 @@ def main() -> None:
         "--group-by",
         nargs="*",
         default=[],
-        help="columns of images.csv of which no value may be in two splits",
+        help="columns of images.csv whose values must not be in two splits",
     )
-    parser.add_argument("--json", required=True, type=Path, help="output: what was found, JSON")
-    parser.add_argument("--markdown", required=True, help="output: the same for people")
+    parser.add_argument("--json", required=True, type=Path, help="output: the result, JSON")
+    parser.add_argument("--markdown", required=True, help="output: the result as a page")
     args = parser.parse_args()
 
     with job_log(), tried_once(args.json.with_name(".audit.failed")):

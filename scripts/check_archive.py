@@ -1,4 +1,4 @@
-"""Ask the archive what the product relies on, with one image; say what is as expected."""
+"""Check that the archive behaves as the workflow relies on, with a few questions and one image."""
 
 import argparse
 import sys
@@ -22,17 +22,17 @@ _PATIENCE, _LONGEST_EXPORT = timedelta(seconds=20), timedelta(minutes=10)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--event", required=True, help="event.json: asked about is its flare")
+    parser.add_argument("--event", required=True, help="event.json; questions are about its flare")
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
     parser.add_argument("--settings", required=True, help="<results>/settings/list.*.json")
-    parser.add_argument("--report", required=True, help="output: what was found, as text")
+    parser.add_argument("--report", required=True, help="output: the findings, as text")
     add_flags(parser)
     args = parser.parse_args()
 
     event, settings = read_event(args.event), Settings.read(args.settings)
     query = Query.of(event, args.wavelength, [args.wavelength], settings)
     access = _hasty(Access.of(args, settings.origin))
-    # Nothing of the campaign's store is used: each question goes to the archive.
+    # The campaign's store is not used, so that each question goes to the archive.
     with job_log(), TemporaryDirectory() as folder:
         with reached(access, [event.flare], folder) as site:
             jsoc = site.jsoc("check")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _hasty(access: Access) -> Access:
-    """Return the access with less patience: a server that fails is what is to be told."""
+    """Return the access with less patience, so that a failing server is soon reported."""
     archive, manners = access.archive, access.manners
     patience, wait = min(archive.patience, _PATIENCE), min(manners.wait, _LONGEST_EXPORT)
     return access.model_copy(

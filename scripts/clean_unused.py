@@ -1,4 +1,4 @@
-"""List, or remove, what no current event refers to in the store and the results."""
+"""List or remove files of the store and the results that no event of the campaign refers to."""
 
 import argparse
 import sys
@@ -52,13 +52,13 @@ def show(files: list[Path], folders: list[Path], done: str) -> None:
 
 
 def used_paths(results: Path, jobs: list[str]) -> set[str]:
-    """Return the paths in the store that jobs refer to. Raises StoreError if one is unfinished."""
+    """Return the paths in the store that jobs refer to. Raise StoreError if a job is unfinished."""
     used: set[str] = set()
     for job in jobs:
         manifest = results / "events" / job / "manifest.csv"
         if not manifest.exists():
             raise StoreError(
-                f"{manifest}: not there, so what {job} needs is not known; run snakemake first"
+                f"{manifest}: missing, so it is not known what {job} needs; run snakemake first"
             )
         used |= set(read_manifest(manifest)["path"])
     return used

@@ -21,13 +21,13 @@ from flareset.tables.manifest import write_manifest
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
+        "--job", required=True, type=Path, help="<event_id>/<wavelength> with the tables of `list`"
     )
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
     parser.add_argument("--settings", required=True, help="<results>/settings/download.*.json")
     parser.add_argument("--manifest", required=True, help="output: CSV, a row per file tried")
     parser.add_argument(
-        "--ledger", required=True, type=Path, help="output where images are missing: CSV"
+        "--ledger", required=True, type=Path, help="output if too many images are missing: CSV"
     )
     parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
     add_flags(parser)
@@ -49,7 +49,7 @@ def main() -> None:
             check_complete(manifest, most, name, acquisition.problem)
             check_usable(job, manifest, quotas, most, name)
         except IncompleteError:
-            # No later stage will run, so the ledger that names what is missing is written here.
+            # No later stage will run, so the ledger with what is missing is written here.
             args.ledger.parent.mkdir(parents=True, exist_ok=True)
             write_ledger(ledger(job, manifest), args.ledger)
             raise

@@ -24,13 +24,13 @@ def main() -> None:
         " the event.json above",
     )
     parser.add_argument("--splits", required=True, help="splits.csv")
-    parser.add_argument("--split-seed", required=True, help="decides the baseline's split")
+    parser.add_argument("--split-seed", required=True, help="decides the leaky baseline's split")
     for name, share in SHARES.items():
         parser.add_argument(
             f"--{name}",
             type=float,
             default=share,
-            help=f"share of the images in {name} of the baseline (default: %(default)s)",
+            help=f"share of the images in {name} of the leaky baseline (default: %(default)s)",
         )
     parser.add_argument("--store", required=True, help="the folder of verified files")
     parser.add_argument("--folder", required=True, help="output: the data set's folder")

@@ -15,13 +15,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, help="images.csv")
     parser.add_argument(
-        "--keywords", required=True, nargs="+", help="columns of images.csv, or what its times say"
+        "--keywords", required=True, nargs="+", help="columns of images.csv, or parts of its times"
     )
     parser.add_argument("--seed", required=True, help="decides the bootstraps")
     parser.add_argument(
         "--fail-above",
         type=float,
-        help="the AUC above which a keyword of the instrument fails (default: never)",
+        help="the AUC above which a keyword of the instrument, or a column from events.csv, fails"
+        " the run (default: never)",
     )
     parser.add_argument("--leaks", required=True, type=Path, help="output: CSV, a row per keyword")
     args = parser.parse_args()

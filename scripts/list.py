@@ -1,4 +1,4 @@
-"""List what the archive has of one event and channel, as facts."""
+"""List the archive's records of one event and channel, and links that are known already."""
 
 import argparse
 import logging
@@ -28,21 +28,21 @@ def main() -> None:
         "--wavelengths",
         type=int,
         nargs="+",
-        help="those that the campaign asks for: its pages may list them all (default:"
+        help="all of the campaign: a saved page may list several (default:"
         f" {environment.WAVELENGTHS} in the environment, else this one)",
     )
     parser.add_argument(
         "--source",
         choices=SOURCES,
         default="page",
-        help="where files are had: a saved page, the row's RequestIDs, exports, or the stored files"
-        " themselves (default: %(default)s)",
+        help="where files come from: a saved page, the row's RequestIDs, exports, or the stored"
+        " files (default: %(default)s)",
     )
     parser.add_argument("--page", nargs="?", help="the saved export page")
     parser.add_argument(
         "--accept",
         action="store_true",
-        help="take the page though it lists another number of rows than its own count says",
+        help="use the page even if its number of rows differs from its own count",
     )
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", default="store", help="where JSOC's answers are kept")
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def tell(found: Found) -> None:
-    """Log what was found, and what is odd about it."""
+    """Log the number of records, remarks, and oddities of a saved page."""
     records, facts = found.records, found.facts
     lacking = (records["status"] != "").sum()
     log.info("%d records, %d of them without an image", len(records), lacking)

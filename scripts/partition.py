@@ -1,4 +1,4 @@
-"""Split an event's images into its phases by time, and link them there."""
+"""Divide an event's images into phases by time, and link them in a folder for each phase."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--wavelength", required=True, type=int, help="angstrom")
     parser.add_argument("--manifest", required=True, help="manifest.csv")
     parser.add_argument("--store", required=True, help="the folder of verified files")
-    parser.add_argument("--folder", required=True, help="output: holds a folder for each phase")
+    parser.add_argument("--folder", required=True, help="output: has a folder for each phase")
     parser.add_argument("--partition", required=True, help="output: CSV, a row per linked file")
     args = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Write the tables of keys in the manual, and the schema that editors check a config with."""
+"""Write the manual's tables of keys, and the schema with which editors check a config."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Tell what was drawn at last: the sample, its sampling log, the ledger and the account."""
+"""Write the final result of the draw: the sample, its sampling log, the ledger, the account."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ from flareset.tables.status import Status
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--job", required=True, type=Path, help="<event_id>/<wavelength> with what `list` left"
+        "--job", required=True, type=Path, help="<event_id>/<wavelength> with the tables of `list`"
     )
     parser.add_argument("--manifest", required=True, help="manifest.csv")
     parser.add_argument(
@@ -52,7 +52,7 @@ def main() -> None:
         files = dict(zip(verified["record"], verified["filename"], strict=True))
 
         unusable = set(job.candidates["record"]) - set(files)
-        # From pictures and movies nothing is drawn.
+        # Pictures and movies are not drawn from.
         chosen = choose(job.candidates, unusable, most).iloc[: 0 if job.facts.pictured else None]
         short = None if job.facts.pictured else shortages(chosen, job.event, most)
         booked = ledger(job, manifest, short)

@@ -16,7 +16,7 @@ from flareset.system.endings import exit_status
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8014, help="0 takes any free one")
+    parser.add_argument("--port", type=int, default=8014, help="0 takes any free port")
     parser.add_argument("--frame-size", type=int, default=256, help="pixels a side, 128 to 4096")
     parser.add_argument("--events", help="events.csv whose flares shine in the frames")
     parser.add_argument(
@@ -27,13 +27,13 @@ def main() -> None:
         action="append",
         default=[],
         metavar="KIND[=CODE]:PATTERN[:TIMES]",
-        help="fail what matches PATTERN (file names, or an endpoint and its op such as"
+        help="fail requests that match PATTERN (file names, or an endpoint and its op such as"
         f" 'jsoc_fetch exp_status'); KIND is one of {', '.join(FAULTS)}; CODE goes with status"
         " and jsoc",
     )
-    parser.add_argument("--state", type=Path, help="JSON file that keeps the exports; else memory")
+    parser.add_argument("--state", type=Path, help="JSON file to keep exports in (default: memory)")
     parser.add_argument(
-        "--delay", type=float, default=2.0, help="seconds that an export is queued and processed"
+        "--delay", type=float, default=2.0, help="seconds in the queue, and again in processing"
     )
     args = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Summarise a campaign and write down how it came about."""
+"""Summarise a campaign, and write its provenance."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Compare the store and the results with the manifests; with --repair, fetch what is damaged."""
+"""Compare the store and the results with the manifests; with --repair, fetch damaged files."""
 
 import argparse
 import sys
@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--jobs", required=True, nargs="+", help="<event_id>/<wavelength> of each")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
     parser.add_argument("--settings", required=True, help="<results>/settings/verify.*.json")
-    parser.add_argument("--list", required=True, type=Path, help="output: all that is damaged")
-    parser.add_argument("--repair", action="store_true", help="fetch what is damaged again")
+    parser.add_argument("--list", required=True, type=Path, help="output: all damaged files")
+    parser.add_argument("--repair", action="store_true", help="fetch damaged files again")
     add_flags(parser)
     args = parser.parse_args()
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def show(damaged: list[Damage], path: Path) -> None:
-    """Name what is damaged: all of it in a file, the first on the screen."""
+    """Write all damaged files to a list, and print the first 20."""
     write_text("".join(f"damaged: {damage}\n" for damage in damaged), path)
     for damage in damaged[:SHOWN]:
         print(f"damaged: {damage}")
@@ -63,8 +63,11 @@ def show(damaged: list[Damage], path: Path) -> None:
 def repair(
     results: Results, damaged: list[Damage], args: argparse.Namespace
 ) -> tuple[list[Damage], list[str]]:
-    """Fetch damaged files again; what could not be had, and the jobs that have to be run again."""
-    # A file that cannot be read may be good: it is not replaced.
+    """Fetch damaged files again.
+
+    Returns the files that could not be had, and the jobs that have to be run again.
+    """
+    # A file that cannot be read may still be good: it is not replaced.
     left = [damage for damage in damaged if not damage.readable]
     paths = {str(Path(d.path).relative_to(args.store)) for d in damaged if d.readable}
     changed: set[str] = set()
@@ -85,7 +88,7 @@ def repair(
         changed |= set(other)
     stale = [job for job, manifest in results.manifests.items() if changed & set(manifest["path"])]
     for job in stale:
-        # The target `all` asks for every manifest, so the next run makes this one anew.
+        # The target `all` needs every manifest, so the next run makes this one again.
         (results.folders[job] / "manifest.csv").unlink()
     return left, stale
 

@@ -220,7 +220,7 @@ def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:
     assert count == 60
     sentence = (
         r"^here: none of its 60 images can be drawn \(completeness.allow_missing is 59\):\n"
-        r"  60 of them: QUALITY 0x00010000: dark\nLook at quality.reject"
+        r"  60 of them: QUALITY 0x00010000: dark\nCheck quality.reject"
     )
     with pytest.raises(IncompleteError, match=sentence):
         check_usable(job, manifest, None, count - 1, "here")

@@ -20,7 +20,7 @@ from flareset.candidates import (
     read_candidates,
     write_candidates,
 )
-from flareset.draw import choose, rank, together
+from flareset.draw import bind_channels, choose, rank
 from flareset.sdo.flares import Flare
 
 RULES = Rules(("dark",))
@@ -79,7 +79,7 @@ def test_channels_together_draw_the_same_slots(
         ignore_index=True,
     )
     apart = both[both["verdict"] == ACCEPTED]
-    found = rank(together(both), "e", 7)
+    found = rank(bind_channels(both), "e", 7)
     drawn = {
         wave: set(choose(table, set(), MOST)["slot"]) for wave, table in found.groupby("wavelength")
     }
@@ -106,7 +106,7 @@ def test_a_slot_that_lies_in_two_minutes_is_drawn_in_none() -> None:
         ],
         ignore_index=True,
     )
-    found = together(both).set_index(["wavelength", "slot"])[["verdict", "reason"]]
+    found = bind_channels(both).set_index(["wavelength", "slot"])[["verdict", "reason"]]
     said = "the channels see it in 2 phases or minutes"
     for wave in (131, 171):
         assert found.loc[wave].to_numpy().tolist() == [
@@ -126,7 +126,7 @@ def test_an_image_that_cannot_be_had_in_one_channel_lets_that_channel_go_on_alon
         ],
         ignore_index=True,
     )
-    found = rank(together(both), "e", 1)
+    found = rank(bind_channels(both), "e", 1)
     one, other = (found[found["wavelength"] == wave] for wave in (131, 171))
     before = choose(one, set(), MOST)
     lost = before["record"].iloc[0]

@@ -1,4 +1,4 @@
-"""Account for one event and wavelength: times, counts, and where its files came from."""
+"""The account of one event and wavelength: times, counts, and where its files came from."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def account(
     manifest: pd.DataFrame,
     short_outside: int = 0,
 ) -> dict[str, Any]:
-    """The account of one event and wavelength: its times, counts and where its list came from.
+    """Return the account of one event and wavelength.
 
-    `chosen` are the drawn images, `statuses` the ledger's, `short_outside` its short exposures in
-    no listed flare; the RequestIDs are those of the listing and of what was asked for again.
+    `chosen` are the drawn images. `statuses` are those of the ledger. `short_outside` is the number
+    of short exposures outside all listed flares. The RequestIDs are those of the listing and of all
+    later exports.
     """
     event = job.event
     listed = job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]

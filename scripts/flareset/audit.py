@@ -1,6 +1,6 @@
 """The audit of a split: what two of its parts share, from images.csv and splits.csv alone.
 
-Nothing of the code that splits is used here, so that a mistake there is found here.
+It uses no code of `split`, so that it finds a mistake there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from flareset.errors import AuditError
 
-# HEK's names of columns that NOAA calls otherwise.
+# Our columns that HEK names otherwise.
 _HEK = {"noaa_ar": "ar_noaanum", "goes_class": "fl_goescls"}
 _FEW_GROUPS = 20
 
@@ -25,10 +25,10 @@ _FEW_GROUPS = 20
 def audit(
     images: pd.DataFrame, splits: pd.DataFrame, buffer: timedelta, group_by: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what the audit of a set found: breaches, notes, and what each split holds.
+    """Return the result of the audit: breaches, notes, and the content of each split.
 
     `images` has event_id, label, record, sha256, time, split, split_leaky, group and the columns
-    that link events, `splits` the rows of splits.csv. A breach names two rows.
+    that link events. `splits` has the rows of splits.csv. A breach names two rows.
     """
     images = _with_folds(images, splits)
     breaches = list(_contradictions(images, splits))
@@ -77,7 +77,7 @@ def _with_folds(images: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
 
 
 def _contradictions(images: pd.DataFrame, splits: pd.DataFrame) -> Iterator[str]:
-    """Yield where images.csv and splits.csv say different things of an event."""
+    """Yield a sentence for each contradiction between images.csv and splits.csv."""
     twice = splits.loc[splits["event_id"].duplicated(), "event_id"]
     yield from (f"event {event_id}: is in splits.csv twice" for event_id in twice)
     told = splits[["event_id", "split", "group"]].itertuples(index=False)
@@ -103,7 +103,7 @@ def _contradictions(images: pd.DataFrame, splits: pd.DataFrame) -> Iterator[str]
 
 
 def _shared(images: pd.DataFrame, column: str, group_by: Sequence[str]) -> Iterator[str]:
-    """Yield what images of two parts have in common that none may."""
+    """Yield a sentence for each value that images of two parts share but must not."""
     keys = {"image": images["sha256"], "record": images["record"], "event": images["event_id"]}
     for name, values in keys.items():
         yield from _in_two_parts(images, values, column, name)
@@ -116,9 +116,9 @@ def _shared(images: pd.DataFrame, column: str, group_by: Sequence[str]) -> Itera
 
 
 def _linking(images: pd.DataFrame, name: str) -> pd.Series | None:
-    """Return the values of a column that link events, a list for one image of each event and value.
+    """Return lists of the values of a column that link events; None if there is no such column.
 
-    None where the set has no such column.
+    There is a list for one image of each event and value.
     """
     names = (f"events.{name}", name, _HEK.get(name, name))
     found = next((known for known in names if known in images), None)
@@ -131,14 +131,14 @@ def _linking(images: pd.DataFrame, name: str) -> pd.Series | None:
 
 
 def _regions(text: str) -> list[int]:
-    """Return the NOAA numbers in a text: since 2002 they have five digits."""
+    """Return the NOAA numbers in a text, with five digits as since 2002."""
     words = "".join(c if c.isdigit() or c == "." else " " for c in text).split()
     numbers = [int(word.split(".")[0] or 0) for word in words]
     return sorted({n + 10_000 * (n < 10_000) for n in numbers if n})
 
 
 def _in_two_parts(images: pd.DataFrame, values: pd.Series, column: str, name: str) -> Iterator[str]:
-    """Yield, for each value that images of two parts have, the first two of them."""
+    """Yield a sentence for each value in two parts, which names an image of each part."""
     codes, _ = pd.factorize(values)
     parts, _ = pd.factorize(images[column])
     pairs = np.unique(codes.astype("int64") * (parts.max(initial=0) + 1) + parts)
@@ -155,7 +155,7 @@ def _in_two_parts(images: pd.DataFrame, values: pd.Series, column: str, name: st
 
 
 def _two(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
-    """Return the first row, and the first of another part."""
+    """Return the first row, and the first row of another part."""
     one = rows.iloc[0]
     return one, rows[(rows[column] != one[column]).to_numpy()].iloc[0]
 
@@ -165,7 +165,7 @@ def _part(column: str, row: pd.Series) -> str:
 
 
 def _near(images: pd.DataFrame, column: str, buffer: pd.Timedelta) -> Iterator[str]:
-    """Yield, for each two parts, the two nearest images where they are nearer than the buffer."""
+    """Yield a sentence for each two parts whose nearest images are nearer than the buffer."""
     for one, other in _nearest(images, column):
         gap = abs(other["time"] - one["time"])
         if gap < buffer or not gap:
@@ -177,14 +177,14 @@ def _near(images: pd.DataFrame, column: str, buffer: pd.Timedelta) -> Iterator[s
 
 
 def _nearest(images: pd.DataFrame, column: str) -> Iterator[tuple[pd.Series, pd.Series]]:
-    """Yield the two images of each two parts that are nearest in time."""
+    """Yield for each two parts their two images that are nearest in time."""
     times = images["time"].to_numpy().astype("int64")
     order = np.argsort(times, kind="stable")
     times = times[order]
     parts, names = pd.factorize(images[column])
     parts = parts[order]
     for one, other in combinations(np.argsort(names.astype("str")), 2):
-        # Between the nearest two, no image of either part lies.
+        # No image of either part lies between the nearest two: only neighbours are compared.
         places = np.flatnonzero((parts == one) | (parts == other))
         changes = np.flatnonzero(parts[places][1:] != parts[places][:-1])
         if len(changes):
@@ -194,7 +194,7 @@ def _nearest(images: pd.DataFrame, column: str) -> Iterator[tuple[pd.Series, pd.
 
 
 def _nearest_hours(images: pd.DataFrame, column: str) -> dict[str, float]:
-    """Return for each two parts the least time between their images (hours)."""
+    """Return the least time (hours) between the images of each two parts."""
     return {
         f"{first} - {second}": round(gap / pd.Timedelta(hours=1), 2)
         for one, other in _nearest(images, column)
@@ -206,7 +206,7 @@ def _nearest_hours(images: pd.DataFrame, column: str) -> dict[str, float]:
 def _one_class(
     parts: pd.DataFrame, column: str, splits: pd.DataFrame, images: pd.DataFrame
 ) -> Iterator[str]:
-    """Yield each part that lacks a label which the set has."""
+    """Yield a sentence for each part that lacks a label which the set has."""
     labels = sorted(set(images["label"]))
     wanted = sorted(set(splits[column]) - {""})
     found = set(parts[[column, "label"]].drop_duplicates().itertuples(index=False, name=None))
@@ -217,11 +217,11 @@ def _one_class(
                 yield f"class: {name} has no image with label {label}"
 
 
-# What is told
+# The report
 
 
 def _notes(images: pd.DataFrame, splits: pd.DataFrame, group_by: Sequence[str]) -> list[str]:
-    """Return what a reader has to know, and is no breach."""
+    """Return remarks that a reader needs but that are not breaches."""
     notes = []
     groups = splits.loc[splits["group"] != "", "group"].nunique()
     if groups < _FEW_GROUPS:
@@ -248,11 +248,11 @@ def _notes(images: pd.DataFrame, splits: pd.DataFrame, group_by: Sequence[str]) 
 
 
 def _contents(images: pd.DataFrame, splits: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:
-    """Return what each part holds: events, groups, images by label, class, year and exposure."""
+    """Return the content of each part: events, groups, images by label, class, year, exposure."""
     table = images.assign(year=images["time"].dt.year)
     classes = next((n for n in ("goes_class", _HEK["goes_class"]) if n in images), None)
     if classes:
-        # Of a column of categories, each is looked at once.
+        # A categorical column: the function is called once per category.
         letters = images[classes].map(lambda text: str(text).strip()[:1].upper() or "unknown")
         table = table.assign(goes=letters)
     found = {}
@@ -279,28 +279,28 @@ def _tally(values: pd.Series) -> dict[str, int]:
 
 
 def _skill(images: pd.DataFrame, column: str) -> dict[str, Any]:
-    """Return how well the label of the nearest training image in time tells that of a test image.
+    """Return how well a test image's label is predicted by the training image nearest in time.
 
-    No pixel is looked at: the true skill statistic (TSS) should be 0 where nothing leaks.
+    No pixels are used: the true skill statistic (TSS) should be 0 if nothing leaks.
     """
     train, test = (images[images[column] == part] for part in ("train", "test"))
     return _scored(_same_as_nearest(train, test), test["label"].to_numpy() == 1)
 
 
 def _skill_of_folds(images: pd.DataFrame) -> dict[str, Any]:
-    """Return the same over all folds, each told by the others."""
-    told, truth = [], []
+    """Return the skill of `_skill` over all folds, each predicted from the others."""
+    predicted, truth = [], []
     for fold in sorted(set(images["fold"]) - {""}):
         test = images[images["fold"] == fold]
         train = images[(images["fold"] != fold) & (images["fold"] != "")]
-        told.append(_same_as_nearest(train, test))
+        predicted.append(_same_as_nearest(train, test))
         truth.append(test["label"].to_numpy() == 1)
     none = np.zeros(0, bool)
-    return _scored(np.concatenate([none, *told]), np.concatenate([none, *truth]))
+    return _scored(np.concatenate([none, *predicted]), np.concatenate([none, *truth]))
 
 
 def _same_as_nearest(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """Return the label of the training image nearest each test image; of two, the earlier."""
+    """Return the label of the training image nearest to each test image, the earlier of two."""
     if not len(train):
         return np.zeros(0, bool)
     times, labels = train["time"].to_numpy().astype("int64"), train["label"].to_numpy()
@@ -313,11 +313,11 @@ def _same_as_nearest(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     return labels[np.where(earlier, before, after)] == 1
 
 
-def _scored(told: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return the TSS, recall less false alarms; None where it is not defined."""
-    if len(told) != len(truth) or truth.all() or not truth.any():
+def _scored(predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return the TSS (recall minus false alarms); None if it is not defined."""
+    if len(predicted) != len(truth) or truth.all() or not truth.any():
         return {"tss": None, "images": len(truth)}
-    recall, alarms = told[truth].mean(), told[~truth].mean()
+    recall, alarms = predicted[truth].mean(), predicted[~truth].mean()
     return {
         "tss": round(float(recall - alarms), 4),
         "recall": round(float(recall), 4),
@@ -330,7 +330,7 @@ def _scored(told: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def read_images(path: str | Path, group_by: Sequence[str]) -> pd.DataFrame:
-    """Return what of images.csv the audit looks at."""
+    """Return the columns of images.csv that the audit needs."""
     names = set(pd.read_csv(path, nrows=0).columns)
     texts = ["event_id", "record", "sha256", "split", "split_leaky", "group"]
     linking = [
@@ -338,7 +338,7 @@ def read_images(path: str | Path, group_by: Sequence[str]) -> pd.DataFrame:
     ]
     more = [n for n in (*linking, *_HEK, *_HEK.values(), "exposure") if n in names]
     dtypes = dict.fromkeys([*texts, "time", *more], "category")
-    # Categories are sorted: these differ in every row.
+    # Not categories, which are sorted: these columns differ in (almost) every row.
     dtypes |= dict.fromkeys(["record", "sha256"], "object")
     table = pd.read_csv(
         path, usecols=["label", *dtypes], dtype=dtypes | {"label": "int8"}, keep_default_na=False
@@ -351,12 +351,12 @@ def read_images(path: str | Path, group_by: Sequence[str]) -> pd.DataFrame:
 
 
 def read_splits(path: str | Path) -> pd.DataFrame:
-    """Return splits.csv, all of it as text."""
+    """Return splits.csv with all columns as text."""
     return pd.read_csv(path, dtype="str", keep_default_na=False)
 
 
 def to_markdown(found: dict[str, Any]) -> str:
-    """Return what the audit found, for people."""
+    """Return the result of the audit as Markdown."""
     lines = ["# Audit of the splits", "", f"Verdict: **{found['verdict']}**."]
     lines += ["", f"{found['images']} images, {found['events']} events, {found['groups']} groups."]
     for title, key in (("Breaches", "breaches"), ("Notes", "notes")):

@@ -1,7 +1,7 @@
-"""The candidates of an event: which records may be drawn, and what speaks against the others.
+"""The candidates of an event: which records may be drawn, and why the others may not.
 
-A verdict is made here and nowhere else: from what JSOC says of a record before any download, or,
-where a saved page says nothing, from the file's own header.
+Only this module makes a verdict. It uses JSOC's keywords of a record before any download or, if a
+saved page has no keywords, the file's header.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
 from flareset.tables.status import Status
 
-# The word under quality.reject for an image that shows nothing, and what is said of one.
+# The word under quality.reject for an image that shows nothing, and the reason in the ledger.
 BLANK = "blank"
 SHOWS_NOTHING = "blank: every pixel has the same value, or none"
 ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
 _JUDGED = ["wavelength", "phase", "other_flare", "guarded", "status", "reason", *LISTED]
-# The phases from which a guard keeps images away: their label is that of no flare.
+# The phases with a guard: those with label 0.
 _GUARDED = [phase.name for phase in PHASES if not phase.label]
 COLUMNS = [
     "wavelength", "record", "slot", "time", "phase", "bin", "other_flare", *LISTED, "exposure",
@@ -38,10 +38,12 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Rules:
-    """What an image must pass: QUALITY bits that reject it (or `blank`), and whether flares do.
+    """The rules for accepting images.
 
-    `exposure` is the kind that is drawn, or `any`; no image of pre and post is nearer to the flare
-    than `guard`. `unproven` says what becomes of a stored file that nothing but its header proves.
+    `reject` are names of QUALITY bits, or `blank`. `other_flares`: `exclude` rejects images in
+    other flares. `unproven` tells whether to `reject` a stored file that only its header proves.
+    `exposure` is the kind of exposures that is drawn, or `any`. Images before and after the flare
+    that are nearer to it than `guard` are rejected.
     """
 
     reject: tuple[str, ...]
@@ -55,7 +57,8 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
     """Return a row for each record of one channel, in time order, with its verdict.
 
     `records` has record, t_rec, time, wavelength, keywords, status and reason. The verdict is
-    `accepted`, `rejected`, `no_image` or `outside`, each but the first with the reason.
+    `accepted`, `outside`, `rejected`, or the record's status (like `no_image`). All but `accepted`
+    have a reason.
     """
     table = partition(records, event)
     known = zip(*(table[name] for name in ("wavelength", "AIMGSHCE", "EXPTIME")), strict=True)
@@ -90,9 +93,9 @@ def _verdict(row: Any, rules: Rules) -> tuple[str, str]:
 
 
 def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:
-    """Return why the keywords of an image reject it; empty where they do not.
+    """Return why an image's keywords reject it; empty if they do not.
 
-    A keyword that is not known rejects nothing.
+    A missing keyword does not reject an image.
     """
     if BLANK in rules.reject and keywords.get(BLANK):
         return SHOWS_NOTHING

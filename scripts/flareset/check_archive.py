@@ -1,7 +1,7 @@
-"""Ask an archive each thing that the product relies on, with one image, and tell what is not so.
+"""Check that an archive behaves as the workflow relies on, with a few questions and one image.
 
-The expectations are those of JSOC's recorded answers (docs/design.md). No address is in the report:
-it can be sent to the maintainers.
+The expectations come from JSOC's recorded answers (docs/design.md). The report has no e-mail
+address, so users can send it to the maintainers.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from flareset.sources.query import Query
 from flareset.sources.records import expected_records, keys_of
 
 log = logging.getLogger(__name__)
-# What a question fails with at a server that answers, but not as JSOC does.
+# Errors of a question to a server that answers otherwise than JSOC.
 _FAILURES = (FlaresetError, LookupError, OSError, TypeError, ValueError)
-# Cards in which an export differs from what is made of the stored file.
+# Cards in which an export differs from the exported form made of the stored file.
 _OWN_CARDS = {"CHECKSUM", "DATASUM", "HEADSUM", "DATE", "HISTORY", "COMMENT", ""}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was asked of the archive, what was expected, and what was found."""
+    """A question to the archive, the expected answer, and the answer that was found."""
 
     subject: str
     expected: str
@@ -58,7 +58,10 @@ class Finding:
 
 @dataclass
 class ArchiveCheck:
-    """The questions to one archive: a `query`, the time (UTC) to ask about, and a `folder`."""
+    """The questions to one archive: about a `query` at the time `when` (UTC).
+
+    Files are put in `folder`. `exporter` may be None: then no export is asked for.
+    """
 
     query: Query
     jsoc: Jsoc
@@ -70,7 +73,7 @@ class ArchiveCheck:
     made: Path | None = None
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what was found, question by question; a question that fails is a finding."""
+        """Yield the findings of each question. A question that fails is a finding, too."""
         questions: list[Callable[[], Iterator[Finding]]] = [
             self._series,
             self._slots,
@@ -88,14 +91,14 @@ class ArchiveCheck:
                 yield Finding(name, "an answer", said[0])
 
     def _at(self, times: str) -> str:
-        """Return the recordset of a time filter, at the query's channel where that is a key."""
+        """Return the recordset of a time filter, at the query's channel if that is a prime key."""
         filters = {"T_REC": times, "WAVELNTH": str(self.query.wavelength)}
         keys = self.query.series.keys
         keys = keys if keys[-1] == "WAVELNTH" else keys[: keys.index("T_REC") + 1]
         return self.query.series.name + "".join(f"[{filters.get(key, '')}]" for key in keys)
 
     def _window(self, times: str) -> list[str]:
-        """Return the T_REC of the records of a time filter, each once."""
+        """Return the different T_REC of the records of a time filter, in JSOC's order."""
         rows = self.jsoc.records(self._at(times), keys_of(self.query.series))
         return list(dict.fromkeys(row["T_REC"] for row in rows))
 
@@ -128,7 +131,7 @@ class ArchiveCheck:
             yield Finding(f"the record of {text}, whose slot is the nearest", record, told)
 
     def _records(self) -> list[dict[str, str]]:
-        """Return the records of a few slots. Raises ExportError where there is none."""
+        """Return the records of a few slots. Raise ExportError if there are none."""
         series = self.query.series
         where = self._at(f"{jsoc_time(series, self.when)}/{3 * series.cadence}s")
         rows = self.jsoc.records(where, keys_of(series), self.query.segment)
@@ -147,7 +150,7 @@ class ArchiveCheck:
         yield Finding("records by number", asked, ", ".join(sorted(row["T_REC"] for row in again)))
 
     def _image(self) -> Iterator[Finding]:
-        """Fetch one stored image, prove it by its pixels and write its header."""
+        """Fetch a stored image, prove it by its pixels and turn it into its exported form."""
         record, number = self._one()
         direct = Direct(self.query, self.jsoc)
         links = direct.find(record, record)
@@ -163,7 +166,7 @@ class ArchiveCheck:
         self.made = part
 
     def _export(self) -> Iterator[Finding]:
-        """Export the same image, and compare it with what was made of the stored file."""
+        """Ask for an export of the same image, and compare it with the exported form made here."""
         assert self.exporter is not None
         record, number = self._one()
         (text,) = recnum_recordsets(self.query.series.name, [number], self.query.segment)
@@ -209,14 +212,14 @@ class ArchiveCheck:
 def slot_begin(series: Series, t_rec: datetime) -> datetime:
     """Return the first whole second (UTC) of the slot of a T_REC.
 
-    A slot holds the times that are nearest to its middle, which AIA's T_REC comes before.
+    A slot contains the times that are nearest to its middle. AIA's T_REC is before the middle.
     """
     middle = series.centre(t_rec) if series.linked else t_rec
     return middle - timedelta(seconds=series.cadence // 2)
 
 
 def _compared(made: Path, exported: Path) -> Iterator[Finding]:
-    """Compare the data and the cards of a file made here with those of JSOC's own export."""
+    """Compare the data and cards of a file made here with those of JSOC's export."""
     with fits.open(made) as ours, fits.open(exported) as theirs:
         same = np.array_equal(ours[-1].data, theirs[-1].data, equal_nan=True)
         yield Finding("pixels of the export", "True", str(same))

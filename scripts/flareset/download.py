@@ -1,4 +1,4 @@
-"""Bring an event's images into the store: all of them, or those that the draw needs."""
+"""Bring an event's images into the store: all images, or those that the draw needs."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from flareset.tables.status import Kind, Status
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
-# While some files are proven and synced, others have the connections.
+# Threads beyond the number of connections: they prove and sync files while others fetch.
 _WORKERS_MORE = 2
-# Reasons that a message names.
+# The most reasons that a message names.
 _MOST_REASONS = 5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file or record: its ledger status, and what is known of it.
+    """What became of one file or record: its ledger status, and what is known of the file.
 
-    A record that was asked for and has no file has an empty `filename` and no `kind`.
+    A wanted record without a file has an empty `filename` and no `kind`.
     """
 
     record: str
@@ -70,13 +70,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Delivered:
-    """How an export delivered its images: what was done to them, as on the wire, how many `files`
-    it has, and whether other jobs want some of them (`shared`).
+    """The form in which an export delivers its images.
 
-    With `as_stored`, the headers say little, and `keywords` of each record are those that JSOC has.
-    The images are of the channel `wavelength` (angstrom), 0 where it is not known.
-    `named` is the format of the file names, where the campaign sets one. `stated` are the
-    statistics that JSOC states of each record as stored.
+    `process` is JSOC's text for the processing. `files` is the export's number of files. `shared`:
+    other jobs want some of them. `as_stored`: the headers have few keywords, so `keywords` has
+    JSOC's keywords by record, and `stated` the statistics in each record. `named` is the format of
+    the file names if the campaign sets one. `wavelength` is the channel (angstrom), 0 if unknown.
     """
 
     series: Series
@@ -93,7 +92,7 @@ class Delivered:
 
     @classmethod
     def of(cls, job: Job, named: str = "") -> Delivered:
-        """How the export of a listed job did."""
+        """Return the form in which a job's images are delivered."""
         facts, records = job.facts, job.records
         keywords, stated = {}, {}
         if facts.as_stored:
@@ -107,7 +106,7 @@ class Delivered:
             facts.as_stored,
             facts.requestid,
             facts.count,
-            # What we ask for ourselves is of one channel.
+            # Only an export that the user made may have more than this channel.
             facts.source in ("page", "request_id") and facts.count > len(job.listing),
             keywords,
             named,
@@ -117,7 +116,10 @@ class Delivered:
 
 
 class Downloader:
-    """Fetches files into a store over a few connections; a failed one never stops the others."""
+    """A client that fetches files into a store over a few connections.
+
+    A file that fails never stops the others.
+    """
 
     def __init__(
         self,
@@ -144,7 +146,7 @@ class Downloader:
         self._tars.__exit__(*error)
 
     def kept(self, wanted: pd.DataFrame) -> list[Outcome]:
-        """Return the outcomes of wanted records that are in the store under the export's names."""
+        """Return the outcomes of wanted records whose files the store has, by the same names."""
         found = []
         for record, path in self.store.kept(wanted).items():
             facts = self._facts(path, record)
@@ -157,15 +159,15 @@ class Downloader:
         return found
 
     def dismiss_tars(self, outcomes: list[Outcome]) -> None:
-        """Have what is left of the exports' tars removed: all of their members are here."""
+        """Mark the tars of these outcomes' exports for removal: the store has all their members."""
         for requestid in {outcome.facts.get("requestid", "") for outcome in outcomes} - {""}:
             self._tars.dismiss(f"/{requestid}.tar")
 
     def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
-        """Yield the outcome of each file (a row of links) as it comes."""
+        """Yield the outcome of each file (a row of links) as soon as it is known."""
         if images.empty:
             return
-        # Of the images that are there already rather than of those that are asked for first.
+        # Prefer an image that is in the store already as the witness: its URL is known to work.
         missing, witness = [], images["url"].iloc[-1]
         for row in images.itertuples():
             path = self._path(row)
@@ -195,13 +197,13 @@ class Downloader:
                 yield job.result()
         except BaseException as error:
             self.archive.connections.stopping.set()
-            # Who interrupts does not wait for a connection that stalls.
+            # On an interrupt, do not wait for a connection that stalls.
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             raise
         pool.shutdown()
 
     def _in_tar(self, link: str, missing: pd.DataFrame) -> Iterator[Outcome]:
-        """The outcomes of a tar's members; a tar with a bad member is fetched once more."""
+        """Yield the outcomes of a tar's members. A tar with a bad member is fetched once more."""
         for last in (False, True):
             if missing.empty:
                 return
@@ -239,7 +241,7 @@ class Downloader:
     def _one(self, row: Any, source: Fetch) -> Outcome:
         path = self._path(row)
         with self.store.claim(path) as part:
-            # Another job may have brought it while this one waited.
+            # Another job may have brought the file while this one waited.
             facts = self._facts(path, row.record)
             if fetched := facts is None:
                 try:
@@ -251,7 +253,7 @@ class Downloader:
     def _facts(self, path: str, record: str) -> dict[str, Any] | None:
         """Return what is known of a file, with every keyword; None if it is not in the store.
 
-        A keyword that was not in the list when the file came is read from its header.
+        A keyword that was not kept when the file came is read from its header.
         """
         facts = self.store.facts(path, record)
         if facts is None or not path.endswith(".fits"):
@@ -266,7 +268,7 @@ class Downloader:
     def _outcome(
         self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
     ) -> Outcome:
-        """What became of an image that is in the store."""
+        """Return the outcome of an image that is in the store."""
         status, reason = Status.VERIFIED, ""
         if row.kind == Kind.IMAGE:
             status, reason = self._judge(facts)
@@ -279,7 +281,7 @@ class Downloader:
         check = self._check_of(row)
 
         def begin(there: Path) -> Check[Proof]:
-            # At each try: another job may have taken this one's place while it stood still.
+            # Checked at each try: this job may have hung, and another taken over its claim.
             self.store.check_claim(path)
             return check(there)
 
@@ -304,7 +306,7 @@ class Downloader:
         return {**facts, "keywords": {**facts["keywords"], **self._known(row.record)}}
 
     def _check_of(self, row: Any) -> Begin[Proof]:
-        """What proves that a row's file is what was asked for."""
+        """Return a function that begins the check of a row's file."""
         if row.kind != Kind.IMAGE:
             suffix = PurePosixPath(row.filename).suffix
 
@@ -329,7 +331,7 @@ class Downloader:
         return lambda there: self.check(asked, there)
 
     def _known(self, record: str) -> dict[str, Any]:
-        """What JSOC says of a record whose file does not say it."""
+        """Return JSOC's keywords of a record, if its file was delivered as stored."""
         if not self.delivered.as_stored:
             return {}
         found = self.delivered.keywords.get(record, {})
@@ -360,25 +362,25 @@ def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome
 
 
 def _still_lost(gone: list[Outcome], found: list[Outcome]) -> list[Outcome]:
-    """Return the lost files that a renewal did not bring, with the renewal's reason too.
+    """Return the lost files that a renewal did not bring, with the renewal's reason added.
 
-    A file that stays lost keeps its name and its tries.
+    A file that stays lost keeps its name and its number of tries.
     """
     files = {outcome.filename for outcome in found if outcome.filename}
     why = {o.record: o.reason for o in found if o.status == Status.FAILED and not o.filename}
-    told = {outcome.record for outcome in found} - set(why)
-    left = [o for o in gone if o.record not in told and o.filename not in files]
+    brought = {outcome.record for outcome in found} - set(why)
+    left = [o for o in gone if o.record not in brought and o.filename not in files]
     return [
         replace(o, reason=f"{o.reason}; {why[o.record]}") if o.record in why else o for o in left
     ]
 
 
 class Acquisition:
-    """Brings wanted records into the store: asks a source for links, and fetches them.
+    """A client that brings wanted records into the store: it gets links from a source and fetches.
 
-    With `ask_least`, the source is not asked for records that the store has. `problem` is set where
-    the archive is down or answers otherwise than asked: no further record is tried, and the job
-    has to fail.
+    With `ask_least`, the source is not asked for records that the store has. `problem` is set if
+    the archive is down, or if all its files were processed otherwise than asked. Then no further
+    record is tried, and the job has to fail.
     """
 
     def __init__(
@@ -393,7 +395,7 @@ class Acquisition:
         self._said = ""
 
     def bring(self, wanted: pd.DataFrame) -> list[Outcome]:
-        """Return what became of wanted records (rows of records.csv)."""
+        """Bring wanted records (rows of records.csv) and return their outcomes."""
         if wanted.empty:
             return []
         self._progress.total += len(wanted)
@@ -409,7 +411,7 @@ class Acquisition:
         return found
 
     def _find(self, wanted: pd.DataFrame) -> list[Outcome]:
-        """Return what became of wanted records, by the links that the source has now."""
+        """Bring wanted records with the links that the source has now; return their outcomes."""
         found = self.downloader.kept(wanted) if self._ask_least else []
         missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
         if len(missing):
@@ -418,7 +420,7 @@ class Acquisition:
         return found
 
     def draw(self, job: Job, most: Mapping[str, int]) -> None:
-        """Bring what the draw needs, and the next in it where an image cannot be had."""
+        """Bring the images that the draw takes. If one cannot be had, bring the next of its bin."""
         unusable: set[str] = set()
         tried: set[str] = set()
         while self.problem is None:
@@ -432,9 +434,9 @@ class Acquisition:
             unusable |= set(wanted["record"]) - verified
 
     def _unanswered(self, wanted: pd.DataFrame, found: list[Outcome]) -> list[Outcome]:
-        """Return a failure for each wanted record of which the source said nothing.
+        """Return a failure for each wanted record that the source gave no answer for.
 
-        A movie is of all records.
+        There is none if a movie came, which shows all records.
         """
         if any(PurePosixPath(o.filename).suffix in (".mpg", ".mp4") for o in found):
             return []
@@ -447,17 +449,17 @@ class Acquisition:
         ]
 
     def _renewed(self, wanted: pd.DataFrame, gone: list[Outcome]) -> list[Outcome]:
-        """Return what became of files that the archive has no more, asked for again."""
+        """Ask again for files that the archive no longer has, and return their outcomes."""
         log.info("%d files are no longer there; asking for them again", len(gone))
         again = wanted[wanted["record"].isin({o.record for o in gone})]
-        # A movie is of all records.
+        # A movie belongs to no single record: all are asked for again.
         found = self._of(self._source.renew(again if len(again) else wanted))
         left = _still_lost(gone, found)
         kept = {o.record for o in left}
         return [o for o in found if o.filename or o.record not in kept] + left
 
     def _of(self, links: Links) -> list[Outcome]:
-        """Return what became of links, and of the records that have none."""
+        """Fetch the files of links. Return their outcomes, and those of records without a link."""
         used = links.rows["segment"] == self.downloader.delivered.segment
         found = list(self.downloader.fetch(links.rows[used]))
         for record, missing in links.missing.items():
@@ -465,7 +467,7 @@ class Acquisition:
         return found
 
     def _look_for_a_stop(self, found: list[Outcome]) -> None:
-        """Set `problem` where going on is useless: an outage, or all is of another making."""
+        """Set `problem` in an outage, or if all files were processed otherwise than asked."""
         problems = [o.problem for o in found if o.problem is not None]
         for problem in problems:
             if problem.down or len([p for p in problems if p.mismatch]) == len(found):
@@ -479,10 +481,10 @@ class Acquisition:
 
 
 def acquire(acquisition: Acquisition, job: Job, most: Mapping[str, int] | None) -> pd.DataFrame:
-    """Return the manifest after bringing a job's files.
+    """Bring a job's files and return the manifest.
 
-    `most` says how many images a bin of each phase gives; None brings every image of the window.
-    Pictures and movies are brought whole.
+    `most` is the number of images per bin, by phase; None brings every image of the window. Of
+    pictures and movies, all are brought.
     """
     with_image = job.records[job.records["status"] == ""]
     if job.facts.pictured:
@@ -497,7 +499,7 @@ def acquire(acquisition: Acquisition, job: Job, most: Mapping[str, int] | None) 
 
 
 def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
-    """Return a row per file and per wanted record without one, in the order of file names."""
+    """Return a row per file and per wanted record without a file, in the order of file names."""
     rows = [
         {
             "record": outcome.record,
@@ -522,16 +524,16 @@ def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
 
 def _text(value: object) -> str:
-    """Return a keyword's value as text: one row never decides how another's is written."""
+    """Return a keyword's value as text, so that pandas does not write it by its column's type."""
     return "" if value is None else str(value)
 
 
 def check_complete(
     manifest: pd.DataFrame, allow_missing: int, where: str, problem: TransferError | None = None
 ) -> None:
-    """Raise IncompleteError, with every reason, where too many files failed.
+    """Raise IncompleteError, with every reason, if more files failed than allowed.
 
-    A `problem` of the whole archive raises whatever is allowed.
+    With a `problem` of the whole archive, raise it in any case.
     """
     failed = manifest[manifest["status"] == Status.FAILED]
     if len(failed) <= allow_missing and problem is None:
@@ -555,10 +557,10 @@ def check_complete(
 def check_usable(
     job: Job, manifest: pd.DataFrame, most: Mapping[str, int] | None, allow_missing: int, where: str
 ) -> None:
-    """Raise IncompleteError where every image that could be drawn is rejected.
+    """Raise IncompleteError if every image that could be drawn is rejected or failed.
 
-    An image that is rejected fails nothing as long as others are left: then all count as missing.
-    `most` says how many images a bin of each phase gives, None where it gives all.
+    Rejected images count as missing only if no image is left. `most` is the number of images per
+    bin, by phase; None for all images.
     """
     listed = job.candidates["verdict"].isin([ACCEPTED, REJECTED])
     wanted = job.candidates["phase"].map(most) > 0 if most else True
@@ -575,7 +577,7 @@ def check_usable(
     lines = [f"  {number} of them: {reason}" for reason, number in reasons.items()]
     raise IncompleteError(
         f"{where}: none of its {len(inside)} images can be drawn (completeness.allow_missing is"
-        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nLook at quality.reject,"
+        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nCheck quality.reject,"
         " sample.exposure and other_flares, or take the row out of events.csv."
     )
 
@@ -583,7 +585,7 @@ def check_usable(
 def store_of(job: Job, root: Path, archive_name: str) -> Store:
     """Return the store of a job's files: a folder for each archive, series and processing.
 
-    So a cut-out never stands for a full frame, nor a file as stored for one with a header.
+    So a cut-out never takes the place of a full frame, nor a stored file that of an exported one.
     """
     done = fingerprint(job.facts.process) or ("as-is" if job.facts.as_stored else "")
     if job.facts.source == "direct":
@@ -600,7 +602,7 @@ def open_acquisition(
     store: Store,
     progress: Progress,
 ) -> Iterator[Acquisition]:
-    """Yield what brings a job's files; the store is held meanwhile."""
+    """Yield the Acquisition of a job's files, and hold the store while the block runs."""
     with (
         store.in_use(environment.campaign()),
         reached(access, [job.event.flare, *job.event.other_flares], store.root) as site,
@@ -625,9 +627,9 @@ def open_acquisition(
 def open_requests(
     job: Job, settings: VerifySettings, access: Access, store: Store
 ) -> Iterator[Callable[[pd.DataFrame, pd.DataFrame], list[str]]]:
-    """Yield a function that says which exports wanted records would newly take.
+    """Yield a function that returns the new exports that wanted records would need.
 
-    It takes the wanted records and all that are needed. Nothing is asked for.
+    Its arguments are the wanted records, and all needed records. It asks for no export.
     """
     if job.facts.source != "export":
         yield lambda *_: []
@@ -639,7 +641,7 @@ def open_requests(
 
 
 def _source_of(job: Job, settings: VerifySettings, site: Site, store: Store) -> Source:
-    """Return where a job's files are had from."""
+    """Return the source of a job's files."""
     facts = job.facts
     if facts.source in ("page", "request_id"):
         return Listed(job.listing, facts.requestid or "the page")

@@ -1,7 +1,7 @@
-"""The draw: the seeded order of an event's candidates, and the images taken by it.
+"""The draw: the seeded order of an event's candidates, and the images taken in that order.
 
-Everything is decided by the seed, the event and the slots: no channel, machine or order of files
-plays a part, so that the channels of an event draw the same slots.
+Only the seed, the event and the slots decide. Channel, machine and order of files play no part, so
+all channels of an event draw the same slots.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED, Rules, candidates_of
 
-# The candidates of a bin are those of one channel, phase and bin.
+# The columns that identify a bin.
 BIN = ["wavelength", "phase", "bin"]
 
 
@@ -23,17 +23,18 @@ def draw(
 ) -> pd.DataFrame:
     """Return the ranked candidates of an event, from the records of each of its channels.
 
-    With `channels` `together` a slot has to be accepted in every channel.
+    With `channels="together"`, a slot must be accepted in every channel.
     """
     found = pd.concat([candidates_of(t, event, rules) for t in tables], ignore_index=True)
-    return rank(together(found) if channels == "together" else found, event.event_id, seed)
+    bound = bind_channels(found) if channels == "together" else found
+    return rank(bound, event.event_id, seed)
 
 
 def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFrame:
-    """Return the candidates with `rank`: the place in the order of the draw, counted in each bin.
+    """Return the candidates with `rank`, their place in the order of the draw within their bin.
 
-    The order is that of sha256("{seed}|{event_id}|{phase}|{bin}|{slot}"), hex, ascending. Places
-    count the accepted candidates from 0; all others have -1.
+    The order is ascending by sha256("{seed}|{event_id}|{phase}|{bin}|{slot}"), in hex. Accepted
+    candidates are counted from 0; all others have -1.
     """
     columns = (candidates[name] for name in ("phase", "bin", "slot"))
     digests = [
@@ -47,11 +48,11 @@ def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFra
     return candidates.assign(rank=places.reindex(candidates.index, fill_value=-1))
 
 
-def together(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return the candidates, a slot rejected in every channel where it cannot be drawn in all.
+def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates of all channels; a slot is rejected unless all channels can draw it.
 
-    The channels see a slot at seconds of their own: each has to accept it, and in the same phase
-    and bin. `candidates` holds all channels of an event.
+    Each channel observes at its own seconds of a slot. All must accept the slot, and in the same
+    phase and bin.
     """
     channels = frozenset(candidates["wavelength"])
     accepted = candidates["verdict"] == ACCEPTED
@@ -73,7 +74,7 @@ def together(candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refusal(lacking: frozenset[int], places: int) -> str:
-    """Return why a slot is not drawn in all channels: some lack it, or it lies in more places."""
+    """Return why a slot is rejected: channels lack it, or it lies in several phases or bins."""
     if lacking:
         return f"no accepted image at {', '.join(map(str, sorted(lacking)))}"
     return f"the channels see it in {places} phases or minutes"
@@ -82,8 +83,8 @@ def _refusal(lacking: frozenset[int], places: int) -> str:
 def choose(candidates: pd.DataFrame, unusable: set[str], most: Mapping[str, int]) -> pd.DataFrame:
     """Return the candidates of one channel that are taken, in time order.
 
-    From each bin, those are the first in rank whose record is not `unusable`; `most` says for
-    each phase how many a bin gives.
+    From each bin, the first in rank are taken, without `unusable` records. `most` is the number of
+    images per bin, by phase.
     """
     ranked = candidates[(candidates["rank"] >= 0) & ~candidates["record"].isin(unusable)]
     ranked = ranked.sort_values("rank", kind="stable")

@@ -1,4 +1,4 @@
-"""One event and channel: what the stages `list` and `draw` left of it."""
+"""One event and channel: the tables that the stages `list` and `draw` have written."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path, series: Series, segment: str) -> Job:
-        """Return the job of a folder `<event_id>/<wavelength>`.
+        """Return the job in a folder `<event_id>/<wavelength>`.
 
-        The event.json and candidates.csv of the event lie above it.
+        The event's event.json and candidates.csv lie in the folder above.
         """
         wavelength = int(folder.name)
         return cls(

@@ -1,4 +1,4 @@
-"""The data set: every drawn image of all events with its label and what is known of it."""
+"""The data set: every drawn image of all events, with its label and all that is known of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flareset.tables.images import COLUMNS, OF_SPLITS, carried_name
 
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
-    """The samples of all events and wavelengths in one table; keywords as text."""
+    """Return the samples of all events and wavelengths in one table; keywords are text."""
     texts = ["event_id", "phase", "filename", "record", "slot", "path", "sha256", "proof", "blank"]
     texts += KEYWORD_NAMES
     dtypes = {**dict.fromkeys(texts, "str"), "wavelength": "int64", "bytes": "int64"}
@@ -29,9 +29,9 @@ def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
 
 
 def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
-    """The data set's files: each drawn image's name and its file in the store.
+    """Return the name of each drawn image in the data set, and its file in the store.
 
-    Raises StoreError where one name stands for two images.
+    Raises StoreError if two images have the same name.
     """
     sums = samples.drop_duplicates(["filename", "sha256"])
     if (double := sums[sums["filename"].duplicated(keep=False)]).size:
@@ -45,11 +45,11 @@ def image_links(samples: pd.DataFrame, store: Path) -> dict[str, Path]:
 
 
 def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
-    """A row per drawn image and event: the label of its phase, and its columns.
+    """Return a row per drawn image and event: the label of its phase, and all columns.
 
     `samples` has the samples of all events, each in time order (event_id, wavelength, phase,
-    filename, record, time, keywords, bytes, sha256). The event's own columns follow as in
-    events.csv; one that has a name of ours is called `events.<name>`.
+    filename, record, time, keywords, bytes, sha256). The columns of events.csv follow. If such a
+    column has the name of one of ours, it is called `events.<name>`.
     """
     samples = samples.sort_values(["event_id", "wavelength"], kind="stable", ignore_index=True)
     by_id = {event.event_id: event for event in events}
@@ -62,7 +62,7 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
         moments = pd.to_datetime(moments, utc=True).dt.tz_convert(None).to_numpy()[codes]
         minutes = samples["time"].dt.tz_convert(None) - moments
         table[f"minutes_from_{name}"] = (minutes / pd.Timedelta(minutes=1)).round(4)
-    # A stack of channels is a group by event and slot.
+    # The images of one event and slot, in several channels, can be stacked.
     table["channels"] = samples.groupby(["event_id", "slot"])["wavelength"].transform("nunique")
     own = _own_columns(drawn_from)
     table["time"] = iso_column(samples["time"])
@@ -75,9 +75,9 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
 
 
 def with_splits(images: pd.DataFrame, rows: list[Row], leaky: list[str]) -> pd.DataFrame:
-    """Return the images with the split and group of their events, and their split of the baseline.
+    """Return the images with the split and group of their event, and their leaky split.
 
-    `rows` are those of splits.csv, `leaky` has a split for each image.
+    `rows` are those of splits.csv. `leaky` has a split for each image, drawn without groups.
     """
     by_id = {row.event_id: row for row in rows}
     codes, ids = pd.factorize(images["event_id"])
@@ -88,7 +88,7 @@ def with_splits(images: pd.DataFrame, rows: list[Row], leaky: list[str]) -> pd.D
 
 
 def _own_columns(events: list[Event]) -> pd.DataFrame:
-    """The events' rows, one row each, columns in alphabetical order."""
+    """Return the events' columns from events.csv, a row per event, in alphabetical order."""
     rows = [
         {carried: value for name, value in event.columns.items() if (carried := carried_name(name))}
         for event in events
@@ -98,17 +98,17 @@ def _own_columns(events: list[Event]) -> pd.DataFrame:
 
 
 def image_labels(images: pd.DataFrame) -> pd.DataFrame:
-    """`filename,label`, sorted by filename, one row per file.
+    """Return the columns filename and label, a row per file, sorted by filename.
 
-    A file that is a flare image of one event and pre or post of another (possible only with
-    `other_flares: allow`) has label 1: the Sun is flaring in it.
+    With `other_flares: allow`, a file may be a flare image of one event and pre or post of another.
+    Then it has label 1, since the Sun is flaring in it.
     """
     labels = images.groupby("filename", sort=True)["label"].max()
     return labels.reset_index()
 
 
 def write_labels(images: pd.DataFrame, folder: str | Path) -> None:
-    """Write `images.csv` and `image_labels.csv` and `.txt` (comma and tab)."""
+    """Write `images.csv`, `image_labels.csv` and, separated by tabs, `image_labels.txt`."""
     folder = Path(folder)
     write_table(images, folder / "images.csv")
     labels = image_labels(images)

@@ -1,8 +1,8 @@
-"""Leaks: how well each keyword of the images, alone and without their pixels, tells the label.
+"""Leaks: how well each keyword alone, without the pixels, tells an image's label.
 
-AUC is that of Mann and Whitney (1947): the chance that a flare image has the higher value than one
-of no flare, ties counted half (mid-ranks). It is turned to be 0.5 or more. The interval is that of
-the bootstrap over events, since images of one event are not independent of each other.
+The AUC is that of Mann and Whitney (1947): the chance that a flare image has a higher value than an
+image without flare. Ties count half (mid-ranks). An AUC below 0.5 is replaced by 1 - AUC. The
+interval comes from a bootstrap over events, since images of one event are not independent.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ INSTRUMENT = (
     "EXPTIME", "AIMGSHCE", "AECTYPE", "exposure", "exposure_seconds", "seconds_in_slot", "NSPIKES",
     "QUALITY", "bytes", "FSN",
 )  # fmt: skip
-# An AUC above this tells more than chance would (the verdicts).
+# The verdicts call an AUC above this better than chance.
 _TELLING = 0.55
 _BOOTSTRAPS = 200
-# The bootstrap looks at so many levels of a value, the rate of the other events at so many bins.
+# The number of bins of a value in the bootstrap, and for the flare rate of the other events.
 _LEVELS, _BINS = 1024, 16
-# A text with more values than this is a name, not a class.
+# A text keyword with more values is not judged: its values are names, not classes.
 _CATEGORIES = 1024
-# The rate of a bin that the other events hardly have is drawn to that of all their images.
+# A bin with few images of other events: its flare rate is pulled to that of all their images.
 _PSEUDO_COUNTS = 2
 
 
@@ -55,7 +55,7 @@ def find_leaks(images: pd.DataFrame, keywords: Iterable[str], seed: int | str) -
     """Return a row for each channel and keyword: how well it tells the label, and a verdict.
 
     `images` has wavelength, event_id, label, and the keywords as numbers or texts. Images without
-    a value are left out. The order of rows plays no part.
+    a value are left out. The order of the rows does not matter.
     """
     rows = []
     for wavelength, of_channel in images.groupby("wavelength", sort=True):
@@ -70,7 +70,7 @@ def find_leaks(images: pd.DataFrame, keywords: Iterable[str], seed: int | str) -
 
 
 def kind_of(keyword: str) -> str:
-    """Return what a keyword tells of: instrument, scene, time, or a column carried."""
+    """Return what a keyword describes: `instrument`, `scene`, `time`, or `carried` for others."""
     if keyword in OF_TIME:
         return "time"
     if keyword in SCENE:
@@ -84,7 +84,7 @@ def _sample(values: pd.Series, flares: np.ndarray, events: np.ndarray) -> Sample
     named = not pd.api.types.is_numeric_dtype(values)
     codes, levels = pd.factorize(values, sort=True)
     if named and len(levels):
-        # Texts have no order but that of their flare rates; of equal rates, their own.
+        # Texts are ordered by their flare rates, then alphabetically.
         rates = np.bincount(codes, flares, len(levels)) / np.bincount(codes, minlength=len(levels))
         order = np.argsort(rates, kind="stable")
         codes, levels = np.argsort(order, kind="stable")[codes], np.asarray(levels)[order]
@@ -92,7 +92,7 @@ def _sample(values: pd.Series, flares: np.ndarray, events: np.ndarray) -> Sample
 
 
 def _judged(sample: Sample, keyword: str, draws: np.ndarray) -> dict[str, object]:
-    """Return the columns of a keyword from `values` on."""
+    """Return the columns of a keyword's row from `values` on."""
     found: dict[str, object] = {
         "values": len(sample.levels),
         "n": len(sample.flares),
@@ -104,7 +104,7 @@ def _judged(sample: Sample, keyword: str, draws: np.ndarray) -> dict[str, object
     if sample.named and len(sample.levels) > _CATEGORIES:
         return {**found, "verdict": "not judged: too many texts"}
     learnt = _learnt(sample)
-    # The best order of many texts is found in any noise: that of the other events counts.
+    # An order by flare rates fits many texts even in noise: the rates of other events are used.
     judged = learnt if sample.named and len(sample.levels) > 2 else sample
     auc = auc_of(*_counts(judged.ranks, judged.flares))
     low, high = _interval(judged, draws, upwards=auc >= 0.5)
@@ -138,7 +138,7 @@ def _verdict(kind: str, found: dict[str, object]) -> str:
 
 
 def _counts(ranks: np.ndarray, flares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many flare images, and others, have each rank."""
+    """Return the numbers of flare images and of other images with each rank."""
     size = ranks.max() + 1
     return np.bincount(ranks[flares], minlength=size), np.bincount(ranks[~flares], minlength=size)
 
@@ -153,15 +153,15 @@ def auc_of(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
 
 def _resampled(events: int, text: str) -> np.ndarray:
-    """Return how often each event is drawn, with replacement, in each bootstrap."""
+    """Return how often each event is drawn (with replacement) in each bootstrap."""
     random = np.random.default_rng(int(sha256(text.encode()).hexdigest(), 16))
     drawn = random.integers(events, size=(_BOOTSTRAPS, events))
-    # Whole numbers, but numpy multiplies matrices of floats a hundred times as fast.
+    # Floats, since numpy multiplies matrices of floats a hundred times as fast as integers.
     return np.apply_along_axis(np.bincount, 1, drawn, minlength=events).astype(float)
 
 
 def _interval(sample: Sample, draws: np.ndarray, upwards: bool) -> tuple[float, float]:
-    """Return the 95 % interval of the AUC over bootstraps of events; nan where there is one."""
+    """Return the 95 % interval of the AUC over bootstraps of events; NaN for a single event."""
     if len(np.unique(sample.events)) < 2:
         return np.nan, np.nan
     levels = _binned(sample.ranks, _LEVELS)
@@ -173,7 +173,7 @@ def _interval(sample: Sample, draws: np.ndarray, upwards: bool) -> tuple[float, 
 
 
 def _binned(ranks: np.ndarray, most: int) -> np.ndarray:
-    """Return the numbers of at most `most` bins, equally full where values allow it."""
+    """Return the bin of each rank: at most `most` bins, as equally full as the values allow."""
     counts = np.bincount(ranks)
     if len(counts) <= most:
         return ranks
@@ -182,7 +182,7 @@ def _binned(ranks: np.ndarray, most: int) -> np.ndarray:
 
 
 def _of_events(sample: Sample, levels: np.ndarray, events: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many flare images, and others, each event has at each level."""
+    """Return the numbers of flare images and of other images of each event at each level."""
     size = int(levels.max()) + 1
     places = sample.events * size + levels
     return tuple(
@@ -192,10 +192,10 @@ def _of_events(sample: Sample, levels: np.ndarray, events: int) -> tuple[np.ndar
 
 
 def _learnt(sample: Sample) -> Sample:
-    """Return the sample with the flare rate of a value's bin in the other events as its value.
+    """Return the sample with each value replaced by its bin's flare rate in the other events.
 
-    The rate counts less that of all images of the other events: else an event with many flare
-    images would be told by the low rate of the others. Where there is no other event, all are 0.
+    The overall flare rate of the other events is subtracted. Otherwise an event with many flare
+    images could be recognised by the low rate of the others. With a single event, all are 0.
     """
     bins = sample.ranks if sample.named else _binned(sample.ranks, _BINS)
     positive, negative = _of_events(sample, bins, int(sample.events.max()) + 1)
@@ -208,9 +208,9 @@ def _learnt(sample: Sample) -> Sample:
 
 
 def _best_rule(sample: Sample, keyword: str) -> tuple[str, float, float]:
-    """Return the cut that tells flare images best (recall less false alarms), and how well.
+    """Return the best rule for flare images (recall minus false alarms), its precision and recall.
 
-    Of texts it is one text. Precision and recall are those of the flare.
+    For numbers the rule is a threshold, for texts a single text.
     """
     positive, negative = _counts(sample.ranks, sample.flares)
     total = positive.sum(), negative.sum()
@@ -237,9 +237,9 @@ def _best_rule(sample: Sample, keyword: str) -> tuple[str, float, float]:
 
 
 def refuse_leaks(leaks: pd.DataFrame, above: float) -> None:
-    """Raise LeakError where a keyword tells the label with an AUC above a limit.
+    """Raise LeakError if a keyword tells the label with an AUC above a limit.
 
-    Those of the scene and of the time are no leaks.
+    Keywords of the scene and of time are not leaks.
     """
     wrong = leaks[leaks["kind"].isin(["instrument", "carried"]) & (leaks["auc"] > above)]
     if len(wrong):
@@ -259,9 +259,9 @@ def refuse_leaks(leaks: pd.DataFrame, above: float) -> None:
 
 
 def read_images(path: str | Path, keywords: Iterable[str]) -> pd.DataFrame:
-    """Return what of images.csv is judged: the keywords as numbers, or texts where they are none.
+    """Return the columns of images.csv that are judged, as numbers or else as texts.
 
-    A column that is not there has no value.
+    A column that is missing has no values.
     """
     needed = ["wavelength", "event_id", "label"]
     names = pd.read_csv(path, nrows=0).columns
@@ -296,7 +296,7 @@ def _of_times(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _moments(texts: pd.Series) -> pd.Series:
-    """Return the UTC of a column of categories; each different text is read once."""
+    """Return the UTC of a categorical column of times. Each different text is parsed once."""
     known = pd.to_datetime(texts.cat.categories.to_series(), utc=True, format="ISO8601")
     # The code of a missing text is -1.
     moments = np.append(known.dt.tz_convert(None).to_numpy(), np.datetime64("NaT"))
@@ -304,7 +304,7 @@ def _moments(texts: pd.Series) -> pd.Series:
 
 
 def _numbers(values: pd.Series) -> pd.Series:
-    """Return a column as numbers where all its texts are, hexadecimal ones too; else as texts."""
+    """Return a column as numbers if all its texts are numbers (or hexadecimal), else as texts."""
     if pd.api.types.is_numeric_dtype(values):
         return values
     codes, texts = pd.factorize(values)

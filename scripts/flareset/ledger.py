@@ -21,9 +21,9 @@ COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "
 
 
 def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return a row per record, picture, slot without a record, and bin that came short.
+    """Return a row per record, picture, slot without a record, and bin with too few images.
 
-    `manifest` has what was tried of a job's files. Rows are in time order.
+    `manifest` has the files of the job that were tried. Rows are in time order.
     """
     parts = [_records(job, manifest), _products(job, manifest), _without_record(job)]
     if shortages is not None:
@@ -38,15 +38,15 @@ def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = No
 
 
 def _and(reasons: pd.Series, note: str) -> list[str]:
-    """Return the reasons, each with a note behind it."""
+    """Return the reasons with a note appended to each."""
     return [f"{reason}; {note}".removeprefix("; ") for reason in reasons]
 
 
 def short_outside(job: Job, manifest: pd.DataFrame) -> list[str]:
-    """Return the records of short exposures before and after the flare, in no other listed flare.
+    """Return the records of short exposures before and after the flare, outside other flares.
 
-    AIA shortens exposures in flares alone, so that they are a sign of one that is not listed.
-    Where only a file tells its exposure, those that were fetched are looked at.
+    AIA shortens exposures only during flares: they are a sign of a flare that is not listed. If
+    only files tell the exposure, the fetched files are looked at.
     """
     found = dict(zip(job.candidates["record"], job.candidates["exposure"], strict=True))
     told = manifest[["record", "AIMGSHCE", "EXPTIME"]].itertuples(index=False)
@@ -58,7 +58,7 @@ def short_outside(job: Job, manifest: pd.DataFrame) -> list[str]:
 
 
 def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per record: what was tried of it, else what the draw says of it."""
+    """Return a row per record: its row in the manifest, else the verdict of the draw."""
     tried = manifest[["record", "filename", "status", "reason", "proof", "tries", "bytes"]]
     if job.facts.pictured:
         tried = tried[tried["filename"] == ""]
@@ -131,7 +131,7 @@ def _without_record(job: Job) -> pd.DataFrame:
 
 
 def _asked_for(job: Job, time: pd.Timestamp) -> str:
-    """Why a slot was not asked for, where the row's own recordset leaves it out; else empty."""
+    """Return why a slot was not asked for: the row's own recordset leaves it out; else empty."""
     text = job.event.columns.get("recordset", "")
     found = Recordset.parse(text).times if text else None
     if found is None:
@@ -146,13 +146,13 @@ def _asked_for(job: Job, time: pd.Timestamp) -> str:
 
 
 def _slot_record(job: Job, time: pd.Timestamp) -> str:
-    """The record that a slot would have, without the prime keys that only a record knows."""
+    """Return the name that a slot's record would have, without prime keys that are not known."""
     known = {"T_REC": jsoc_time(job.series, time.to_pydatetime()), "WAVELNTH": str(job.wavelength)}
     return job.series.name + "".join(f"[{known.get(key, '')}]" for key in job.series.keys)
 
 
 def _short(shortages: pd.DataFrame) -> pd.DataFrame:
-    """Return a line per bin that came short, at the bin's first second."""
+    """Return a row per bin with too few images, at the bin's first second."""
     return pd.DataFrame(
         {
             "time": shortages["begin"],
@@ -169,7 +169,7 @@ def _short(shortages: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_ledger(table: pd.DataFrame, path: object) -> None:
-    """Write a ledger as CSV; counts are whole numbers or empty."""
+    """Write a ledger as CSV. Counts are whole numbers or empty."""
     for column in ("tries", "bytes"):
         table[column] = table[column].astype("Int64")
     write_table(table, path)
@@ -178,10 +178,10 @@ def write_ledger(table: pd.DataFrame, path: object) -> None:
 def empty_slots(
     t_recs: pd.Series, begin: datetime, end: datetime, cadence: int
 ) -> pd.DatetimeIndex:
-    """Return T_REC of every slot in [begin, end) without a record, on the grid of the records.
+    """Return the T_REC of every slot in [begin, end) without a record, on the records' grid.
 
-    There is none where the records lie on no common grid. A record less than half a cadence away
-    fills a slot, so that a leap second, which shifts the grid, empties none.
+    Empty if the records have no common grid. A record fills a slot if it is less than half a
+    cadence away: a leap second, which shifts the grid, empties no slot.
     """
     records = np.sort(np.unique(_epoch_seconds(t_recs)))
     phases, counts = np.unique(records % cadence, return_counts=True)

@@ -1,7 +1,7 @@
-"""The stage `list`: what there is in an event's window at one channel, as facts.
+"""The stage `list`: the records in an event's window at one channel.
 
-No export is asked for. Where links are known without asking, from a saved page or a RequestID of
-the user's, they are listed too.
+It asks for no export. Links are listed, too, if they are known already: from a saved page, or from
+the RequestID of an export that the user made.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from flareset.tables.status import Kind, Status
 
 @dataclass(frozen=True)
 class Found:
-    """What there is: records (facts), the links that are known, and the facts of their export."""
+    """The records that were found, the links that are known already, and their export's facts."""
 
     records: pd.DataFrame
     listing: pd.DataFrame
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Where:
-    """Where is looked: in the archive, whose `name` in the store it is, and in a folder of pages.
+    """The places to look: an archive with its `name` in the store, and a folder of saved `pages`.
 
     JSOC's answers are kept in `store`.
     """
@@ -55,10 +55,10 @@ class Where:
 def find(
     query: Query, source: str, where: Where, *, page: str | Path | None = None, accept: bool = False
 ) -> Found:
-    """Return what there is of a query by a source; `page` is a saved page, where there is one.
+    """Return the records and links of a query by a source. `page` is a saved page, if there is one.
 
-    `accept` takes a page though it lists another number of rows than its own count says. Raises
-    ListingError and ExportError.
+    `accept`: use a page even if its number of rows differs from its own count. Raises ListingError
+    and ExportError.
     """
     if source == "page":
         return _find_in_page(query, where, page, accept=accept)
@@ -72,7 +72,7 @@ def find(
 
 
 def _find_in_page(query: Query, where: Where, page: str | Path | None, *, accept: bool) -> Found:
-    """Return what a saved page lists, or the page that a rehearsal makes up."""
+    """Return the records and links of a saved page or, in a rehearsal, of the stand-in's page."""
     archive = where.access.archive
     if page:
         origin, text = str(page), page_text(page)
@@ -81,7 +81,7 @@ def _find_in_page(query: Query, where: Where, page: str | Path | None, *, accept
         text = rehearsal_page(query.recordset.partition("{")[0], archive.frame_size)
     elif archive.rehearses:
         raise ListingError(
-            "a rehearsal makes pages of unprocessed images alone: set source: export, or take"
+            "a rehearsal makes only pages of unprocessed images: set source: export, or take"
             " export.processing out"
         )
     else:
@@ -93,7 +93,7 @@ def _find_in_page(query: Query, where: Where, page: str | Path | None, *, accept
 
 
 def list_page(query: Query, text: str, *, hosts: list[str], accept: bool) -> Found:
-    """Return what a saved export page lists. Raises ListingError with the reason."""
+    """Return the records and links of a saved export page. Raises ListingError with the reason."""
     steps, remarks = steps_of(query, None)
     listing, facts = read_page(
         text,
@@ -111,7 +111,7 @@ def list_page(query: Query, text: str, *, hosts: list[str], accept: bool) -> Fou
 
 
 def _records_of(listing: pd.DataFrame, query: Query) -> pd.DataFrame:
-    """Return a record for each that a page lists; its keywords are not known yet."""
+    """Return the records that a page lists. Their keywords are not known yet."""
     with_image = listing["segment"] == query.segment
     first = listing.assign(bare=~with_image).sort_values(["bare", "t_rec", "record"], kind="stable")
     first = first.drop_duplicates("record").sort_values(["t_rec", "record"], kind="stable")
@@ -129,11 +129,9 @@ def _records_of(listing: pd.DataFrame, query: Query) -> pd.DataFrame:
 
 
 def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
-    """Return the records that JSOC has of a query, and how its images will be had.
+    """Return JSOC's records for a query, without links.
 
-    `source` is `export` or `direct`.
-
-    Raises ExportError where there is none with an image.
+    `source` is `export` or `direct`. Raises ExportError if no record has an image.
     """
     check_name_format(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
@@ -163,8 +161,8 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
 def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found:
     """Return the records of a query, and the links in exports that the user made.
 
-    A record that the exports lack fails when it is wanted. Raises ListingError where the exports
-    are of something else.
+    A record that the exports lack fails later, if it is wanted. Raises ListingError if the exports
+    do not belong to the query.
     """
     answers = [exporter.wait_for(requestid) for requestid in requests]
     jsoc = exporter.jsoc
@@ -181,7 +179,7 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
         movies = (links.rows["kind"] == Kind.MOVIE).all()
         edges = "" if movies else edges_of(links.rows, query.event, query.series)
     except ListingError as error:
-        raise ListingError(f"{ids}: {error}; look at request_id in the row") from None
+        raise ListingError(f"{ids}: {error}; check request_id in the row") from None
     for record, missing in links.missing.items():
         if missing.status != Status.FAILED:
             place = (records["record"] == record) & (records["status"] == "")
@@ -193,14 +191,14 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
 
 
 def _patches(query: Query) -> Iterator[str]:
-    """Yield how the SHARPs of an event are told from others, where they are."""
+    """Yield a remark on how the SHARPs of an event were selected, if by active region."""
     region = query.event.noaa_ar
     if query.series.keys[0] == "HARPNUM" and region and not query.event.columns.get("recordset"):
         yield f"the patches of which NOAA_ARS has {region}, be it as one of several regions"
 
 
 def _losses(found: pd.DataFrame, left: pd.DataFrame) -> list[str]:
-    """Return a remark on the images that JSOC's processing loses, where it loses any."""
+    """Return a remark if JSOC's processing loses images, else nothing."""
     there = found["status"] == ""
     lost = there & (left["status"] == Status.NO_IMAGE)
     if not lost.any():

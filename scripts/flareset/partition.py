@@ -1,4 +1,4 @@
-"""Where in an event's window an image lies: its phase, and its bin of the draw."""
+"""The place of an image in an event's window: its phase, and its bin of the draw."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FOLDERS = {Kind.PICTURE: "pictures", Kind.MOVIE: "movies"}
 class Phase:
     """A part of an event's window, and how its images are drawn and labelled.
 
-    `interval` gives the first and the last moment (UTC), `closed` says which of them belong to it.
-    The draw takes images from each bin of length `bin`; None makes the whole phase one bin.
-    `quota` is the key under `sample` in the config that says how many. `label` is 1 where the Sun
-    flares in the image.
+    `interval` returns the first and the last moment (UTC); `closed` says which of them belong to
+    the phase. The draw takes images from each bin of length `bin`; None makes the whole phase one
+    bin. `quota` is the key under `sample` in the config with the number of images per bin. `label`
+    is 1 if the Sun flares in the phase.
     """
 
     name: str
@@ -66,7 +66,7 @@ PHASES = (
 
 
 def quota_by_phase(quotas: Mapping[str, int]) -> dict[str, int]:
-    """Return how many images a bin of each phase gives, from the keys under `sample`."""
+    """Return the number of images per bin, by phase, from the keys under `sample`."""
     return {phase.name: quotas[phase.quota] for phase in PHASES}
 
 
@@ -79,7 +79,7 @@ class Bin(NamedTuple):
 
 
 def phases_of(times: pd.Series, event: Event) -> np.ndarray:
-    """Return the name of the phase that holds each UTC time; `outside` where none does."""
+    """Return the name of the phase that contains each UTC time; `outside` if there is none."""
     return np.select(
         [
             times.between(*map(pd.Timestamp, phase.interval(event)), inclusive=phase.closed)
@@ -91,7 +91,7 @@ def phases_of(times: pd.Series, event: Event) -> np.ndarray:
 
 
 def bins_of(event: Event) -> list[Bin]:
-    """Return every bin of an event in the order of time, also those that hold no image."""
+    """Return every bin of an event in the order of time, bins without an image included."""
     bins = []
     for phase in PHASES:
         begin, end = map(pd.Timestamp, phase.interval(event))
@@ -111,13 +111,13 @@ def bins_of(event: Event) -> list[Bin]:
 
 
 def _bin_names(times: pd.Series, length: timedelta) -> np.ndarray:
-    """Return the start of the bin that holds each UTC time, like `2014-01-07T18:05`."""
+    """Return the start of the bin that contains each UTC time, like `2014-01-07T18:05`."""
     starts = times.dt.tz_convert(None).dt.floor(length).to_numpy()
     return np.datetime_as_string(starts, unit="s" if length % timedelta(minutes=1) else "m")
 
 
 def other_flare(times: pd.Series, event: Event) -> np.ndarray:
-    """The id of another listed event whose flare holds each time; empty where there is none."""
+    """Return the id of a listed flare that contains each time; empty if there is none."""
     found = np.full(len(times), "", dtype=object)
     for flare in event.other_flares:
         inside = (times >= pd.Timestamp(flare.start)) & (times <= pd.Timestamp(flare.end))
@@ -128,8 +128,8 @@ def other_flare(times: pd.Series, event: Event) -> np.ndarray:
 def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
     """Return the images (with `time`) with their `phase`, `bin` and `other_flare`.
 
-    `bin` is empty where the whole phase is one bin; `other_flare` names the event in whose flare an
-    image lies that would get the label 0.
+    `bin` is empty if the whole phase is one bin. `other_flare` is set only for images that would
+    get the label 0: the id of a listed flare during which the image was taken.
     """
     found = phases_of(images["time"], event)
     bins, others = (np.full(len(images), "", dtype=object) for _ in range(2))
@@ -146,7 +146,7 @@ def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
 def partitioned(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the verified files of a job: `folder` (a phase, pictures or movies), filename, path.
 
-    `candidates` are those of the job's channel. Only verified files are linked.
+    `candidates` are those of the job's channel.
     """
     verified = manifest[manifest["status"] == Status.VERIFIED]
     phases = candidates.set_index("record")["phase"]
@@ -159,9 +159,9 @@ def partitioned(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFram
 
 
 def links_of(table: pd.DataFrame, store: Path) -> dict[str, dict[str, Path]]:
-    """Return what each folder of a partition holds: names and their files in the store.
+    """Return the content of each folder of a partition: names and their files in the store.
 
-    Each phase has a folder, be it empty.
+    Each phase has a folder, even if it is empty.
     """
     links: dict[str, dict[str, Path]] = {phase.name: {} for phase in PHASES}
     for row in table.itertuples():

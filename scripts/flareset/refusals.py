@@ -1,6 +1,6 @@
-"""What the rows and the settings together make impossible, said before the first job.
+"""Refuse what rows and settings together make impossible, before the first job.
 
-Only the standard library is imported here: Snakemake asks in every job it starts.
+Imports nothing heavy: every job that Snakemake starts checks this.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from flareset.tables.images import COLUMNS, DERIVED, carried_name
 
 
 def refuse(config: Config, events: Collection[Event]) -> None:
-    """Raise ConfigError where the set could not be judged or split as asked.
+    """Raise ConfigError if the data set cannot be judged or split as asked.
 
-    What nobody set is not refused: a campaign of two flares has no split, and its audit says so.
-    Nothing is where `snakemake intake` has still to make the events.
+    Defaults are not refused: a campaign of two flares has no split, and its audit says so. Without
+    events (`snakemake intake` has not made them yet) nothing is refused.
     """
     if not events:
         return
@@ -66,6 +66,6 @@ def _no_split(config: Config, events: Collection[Event], columns: set[str]) -> I
 
 
 def rules_of(splits: Splits) -> Rules:
-    """Return how events are split, as the config says."""
+    """Return the config's rules for splitting events."""
     keys = ("method", "shares", "buffer", "group_by", "stratify", "boundaries", "folds")
     return Rules(**{key: getattr(splits, key) for key in keys})

@@ -1,4 +1,4 @@
-"""What was drawn at last: the sample, the sampling log, and the bins that came short."""
+"""The final result of the draw: the sample, the sampling log, and the bins with too few images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flareset.tables.status import Status
 
 
 def shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
-    """Return the bins from which fewer could be drawn than wanted.
+    """Return the bins from which fewer images could be drawn than wanted.
 
     The columns are phase, bin, begin (the bin's first second), wanted and drawn.
     """
@@ -32,7 +32,7 @@ def shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd
 def sample_table(
     chosen: pd.DataFrame, manifest: pd.DataFrame, event_id: str, wavelength: int
 ) -> pd.DataFrame:
-    """Return the sample of an event and channel: the drawn images with what the manifest knows."""
+    """Return the sample of an event and channel: the drawn images with the manifest's columns."""
     known = manifest[manifest["status"] == Status.VERIFIED]
     known = known.drop(columns=["kind", "status", "reason", "tries", "requestid"])
     table = chosen[["phase", "record", "slot", "time"]].merge(
@@ -50,9 +50,9 @@ def sampling_log(
     """Return the sampling log: a row per bin and choice.
 
     Its columns are `hhmm,count,place,chosen_index,chosen_file`. A phase that is one bin is left
-    out. `hhmm` is when the bin begins. `count` and `place` (the list of indices) count the images
-    that the archive lists, in time order from 0. `names` gives the file of each record. A bin with
-    no choice has empty cells.
+    out. `hhmm` is the bin's begin. `count` is the number of listed images in the bin, `place` the
+    list of their indices. Indices count all listed images in time order from 0. `names` maps a
+    record to its file. A bin without a choice has empty cells.
     """
     listed = candidates["verdict"].isin([ACCEPTED, REJECTED]) & (candidates["bin"] != "")
     binned = candidates[listed].sort_values(["time", "record"], kind="stable")

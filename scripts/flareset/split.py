@@ -1,7 +1,7 @@
 """Train, validation and test: groups of events that share nothing, dealt out in a seeded order.
 
-A split follows from the rows and the settings alone, so that it is known before any image is.
-Only the standard library is imported here: Snakemake asks for a split before its first job.
+A split depends only on the rows and the settings, so it is known before any image. Imports only
+the standard library: Snakemake computes the split before its first job.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from flareset.sdo.times import duration_text, iso
 from flareset.system.files import write_text
 
 CLASSES = "ABCMX"
-# The share of the events in each split, where nothing else is asked; in the order of time.
+# The default share of the events in each split, in the order of time.
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
-# HEK's names of columns that are known here by another.
+# Our columns that HEK names otherwise.
 SYNONYMS = {"noaa_ar": "ar_noaanum", "goes_class": "fl_goescls"}
-# NOAA's numbers since 2002, of which lists give the last four digits.
+# NOAA's numbers have five digits since 2002; some lists give only the last four.
 _FIVE_DIGITS = 10_000
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How events are split; config/README.md explains each key of `splits`."""
+    """The rules for splitting events. config/README.md explains each key of `splits`."""
 
     method: Literal["groups", "time", "none"] = "groups"
     shares: Mapping[str, float] = field(default_factory=SHARES.copy)
@@ -49,7 +49,7 @@ class Rules:
 
     @property
     def names(self) -> list[str]:
-        """The splits that there are, in the order of time."""
+        """The names of the splits with a share above 0, in the order of time."""
         return [name for name, share in self.shares.items() if share]
 
 
@@ -65,10 +65,10 @@ class Row(NamedTuple):
 
 
 class Division(NamedTuple):
-    """The events in the order of time, each with its split, and what is lacking.
+    """The events in the order of time, each with its split, and a message if the split failed.
 
-    `lack` says which splits or folds came out empty, and is empty where none did or there are
-    folds. No event has a split then.
+    `lack` says which splits or folds are empty; then no event has a split. `lack` itself is empty
+    if the split succeeded, or if there are folds instead.
     """
 
     rows: list[Row]
@@ -76,7 +76,7 @@ class Division(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Events that are linked: their ids, and their places in the order of time."""
+    """Linked events: their ids, their indices in the order of time, and their stratum."""
 
     ids: list[str]
     members: list[int]
@@ -116,13 +116,13 @@ def divide(
             rows.get(place) or Row(event.event_id, reason=lost[place])
             for place, event in enumerate(ordered)
         ],
-        # Folds are what few groups are for.
+        # With folds, few groups are enough: a missing split is no failure.
         "" if folds else lack,
     )
 
 
 def _lack(groups: list[_Group], rules: Rules, filled: set[str]) -> str:
-    """Return which splits are empty, or that folds are, and what to do; nothing where none is."""
+    """Return which splits are empty, or that folds would be, and what to do; else empty."""
     if rules.method == "none":
         return ""
     number = f"{len(groups)} group{'s' * (len(groups) != 1)} of events"
@@ -142,7 +142,7 @@ def _lack(groups: list[_Group], rules: Rules, filled: set[str]) -> str:
 
 
 def values_of(event: Event, column: str) -> set[str]:
-    """Return what of a column links an event to others: the numbers of its regions, or its text."""
+    """Return the values of a column that link an event to others: its regions, or its text."""
     text = _text_of(event, column)
     return regions_of(text) if column == "noaa_ar" else {text} - {""}
 
@@ -152,13 +152,13 @@ def _text_of(event: Event, column: str) -> str:
 
 
 def regions_of(text: str) -> set[str]:
-    """Return the NOAA active regions in a text; four digits mean 10000 more. 0 is none."""
+    """Return the NOAA active regions in a text. Numbers below 10000 get 10000 more; 0 is none."""
     numbers = {int(digits) for digits in re.findall(r"(?<![\d.])\d+", text)} - {0}
     return {str(n if n >= _FIVE_DIGITS else n + _FIVE_DIGITS) for n in numbers}
 
 
 def _links(events: Sequence[Event], rules: Rules) -> Iterator[tuple[int, int]]:
-    """Yield the places of every two events that are linked, the earlier first."""
+    """Yield the indices of every two linked events, the earlier event first."""
     sharing: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, event in enumerate(events):
         for column in rules.group_by:
@@ -177,21 +177,21 @@ def _links(events: Sequence[Event], rules: Rules) -> Iterator[tuple[int, int]]:
 
 
 def _components(places: set[int], links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the places that are linked, directly or by others of `places`; all in order."""
-    above = {place: place for place in places}
+    """Return the connected components of `places`, each sorted, in the order of their first."""
+    parent = {place: place for place in places}
 
-    def top(place: int) -> int:
-        while above[place] != place:
-            above[place] = place = above[above[place]]
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
         return place
 
     for one, other in links:
         if one in places and other in places:
-            first, second = sorted((top(one), top(other)))
-            above[second] = first
+            first, second = sorted((root(one), root(other)))
+            parent[second] = first
     found: dict[int, list[int]] = {}
     for place in sorted(places):
-        found.setdefault(top(place), []).append(place)
+        found.setdefault(root(place), []).append(place)
     return list(found.values())
 
 
@@ -201,7 +201,7 @@ def _groups(
     rules: Rules,
     without: set[int],
 ) -> list[_Group]:
-    """Return the groups, of which the places `without` are no members."""
+    """Return the groups of all events except those at the indices `without`."""
     return [
         _Group(
             [events[place].event_id for place in members],
@@ -213,7 +213,7 @@ def _groups(
 
 
 def _stratum(events: Sequence[Event], column: str) -> str:
-    """Return the highest class letter of a group, or the commonest value of another column."""
+    """Return a group's stratum: its highest class letter, or another column's commonest value."""
     texts = [
         event.columns.get(column) or event.columns.get(SYNONYMS.get(column, ""), "")
         for event in events
@@ -235,7 +235,7 @@ def _by_groups(
     seed: int | str,
     frozen: Mapping[str, str],
 ) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the split of each place, and why others have none."""
+    """Return the split of each event by index, and the reasons of events without a split."""
     known = {n: frozen[e.event_id] for n, e in enumerate(events) if frozen.get(e.event_id)}
     kept, lost = _kept(events, links, known)
     groups = _groups(events, links, rules, set(lost))
@@ -254,7 +254,7 @@ def _by_groups(
 def _kept(
     events: Sequence[Event], links: list[tuple[int, int]], known: dict[int, str]
 ) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the frozen splits that can be kept, and why other events have none."""
+    """Return the frozen splits that can be kept, and the reasons of events without a split."""
     lost = {
         place: f"{known[place]} before, but links {_told(events, known, other)}"
         for place, other in _contradicting(links, known).items()
@@ -274,10 +274,10 @@ def _kept(
 
 
 def _contradicting(links: list[tuple[int, int]], known: dict[int, str]) -> dict[int, int]:
-    """Return the frozen events that cannot keep their rules, each with one that it is linked to.
+    """Return the frozen events that cannot keep their split, each with an event that contradicts.
 
-    Of frozen events that are linked across two rules, those that contradict most others lose
-    theirs, the later first, until none is left.
+    Two frozen events contradict each other if they are linked but in different splits. The event
+    with most contradictions (of equal ones the later) loses its split, until none is left.
     """
     against: dict[int, set[int]] = defaultdict(set)
     for one, other in links:
@@ -301,10 +301,10 @@ def _told(events: Sequence[Event], known: Mapping[int, str], place: int) -> str:
 
 
 def _pools(groups: list[_Group], least: int) -> list[list[_Group]]:
-    """Return the groups by stratum, the highest class first.
+    """Return the groups in pools that are dealt out one after the other, the highest class first.
 
-    A stratum of fewer than `least` groups, from which not every share could have one, is dealt out
-    with the next.
+    A pool is a stratum. A stratum of fewer than `least` groups joins the next one: it could not
+    give each share a group.
     """
     strata: dict[str, list[_Group]] = {}
     for group in sorted(groups, key=lambda group: group.stratum, reverse=True):
@@ -329,11 +329,11 @@ def _deal(
     text: str,
     weight: Callable[[_Group], int],
 ) -> Iterator[tuple[_Group, int]]:
-    """Yield each group with the number of its share; `ends` says where the shares end.
+    """Yield each group with the index of its share. `ends` are the ends of the shares.
 
-    Groups are in the order of the least sha256("{text}|{event_id}"), hex, of their events: the
-    event that says where a group stands is seldom the one that is dropped. A group belongs to the
-    share in which the middle of its own weight lies, counted with that of the groups before it.
+    Groups are sorted by the least sha256("{text}|{event_id}"), hex, of their events: so a group
+    mostly keeps its place if an event is dropped. The weights of the groups are laid end to end. A
+    group belongs to the share that contains the middle of its weight.
     """
 
     def rank(group: _Group) -> str:
@@ -347,7 +347,7 @@ def _deal(
 
 
 def _folds(groups: list[_Group], rules: Rules, seed: int | str) -> dict[int, str]:
-    """Return the fold of each place, from 0; equally many groups in each, of every stratum."""
+    """Return the fold (from 0) of each event by index. Folds have equal numbers of groups."""
     if not rules.folds or len(groups) < rules.folds:
         return {}
     ends = [Fraction(number, rules.folds) for number in range(1, rules.folds)]
@@ -366,7 +366,7 @@ def _by_time(
     _seed: int | str,
     _frozen: Mapping[str, str],
 ) -> tuple[dict[int, str], dict[int, str]]:
-    """Return the split of each place by the boundaries, and why others have none."""
+    """Return the split of each event by the boundaries, and the reasons of those without."""
     found = {
         place: rules.names[bisect_right(rules.boundaries, event.window_start)]
         for place, event in enumerate(events)
@@ -406,9 +406,9 @@ def _undivided(*_: object) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def leaky(records: Iterable[str], seed: int | str, shares: Mapping[str, float]) -> list[str]:
-    """Return the split of each record as drawn by lot: the baseline that leaks, by its name.
+    """Return a random split of each record, which ignores groups: a baseline that leaks.
 
-    A record goes by sha256("{seed}|leaky|{record}"), read as a number between 0 and 1.
+    sha256("{seed}|leaky|{record}"), read as a number between 0 and 1, decides.
     """
     ends = [float(end) for end in _ends(shares.values())]
     names = list(shares)
@@ -417,7 +417,7 @@ def leaky(records: Iterable[str], seed: int | str, shares: Mapping[str, float]) 
 
 
 def _ends(shares: Iterable[float]) -> list[Fraction]:
-    """Return where each share but the last ends, of 1; exact, as the decimals are written."""
+    """Return the end of each share but the last, between 0 and 1, as exact fractions."""
     return list(accumulate(Fraction(str(share)) for share in shares))[:-1]
 
 
@@ -425,7 +425,7 @@ def _ends(shares: Iterable[float]) -> list[Fraction]:
 
 
 def read_splits(path: str | Path) -> list[Row]:
-    """Return the rows of a splits.csv. ConfigError: it cannot be read, or is none."""
+    """Return the rows of a splits.csv. Raise ConfigError if the file is not one."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -446,9 +446,9 @@ def write_splits(rows: Iterable[Row], path: str | Path) -> None:
 
 
 def frozen_splits(path: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the splits of an earlier release's events; none where `path` is empty.
+    """Return the splits of an earlier release's events; none if `path` is empty.
 
-    Raises ConfigError: a split that is not one of this campaign, or an event in two.
+    Raises ConfigError if the campaign has no such split, or an event is in two splits.
     """
     if not path:
         return {}

@@ -1,4 +1,4 @@
-"""The summary of a campaign, and how it came about."""
+"""The summary of a campaign, and its provenance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COUNTS = [*_PHASES, "total", *(f"listed_{name}" for name in _PHASES), "short_ou
 
 
 def summarise(accounts: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row per event and wavelength in time order and a TOTAL row; see config/README.md."""
+    """Return a row per event and wavelength in time order, and a TOTAL row (config/README.md)."""
     rows = [
         {
             "event_id": entry["event_id"],
@@ -67,7 +67,10 @@ def provenance(
     root: Path,
     created: datetime,
 ) -> dict[str, Any]:
-    """Config, seed, versions, recordsets, RequestIDs, times, counts and the outputs' sha256."""
+    """Return how a campaign's results came about.
+
+    These are config, seed, versions, recordsets, RequestIDs, times, counts and outputs' sha256.
+    """
     totals: dict[str, int] = {}
     for entry in accounts:
         for status, number in entry["statuses"].items():
@@ -98,7 +101,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_state() -> str | None:
-    """The commit of this code, with `-dirty` where it was changed; None outside a checkout."""
+    """Return this code's commit, with `-dirty` if files have changed; None outside a checkout."""
     folder = Path(__file__).parent
     try:
         found = subprocess.run(

@@ -1,4 +1,4 @@
-"""Whether the files on disk still are what the manifests say, and fetching again what is not."""
+"""Check that the files on disk still agree with the manifests, and fetch damaged files again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IN_STORE = (Status.VERIFIED, Status.REJECTED)
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not what its manifest says."""
+    """A file that does not agree with its manifest."""
 
     path: str
     problem: str
@@ -33,7 +33,7 @@ class Damage:
 
 
 class Results:
-    """The finished jobs (`<event_id>/<wavelength>`) of a campaign: manifests and result folders."""
+    """The finished jobs (`<event_id>/<wavelength>`) of a campaign: manifests and results."""
 
     def __init__(self, root: Path, store: Path, jobs: list[str]) -> None:
         self.root = root
@@ -52,7 +52,7 @@ class Results:
 
     @cached_property
     def linked(self) -> dict[Path, dict[str, Path]]:
-        """Every folder of final_fits and the data set: its names and their files in the store."""
+        """The folders of final_fits and the data set: names and their files in the store."""
         found: dict[Path, dict[str, Path]] = {}
         for job, folder in self.folders.items():
             table = pd.read_csv(folder / "partition.csv", dtype="str", keep_default_na=False)
@@ -64,7 +64,7 @@ class Results:
         return found
 
     def check_store(self) -> list[Damage]:
-        """The store's files that are missing or whose size or sha256 is not the manifests'.
+        """Return the store's files that are missing, or do not have the manifests' size or sha256.
 
         A file that several events share is read once.
         """
@@ -79,7 +79,7 @@ class Results:
         return [damage for damage in checked if damage]
 
     def restore(self, damaged: list[Damage]) -> list[Damage]:
-        """Put back what the store lost and a result still has byte for byte; what is still lost."""
+        """Put back files that the store lost but a result still has unchanged. Return the rest."""
         lost = {damage.path: damage for damage in damaged}
         sums = {
             path: sha256
@@ -97,7 +97,10 @@ class Results:
         return list(lost.values())
 
     def check_links(self) -> list[Damage]:
-        """The results that are missing or not the store's file, where the store has it."""
+        """Return the results that are missing or differ from the store's file.
+
+        A result whose file the store lacks is not looked at.
+        """
         return [
             Damage(str(path), "is not the store's file" if path.exists() else "is missing")
             for folder, wanted in self.linked.items()
@@ -106,7 +109,7 @@ class Results:
         ]
 
     def relink(self) -> None:
-        """Link every result to its file in the store anew; one whose file is lost stays."""
+        """Link every result to its file in the store again. Results whose file is lost stay."""
         for folder, wanted in self.linked.items():
             link_files(folder, {n: source for n, source in wanted.items() if source.exists()})
 
@@ -130,8 +133,8 @@ def repair_files(
 ) -> tuple[list[Damage], list[str]]:
     """Fetch a job's damaged files (paths in the store) again.
 
-    Returns those that could not be had, and the paths for which the archive now gives other bytes
-    than the manifest has, verified all the same: their events have to be run again.
+    Returns the files that could not be had, and the paths of files that are verified but have other
+    bytes now than in the manifest. The events of the latter have to be run again.
     """
     store = acquisition.downloader.store
     bad = manifest[manifest["path"].isin(damaged) & manifest["status"].isin(IN_STORE)]
@@ -139,7 +142,7 @@ def repair_files(
         store.remove(path)
     with_image = job.records[job.records["status"] == ""]
     wanted = with_image[with_image["record"].isin(bad["record"])]
-    # A movie is of all records.
+    # A movie belongs to no single record: all are asked for again.
     outcomes = acquisition.bring(wanted if len(wanted) or bad.empty else with_image)
     return _compared(bad, outcomes, store.root)
 
@@ -147,7 +150,7 @@ def repair_files(
 def _compared(
     bad: pd.DataFrame, outcomes: list[Outcome], root: Path
 ) -> tuple[list[Damage], list[str]]:
-    """Return which damaged files (rows of a manifest) were not had, and which have other bytes."""
+    """Return which damaged files (rows of a manifest) did not come, and which have other bytes."""
     had = {outcome.path: outcome for outcome in outcomes if outcome.facts}
     why = {outcome.record: outcome.reason for outcome in outcomes if not outcome.facts}
     failed, changed = [], []
