@@ -1,7 +1,8 @@
-"""Pin what other servers answer: the raw bytes stay in the store, and are read again ever after.
+"""Pin the answers of other servers: their raw bytes stay in the store, and are read from there.
 
-A pin is `<folder>/<sha256 of the question, 16 digits>/<time>/`: the files of the answer, and
-`request.json` with the question, the time and the sha256 of each file. A pin is whole or not there.
+A pin is a folder `<folder>/<sha256 of the question, 16 digits>/<time>/`. It has the files of the
+answer, and `request.json` with the question, the time and the sha256 of each file. A pin appears
+only when it is complete.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FACTS = "request.json"
 
 @dataclass(frozen=True)
 class Pin:
-    """An answer that is kept: its folder, when it was asked for (UTC), and its files."""
+    """A kept answer: its folder, the time of the question (UTC), and its files' sha256."""
 
     folder: Path
     at: str
@@ -39,7 +40,7 @@ class Pin:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The files of the answer in their order. StoreError where one is not as it was kept."""
+        """The files of the answer in order. Raises StoreError if a file has changed."""
         paths = [self.folder / name for name in self.sums]
         for path in paths:
             if not path.is_file() or _sum(path) != self.sums[path.name]:
@@ -57,7 +58,7 @@ class Pin:
 
 
 class Pins:
-    """The pins in a folder of the store. `now` gives the time, UTC."""
+    """The pins in a folder of the store. `now` returns the time (UTC)."""
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         self._folder = folder
@@ -77,9 +78,9 @@ class Pins:
 
     @contextmanager
     def new(self, question: Mapping[str, str]) -> Iterator[Path]:
-        """Yield a folder for the files of an answer; it becomes a pin when the block ends.
+        """Yield a folder for the files of an answer. It becomes a pin when the block ends.
 
-        A block that fails leaves nothing.
+        If the block fails, the folder is removed.
         """
         place, at = self._place(question), self._now()
         under_way = place / f".new-{uuid4().hex}"
@@ -109,7 +110,7 @@ class Pins:
 def fetch_into(transfer: Transfer, url: str, path: Path, read: Callable[[Path], T]) -> T:
     """Fetch a URL into a file and return what `read` makes of it.
 
-    A VerificationError of `read` is a bad answer, and asked for again. Raises TransferError.
+    If `read` raises VerificationError, the answer is bad and asked for again. Raises TransferError.
     """
     path.touch()
     fetched = transfer.fetch(url, path, lambda _: AtEnd(read))

@@ -1,6 +1,5 @@
-"""A stand-in for JSOC's archive: speaks its protocol over HTTP and makes frames from their names.
+"""A stand-in for JSOC's archive: it speaks JSOC's protocol over HTTP, and makes up the images.
 
-It answers as HEK does, too, with flares that are made up.
-
-Nothing in it is observed: it is for rehearsals and tests.
+It also answers as HEK does, with made-up flares. Nothing in it was observed: the stand-in is for
+rehearsals and tests.
 """

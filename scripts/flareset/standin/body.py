@@ -1,4 +1,4 @@
-"""What a request of the stand-in is answered with, read piece by piece."""
+"""The body of a response of the stand-in, read in pieces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JUNK = 5000
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent: its size, and how to read it from one byte to another.
+    """The body of a response: its size, and a function that reads it from one byte to another.
 
     Only a body with an `etag` is served in ranges.
     """
@@ -28,7 +28,7 @@ class Body:
 
     @classmethod
     def of(cls, pieces: list[bytes], kind: str) -> Body:
-        """A body in memory, of a media type."""
+        """Return a body of pieces in memory. `kind` is the media type."""
 
         def read(begin: int, end: int) -> Iterator[bytes]:
             for piece in pieces:
@@ -40,7 +40,7 @@ class Body:
 
     @classmethod
     def on_disk(cls, descriptor: int, kind: str) -> Body:
-        """An open file as a body."""
+        """Return a body that is read from an open file. `kind` is the media type."""
 
         def read(begin: int, end: int) -> Iterator[bytes]:
             while begin < end:
@@ -51,7 +51,7 @@ class Body:
         return cls(os.fstat(descriptor).st_size, read, kind)
 
     def struck(self, kind: str, page: bytes) -> Body:
-        """The body after a fault of it; `page` is what an archive in trouble says."""
+        """Return the body changed by a fault of `kind`. `page` is an archive's error page."""
         if kind == "empty":
             return replace(self, size=0)
         if kind == "padded":
@@ -69,7 +69,7 @@ class Body:
         return self
 
     def _filled(self, size: int, filler: bytes) -> Body:
-        """The body with a byte repeated behind it, up to a size; never all of it in memory."""
+        """Return the body filled up to a size with a byte, without holding it in memory."""
 
         def read(begin: int, end: int) -> Iterator[bytes]:
             if begin < self.size:

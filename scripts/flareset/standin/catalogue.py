@@ -1,4 +1,4 @@
-"""What the stand-in makes up for a recordset: its records, and the page of an export of them."""
+"""Make up a recordset's records, and the page of an export of them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Export:
 def records(text: str, frames: Frames) -> Sequence[Record]:
     """Return the records of a recordset in the order of its prime keys.
 
-    Raises BadQuery where JSOC refuses it.
+    Raises BadQuery if JSOC would refuse it.
     """
     return Holdings(MadeUp(frames), frames).find(text)
 
 
 def export(text: str, frame_size: int) -> Export:
-    """Return the export of a recordset of AIA; its ids depend on the recordset alone."""
+    """Return the export of a recordset of AIA. Its ids depend only on the recordset."""
     frames = Frames(frame_size, [])
     holdings = Holdings(MadeUp(frames), frames)
     subset, structure = holdings.subsets(text)[0]

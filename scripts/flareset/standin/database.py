@@ -1,6 +1,6 @@
-"""The database behind the stand-in: runs a WHERE clause over records, and refuses as PostgreSQL.
+"""The database behind the stand-in. It runs a WHERE clause over records, in SQLite.
 
-Source of the errors' form: libpq's excerpt of the statement, in recorded answers.
+Errors have the form of PostgreSQL's, with libpq's excerpt of the statement (recorded answers).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from flareset.standin.structure import Structure
 
 _T = TypeVar("_T")
 _IMAGE_EXISTS = re.compile(r"\bdrms\.image_exists\(", re.IGNORECASE)
-# DRMS makes a string of what stands in double quotes; PostgreSQL's ~ finds a regular expression.
+# A match with PostgreSQL's operator ~. DRMS makes a string of text in double quotes.
 _MATCHES = re.compile(r"""(\w+)\s*~\s*["']([^"']*)["']""")
 _AFFINITY = {"string": "TEXT", "time": "REAL", "float": "REAL", "double": "REAL"}
-# What libpq shows of a long statement: characters in all, and to the right of the fault.
+# The excerpt of a long statement that libpq shows: characters in all, and right of the fault.
 _SHOWN, _SHOWN_RIGHT = 60, 10
-# Bounds on what SQLite may be asked to do: instructions between two looks, and looks.
+# SQLite may run this many times so many instructions.
 _INSTRUCTIONS, _LOOKS = 1_000_000, 100
 
 
 class DatabaseError(BadQuery):
-    """A clause that the database refuses, in its words."""
+    """A clause that the database refuses. The message has the database's words."""
 
 
 def select(
     clause: Clause, structure: Structure, found: Sequence[_T], value: Callable[[_T, str], Any]
 ) -> list[_T]:
-    """Return those of the records `found` that a clause selects, in their order.
+    """Return the records of `found` that a clause selects, in their order.
 
-    `value` gives a record's column by its name in lower case. Raises DatabaseError.
+    `value` returns a record's column by its name in lower case. Raises DatabaseError.
     """
     if len(clause.text) >= LONGEST and not _whole(clause.text):
         raise _refused(clause, structure, clause.behind.partition(" ")[0], "syntax")

@@ -1,4 +1,4 @@
-"""How the stand-in's own series are declared: series_struct's answers, made from their headers."""
+"""Declare the stand-in's series: make series_struct's answers from their headers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from flareset.standin.headers import DOUBLES, HMI_UNITS, Card
 from flareset.standin.slots import epoch_of, slots_of
 from flareset.standin.structure import Structure
 
-# AIA's series of slots hold these keywords themselves; all others are those of aia.lev1.
+# The only keywords that AIA's slotted series have themselves. All others link to aia.lev1.
 _OWN = ("T_REC", "T_OBS", "WAVELNTH", "DATE", "FSN", "EXPTIME", "QUALITY")
 _WORDS = ("QUALITY", "QUALLEV0", "QUALLEV1")
-# In headers alone: what the exporter adds, and what stands for a constant of T_REC.
+# Keywords of headers only: added by the exporter, or constants of T_REC.
 _HEADER_ONLY = (
     "RECNUM", "DRMS_ID", "PRIMARYK", "LICENSE", "TRECSTEP", "TRECEPOC", "TRECUNIT",
 )  # fmt: skip
-# A header's comment: the unit, the note, and the keyword's name where the header's is another.
+# A header's comment: the unit, the note, and the keyword's name if the header has another.
 _COMMENT = re.compile(r"(?:\[([^\]]*)\] )?(.*?)(?: \{\w+\})?")
-# JSOC's notes are not all UTF-8; these have an Angstrom sign.
+# JSOC's notes are not all UTF-8. These contain an Angstrom sign in Latin-1.
 _ANGSTROM = "(\N{LATIN CAPITAL LETTER A WITH RING ABOVE})"
 _NEVER = "-4712.01.01_11:59:28"
 
@@ -55,7 +55,7 @@ def declare(series: Series, cards: list[Card]) -> Structure:
 
 
 def _keywords(series: Series, cards: list[Card], *, linked: bool) -> list[dict[str, Any]]:
-    """Return the keywords of a series: its own, those that are `linked`, and the index of slots."""
+    """Return the keywords of a series: its own, the linked ones, and the index of slots."""
     declared = [
         _keyword(key, value, comment) for key, value, comment in cards if key not in _HEADER_ONLY
     ]
@@ -74,7 +74,7 @@ def _keywords(series: Series, cards: list[Card], *, linked: bool) -> list[dict[s
 
 
 def _slot_constants(series: Series) -> list[dict[str, Any]]:
-    """Return the keywords that tell where the slots of a series lie."""
+    """Return the constant keywords that define the slots of a series."""
     epoch = {"type": "time", "units": "TAI", "defval": epoch_of(series), "note": "T_REC epoch"}
     step = {
         "type": "double",
@@ -91,7 +91,7 @@ def _slot_constants(series: Series) -> list[dict[str, Any]]:
 
 
 def _keyword(key: str, value: object, comment: str) -> dict[str, Any]:
-    """Return the declaration of a header's keyword; a note may begin with its name there."""
+    """Return the declaration of a header's keyword. Its note begins with a different FITS name."""
     match = _COMMENT.fullmatch(comment)
     unit, note = (match[1], match[2]) if match else (None, comment)
     name = key.replace("-", "__")

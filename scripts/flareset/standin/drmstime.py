@@ -1,6 +1,6 @@
-"""Times as DRMS holds them: seconds since 1977.01.01_00:00:00_TAI, read from text and printed.
+"""Times as DRMS stores them (seconds since 1977.01.01_00:00:00_TAI): read them and print them.
 
-Source: JsocTimes (JSOC wiki) and drms_names.c, which reads as much of a text as a time can be.
+Source: JsocTimes (JSOC wiki), and drms_names.c, which reads the longest time at a text's start.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from flareset.sdo.times import tai_minus_utc
 
 EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
 _CLOCK = r"(?P<h>\d{1,2})(?::(?P<m>\d{1,2})(?::(?P<s>\d{1,2}(?:\.\d*)?))?)?"
-# A zone that DRMS does not know is read, too, and means UTC: the `-2014` of a range of ISO times.
+# DRMS also accepts an unknown zone as UTC: the `-2014` in a range of ISO times.
 _ZONE = r"(?P<zone>_?Z|_(?:UTC|UT|TAI)|-\d+)?"
 _DOTTED = re.compile(rf"(?P<date>\d+(?:\.\d+){{0,2}})(?:_{_CLOCK})?{_ZONE}")
 _ISO = re.compile(rf"(?P<date>\d+(?:-\d+){{1,2}})T{_CLOCK}{_ZONE}")
-# Before and after these the table of leap seconds is silent or a guess; no record lies there.
+# Outside of these the table of leap seconds has no values or guesses. There are no records.
 _LEAPS = datetime(1972, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -36,10 +36,10 @@ def _tai_minus_utc(when: datetime) -> timedelta:
 
 
 def scan(text: str) -> tuple[float, int] | None:
-    """Return the DRMS seconds of the time that a text begins with, and its length.
+    """Return the DRMS seconds of the time at the start of a text, and the time's length.
 
-    An ISO time has an hour at least. A zone left out is UTC, and second 61 is the next minute's 1.
-    None where the text begins with no time.
+    An ISO time has at least an hour. A time without zone is UTC. Second 61 is the next minute's
+    second 1. None if the text does not begin with a time.
     """
     match = _ISO.match(text) or _DOTTED.match(text)
     if match is None:

@@ -30,7 +30,7 @@ from flareset.standin.wire import PLAIN, Answer, compact, crashed
 from flareset.system.files import write_text
 from flareset.system.locks import held
 
-# Not anchored at its end, in the real program either.
+# Not anchored at its end, as in the real program.
 _ADDRESS = re.compile(r"\s*[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,6}")
 _REQUEST_ID = re.compile(r"JSOC_[0-9]{8}_[0-9]+(_IN)?")
 _HOUR, _DAY = 3600.0, 86400.0
@@ -49,7 +49,7 @@ _OFFLINE = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for; a file counts with the size of a real one."""
+    """The most that one request may ask for. A file counts with the size of a real file."""
 
     aia_records: int = 15_000
     hmi_records: int = 32_000
@@ -59,7 +59,7 @@ class Limits:
 
 
 class Refused(Exception):
-    """An error answer: its status and text."""
+    """A request that JSOC refuses, with the status and text of its answer."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -68,9 +68,9 @@ class Refused(Exception):
 
 
 def check_address(text: str | None, *, check_only: bool = True) -> tuple[int, str]:
-    """Return the status and message of checkAddress for an address, encoded once more or not.
+    """Return the status and message of checkAddress for an address, which may be URL-encoded.
 
-    Every valid address is registered, but `unregistered…@` and `pending…@`.
+    Every valid address counts as registered, except `unregistered…@` and `pending…@`.
     """
     if text == "":
         return -2, "Missing required argument 'address'."
@@ -87,9 +87,10 @@ def check_address(text: str | None, *, check_only: bool = True) -> tuple[int, st
 
 
 class Exports:
-    """The export system: what it was asked for is in `state`, a JSON file that processes share.
+    """The export system. Its requests are in `state`, a JSON file that processes share.
 
-    `clock` gives seconds since 1970; a request is queued and processed for `delay` seconds each.
+    `clock` returns seconds since 1970. A request is queued for `delay` seconds, then processed for
+    as long.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Exports:
         self._lock = threading.RLock()
 
     def close(self) -> None:
-        """Let go of what the products hold."""
+        """Close the files of the products."""
         for product in self._products.values():
             product.close()
 
@@ -153,7 +154,7 @@ class Exports:
             entry = state["requests"].get(requestid)
             now = self._clock()
         if entry is None:
-            # The real program forgets to fill its format in.
+            # The real program forgets to fill in its format.
             return error_answer(4, f"invalid export DRMS record for ID `%s`{requestid}")
         status, error = self._standing(entry, now)
         if status == 0:
@@ -174,7 +175,7 @@ class Exports:
         return Answer(compact(answer))
 
     def manage(self, address: str, operation: str) -> dict[str, str]:
-        """Return manage-request's answer: whether an address has a request pending, or its end."""
+        """Return manage-request's answer: `check` or `cancel` the pending request of an address."""
         if operation not in ("check", "cancel"):
             return {"status": "-3", "msg": f"unrecognized operation {operation}"}
         with self._state() as state:
@@ -189,12 +190,12 @@ class Exports:
             )
             if operation == "check":
                 return {"status": "2", "msg": said}
-            # The job itself goes on.
+            # The job of the request goes on.
             state["pending"].remove(rows[0])
             return {"status": "3", "msg": f"{said} was canceled"}
 
     def find(self, folder: str) -> tuple[bool, Product | None]:
-        """Return whether a folder is an export's, and what it holds while the export is kept."""
+        """Return whether a folder belongs to an export, and its product while JSOC keeps it."""
         with self._state() as state:
             for requestid, entry in state["requests"].items():
                 if entry["folder"] == folder:
@@ -203,7 +204,7 @@ class Exports:
         return False, None
 
     def _request(self, args: dict[str, str], ip: str) -> dict[str, Any]:
-        """Return the answer to a request; Refused and BadQuery in JSOC's order."""
+        """Return the answer to a request. Raise Refused and BadQuery in JSOC's order of checks."""
         address = self._address(args)
         form, ratio = _form(args)
         series, found, segments = self._asked(form)
@@ -240,16 +241,16 @@ class Exports:
         return _accepted(entry["queued_as"], requestid, form, 10, len(found), size)
 
     def _check_online(self, found: Sequence[Record], faults: list[Fault]) -> None:
-        """Raise Refused, with a RequestID, where records are offline."""
+        """Raise Refused, with a RequestID, if any record is offline."""
         if any(fault.code == 25 for fault in faults) or not all(r.online for r in found):
             with self._state() as state:
                 requestid = self._next_id(state)
             raise Refused(25, f"{_OFFLINE}{requestid}")
 
     def _address(self, args: dict[str, str]) -> str:
-        """Return the address of a request; Refused where it is not registered.
+        """Return the address of a request. Raise Refused if it is not registered.
 
-        The real program hands the address on as it is: a `+` is a space where it arrives.
+        The real program passes the address on without encoding it: a `+` arrives as a space.
         """
         given = args.get("notify")
         status, message = check_address(given and given.replace("+", " "))
@@ -272,7 +273,7 @@ class Exports:
         return subsets[0][1].name, found, form.segments(self._holdings)
 
     def _begin(self, entry: dict[str, Any], address: str, ip: str) -> str:
-        """Keep a request that is accepted, and return its RequestID."""
+        """Keep an accepted request, and return its RequestID."""
         with self._state() as state:
             now = self._clock()
             requestid = self._next_id(state)
@@ -293,7 +294,7 @@ class Exports:
         return f"JSOC_{day}_{number:03d}"
 
     def _at_once(self, form: Form, count: int) -> dict[str, Any]:
-        """Return the answer that lists the stored files of so many records."""
+        """Return the immediate answer that lists stored files. `count` is the number of records."""
         if not count:
             raise Refused(4, "There are no files in this RecordSet")
         rows = quick(form, self._holdings)
@@ -334,7 +335,7 @@ class Exports:
         }
 
     def _check_load(self, state: dict[str, Any], address: str, ip: str) -> None:
-        """Raise Refused where the address or the machine has requests pending."""
+        """Raise Refused if the address has a pending request, or the machine too many."""
         rows = state["pending"]
         named = [row["id"] for row in rows if row["address"] == _hidden(address)]
         if named:
@@ -352,7 +353,7 @@ class Exports:
             )
 
     def _standing(self, entry: dict[str, Any], now: float) -> tuple[int, str]:
-        """Return the status of a request at a time, and its error."""
+        """Return the status and error of a request at a time."""
         begun = entry["submitted"] + entry["delay"]
         done = begun + entry["delay"]
         if now < begun:
@@ -368,7 +369,7 @@ class Exports:
         return 0, ""
 
     def _settle(self, state: dict[str, Any]) -> None:
-        """Bring the tables up to now: what ended or has lapsed since they were last looked at."""
+        """Update the tables: remove requests that ended or lapsed since the last look."""
         now = self._clock()
         ended = set()
         for requestid, entry in state["requests"].items():
@@ -376,7 +377,7 @@ class Exports:
                 continue
             entry["settled"] = True
             if entry["rejected"]:
-                # The pending row is forgotten, and blocks the address until it lapses.
+                # JSOC forgets to remove the pending row, which blocks the address until it lapses.
                 if state["hashes"].get(entry["hash"], [""])[0] == requestid:
                     del state["hashes"][entry["hash"]]
             else:
@@ -405,7 +406,7 @@ class Exports:
             return self._products[requestid]
 
     def _hits(self, kinds: tuple[str, ...] | list[str], texts: list[str]) -> list[Fault]:
-        """The faults of these kinds that strike an export; each counts it."""
+        """Return the faults of these kinds that strike an export. Count it for each match."""
         hits = []
         for number, fault in enumerate(self._faults):
             if fault.kind not in kinds or not any(re.search(fault.pattern, t) for t in texts):
@@ -422,7 +423,7 @@ class Exports:
 
     @contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """Yield the state, up to date; what is changed in the block is kept."""
+        """Yield the updated state, and keep the changes of the block."""
         with ExitStack() as stack:
             stack.enter_context(self._lock)
             if self._path is None:
@@ -456,7 +457,7 @@ def _form(args: dict[str, str]) -> tuple[Form, float]:
 
 
 def _process(args: dict[str, str]) -> str:
-    """Return the `process` argument; `processing`, an object of steps in JSON, goes before it."""
+    """Return the `process` argument. `processing`, JSON with steps, takes precedence."""
     try:
         return read_processing(args["processing"]) if args.get("processing") else args["process"]
     except KeyError:
@@ -487,7 +488,7 @@ def _accepted(
 
 
 def _hidden(address: str) -> str:
-    """Return what the state keeps of an address."""
+    """Return the hash that the state has instead of an address."""
     return sha256(address.lower().encode()).hexdigest()[:20]
 
 
@@ -497,12 +498,12 @@ def error_answer(status: int, error: str) -> Answer:
 
 
 def plain_error(error: str) -> Answer:
-    """Return a refusal of an argument: the real program has not read `format` when it refuses."""
+    """Return a refusal of an argument, as plain text: the real program reads `format` later."""
     return Answer(f"status=4\nerror={error}\n", PLAIN)
 
 
 def _shown(answer: dict[str, Any], form: str) -> Answer:
-    """Return an answer in the form asked for, JSON or text."""
+    """Return an answer in the wanted format, JSON or text."""
     if form != "txt":
         return Answer(compact(answer))
     if "requestid" not in answer:

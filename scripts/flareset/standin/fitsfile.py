@@ -1,4 +1,4 @@
-"""FITS files in pieces: Rice-compressed images, headers written anew, true checksums."""
+"""Make FITS files in pieces: Rice-compressed images, new headers, true checksums."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Compressed:
 
 
 def compress(pixels: np.ndarray) -> Compressed:
-    """Rice-compress an integer image in tiles of a row; its type's least value is missing."""
+    """Rice-compress an integer image in tiles of a row. Its type's least value means missing."""
     hdu = fits.CompImageHDU(pixels, compression_type="RICE_1", tile_shape=(1, pixels.shape[1]))
     buffer = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(buffer)
@@ -58,7 +58,7 @@ def compress(pixels: np.ndarray) -> Compressed:
     )
 
 
-# What JSOC computes from an image's pixels: in headers and in jsoc_info's answers.
+# Keywords that JSOC computes from an image's pixels, in headers and in jsoc_info's answers.
 STATISTICS: dict[str, int | float] = {
     "DATAVALS": 0, "MISSVALS": 0,
     "DATAMIN": 0, "DATAMAX": 0, "DATAMEDN": 0, "DATAMEAN": 0.0, "DATARMS": 0.0, "DATASKEW": 0.0,
@@ -68,10 +68,10 @@ STATISTICS: dict[str, int | float] = {
 
 
 def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
-    """Return JSOC's statistics of the pixels that are there.
+    """Return JSOC's statistics of the pixels that are not missing.
 
-    The median and percentiles are values of pixels, RMS is that of n - 1, and skewness and kurtosis
-    are in units of it; the kurtosis of a normal distribution is 0.
+    Median and percentiles are values of pixels. RMS is computed with n - 1. Skewness and kurtosis
+    are in units of the RMS; the kurtosis of a normal distribution is 0.
     """
     there = np.sort(pixels[pixels != blank], axis=None)
     if not there.size:
@@ -98,7 +98,7 @@ def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
 
 
 def assemble(made: Compressed, keywords: Iterable[Card], end: Iterable[bytes] = ()) -> list[bytes]:
-    """Primary header, table header with the keywords and true checksums, data.
+    """Return a file's pieces: primary header, table header with keywords and checksums, data.
 
     The lines of `end` follow the keywords.
     """
@@ -114,19 +114,19 @@ def assemble(made: Compressed, keywords: Iterable[Card], end: Iterable[bytes] = 
     )
     text = text.ljust(-(-len(text) // BLOCK) * BLOCK)
     total = ones_complement_sum(np.frombuffer(text, dtype="u1"), made.datasum)
-    # "0" * 16 stands for a checksum of nothing, so the complement makes the whole sum all ones.
+    # The sum was taken with "0" * 16 as CHECKSUM, so that its complement makes the sum all ones.
     text = text.replace(b"CHECKSUM= '" + b"0" * 16, b"CHECKSUM= '" + _encode(total), 1)
     return [_PRIMARY, text, made.data]
 
 
 def _card(key: str, value: object, comment: str) -> bytes:
-    """A header card in fixed format; astropy's own takes 20 times as long for a frame's 90."""
+    """Return a header card in fixed format. astropy takes 20 times as long for a frame's 90."""
     shown = f"'{value:<8}'".ljust(20) if isinstance(value, str) else f"{value!r:>20}"
     return f"{key:<8}= {shown} / {comment}"[:80].ljust(80).encode("ascii")
 
 
 def _encode(total: int) -> bytes:
-    """The 16 characters of a CHECKSUM card for a sum (FITS standard 4.0, appendix J)."""
+    """Return the 16 characters of a CHECKSUM card for a sum (FITS standard 4.0, appendix J)."""
     value = 0xFFFFFFFF - total
     columns = np.zeros((4, 4), dtype=int)
     for byte in range(4):

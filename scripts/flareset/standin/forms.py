@@ -1,4 +1,4 @@
-"""A request for an export: what shapes what it delivers, and which records it selects."""
+"""A request for an export: the arguments that shape its files, and the records it selects."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from flareset.standin.madeup import Record
 from flareset.standin.steps import Process, Step, read_process
 
 _KINDS = ("fits", "as-is", "su-as-is", "jpg", "png", "mpg", "mp4")
-# The export manager's buffer for the recordset, JSOC's own filter with it.
+# The size of the export manager's buffer for the recordset with JSOC's own filter.
 LONGEST = 4095
 _LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
 class Form:
-    """The arguments of an export request that shape what it delivers; None where one is left out.
+    """The arguments of an export request that shape its files.
 
-    `everything` keeps JSOC's filter for records that have an image away.
+    `filenamefmt` is None if it is left out. `everything` switches off JSOC's filter for records
+    that have an image.
     """
 
     ds: str
@@ -34,23 +35,23 @@ class Form:
 
     @property
     def kind(self) -> str:
-        """The protocol without its arguments (JSOC compares a prefix); empty where unknown."""
+        """The protocol without its arguments (JSOC compares a prefix); empty if unknown."""
         return next((k for k in _KINDS if self.protocol.lower().startswith(k)), "")
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is to be done to the images."""
+        """The processing steps."""
         return (read_process(self.process) or Process()).steps
 
     def key(self, found: Sequence[Record], segments: Sequence[str]) -> str:
-        """Return what makes two requests the same for JSOC: records, and what is done to them."""
+        """Return a key of records and form. For JSOC, requests with the same key are the same."""
         recnums = ",".join(f"#{record.recnum}" for record in found)
         series = found[0].series.name if found else ""
         what = f"{series}[:{recnums}]{{{','.join(segments) if found else ''}}}"
         return "|".join([what, f"{self.filenamefmt}", self.process, self.protocol, self.method])
 
     def segments(self, holdings: Holdings) -> tuple[str, ...]:
-        """Return the segments to deliver of each record, those that there are not left out."""
+        """Return the segments to deliver of each record, without those that the series lacks."""
         subset, structure = holdings.subsets(self.ds)[0]
         if self.steps and structure.name.startswith("aia."):
             return (structure.segments[0],)
@@ -58,13 +59,13 @@ class Form:
         return tuple(name for name in chosen or structure.segments if name in structure.segments)
 
     def selected(self, holdings: Holdings) -> Sequence[Record]:
-        """Return the records that are asked for; BadQuery where that cannot be told."""
+        """Return the records that are asked for. Raise BadQuery if that cannot be decided."""
         found = holdings.find(self.ds, images_only=not self.everything)
         limit = self.max_recs or (read_process(self.process) or Process()).limit
         return (found[:limit] if limit > 0 else found[limit:]) if limit else found
 
     def records(self, holdings: Holdings) -> Sequence[Record]:
-        """Return the records that are delivered, those that the processing skips left out."""
+        """Return the records that are delivered, without those that the processing skips."""
         found = self.selected(holdings)
         for step in self.steps:
             if step.name == "im_patch":
@@ -76,7 +77,7 @@ class Form:
         return self.ds if self.everything else holdings.dataset(self.ds)
 
     def refusal(self, holdings: Holdings) -> str:
-        """Return why JSOC's export manager refuses the request when its turn comes; "" if not."""
+        """Return why JSOC's export manager refuses the request in its turn; else empty."""
         if read_process(self.process) is None:
             return f"Invalid process field value: {self.process}."
         if not self.kind:
@@ -93,7 +94,7 @@ class Form:
 
 
 def _patched(found: Sequence[Record], args: dict[str, str]) -> list[Record]:
-    """Return the records that im_patch takes: with image, from t_start to t_stop, in steps."""
+    """Return the records that im_patch uses: with image, from t_start to t_stop, by cadence."""
     limits = [scan(args.get(key, "")) for key in ("t_start", "t_stop")]
     begin, end = (limit[0] if limit else None for limit in limits)
     taken = [

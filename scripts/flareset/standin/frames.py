@@ -1,7 +1,7 @@
-"""Frames made from their names: images of AIA and HMI, and `spikes` tables.
+"""Make frames from their names: images of AIA and HMI, and `spikes` tables.
 
-A frame's pixels are drawn once for each state of the Sun, and processed and compressed once for
-each place they are cut from; for a name, only its header is written anew.
+Pixels are drawn once per state of the Sun. They are processed and compressed once per cut-out or
+other processing. Only the header is made for each name.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _LEVELS = 6
 _CHANNELS = (94, 131, 171, 193, 211, 304, 335, 1600, 1700, 4500)
 _SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 _FIRST_FSN = 20_000_000
-# Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), Sun centre's offset from
-# the middle of a full frame (pixels). The made-up Sun itself is drawn without them.
+# Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), offset of Sun centre from
+# the middle of a full frame (pixels). The Sun is drawn without them and then resampled.
 _POINTING = {
     94: (0.600109, -0.06, 6.1, -2.9),
     131: (0.600698, -0.07, 4.4, 8.7),
@@ -59,7 +59,10 @@ _NOAA_OF_HARP = 10781
 
 @dataclass(frozen=True)
 class Frame:
-    """What a file name asks for: `time` is its UTC second, `segment` the series' own name of it."""
+    """The frame that a file name asks for. `time` is the UTC second in the name.
+
+    `segment` is the series' name for it, not the file's.
+    """
 
     name: str
     series: str
@@ -71,7 +74,7 @@ class Frame:
 
     @classmethod
     def of(cls, name: str) -> Frame | None:
-        """The frame of a default file name, or None where it is no name of a known series."""
+        """Return the frame of a default file name; None if it is no name of a known series."""
         parts = name.split(".")
         series, time = find_series(".".join(parts[:2])), name_time(name)
         if series is None or time is None or len(parts) != len(series.keys) + 4:
@@ -91,12 +94,12 @@ class Frame:
 
     @property
     def t_rec(self) -> datetime:
-        """The record's T_REC: that of the slot which the name's second falls in."""
+        """The record's T_REC: that of the slot with the second in the name."""
         return _t_rec(SERIES[self.series], self.time)
 
     @property
     def fsn(self) -> int:
-        """AIA's filtergram number: one for each channel and slot of 12 s; it tells the channel."""
+        """AIA's filtergram number, one for each channel and slot of 12 s. It tells the channel."""
         slots = (_t_rec(_SLOTS_OF_12_S, self.time) - sun.EPOCH) // timedelta(seconds=12)
         return _FIRST_FSN + 10 * slots + _CHANNELS.index(self.wavelength)
 
@@ -110,31 +113,31 @@ class Frame:
         return slots * 1000 + self.harpnum % 1000 if self.harpnum else slots
 
     def chance(self, what: str) -> float:
-        """A number in [0, 1) that depends on the frame's time, channel and `what` alone."""
+        """Return a number in [0, 1) that depends only on the frame's time, channel and `what`."""
         text = f"{self.series}|{self.time}|{self.wavelength}|{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
 def _numbers(series: Series, values: list[str]) -> dict[str, int]:
-    """Return the prime keys, time apart, that the parts of a name give as numbers."""
+    """Return the prime keys (but the time) that are numbers in the parts of a name."""
     named = zip(series.keys, values, strict=True)
     return {key: int(value) for key, value in named if key != "T_REC" and value.isdecimal()}
 
 
 def _t_rec(series: Series, when: datetime) -> datetime:
-    """Return the T_REC of the slot that a second falls in."""
+    """Return the T_REC of the slot that contains a second."""
     slots = slots_of(series)
     return slots.t_rec(slots.exposed(when))
 
 
 def noaa_ar(harpnum: int) -> int:
-    """The NOAA number of a HARP's active region."""
+    """Return the NOAA number of a HARP's active region."""
     return harpnum + _NOAA_OF_HARP
 
 
 @dataclass(frozen=True)
 class _State:
-    """All that a frame's pixels depend on; `segment` for HMI, the others for AIA."""
+    """All that a frame's pixels depend on. HMI has a `segment`, AIA `kernel` and `exposure`."""
 
     wavelength: int
     quarter_day: int
@@ -144,7 +147,7 @@ class _State:
 
 
 class Frames:
-    """Makes frames of `size` pixels a side, under a sky with the flares given."""
+    """A maker of frames with `size` pixels a side. They show the given flares."""
 
     def __init__(self, size: int, flares: list[Flare]) -> None:
         self.size = size
@@ -160,12 +163,12 @@ class Frames:
         as_is: bool = False,
         turned: bool = False,
     ) -> list[bytes]:
-        """The FITS file of a frame after the steps, in pieces; `as_is` with the header as stored,
-        `turned` with the image upside down.
+        """Return the FITS file of a frame after processing steps, in pieces.
 
-        A `spikes` table is never processed.
+        `as_is`: with the header of a stored file. `turned`: with the image upside down. A `spikes`
+        table is never processed.
         """
-        # astropy, which no listing needs
+        # imports astropy, which listings do not need
         from flareset.standin.fitsfile import LONG_STRINGS, assemble, compress
 
         if frame.segment == "spikes":
@@ -187,11 +190,11 @@ class Frames:
         return assemble(made, [*scaling, *told], LONG_STRINGS)
 
     def keywords(self, frame: Frame, steps: Sequence[Step] = ()) -> dict[str, object]:
-        """Return a record's keywords as `file` writes them, without what the pixels tell."""
+        """Return a record's keywords as `file` writes them, without statistics of the pixels."""
         return {key: value for key, value, _ in self._keywords(frame, steps)}
 
     def cards(self, frame: Frame) -> list[Card]:
-        """Return a record's header cards as `file` writes them; what the pixels tell is 0."""
+        """Return a record's header cards as `file` writes them. Statistics of the pixels are 0."""
         from flareset.standin.fitsfile import STATISTICS
 
         cards = self._keywords(frame, ())
@@ -199,7 +202,7 @@ class Frames:
         return _with_statistics(cards, _physical(STATISTICS, frame), after)
 
     def statistics(self, frame: Frame) -> dict[str, int | float]:
-        """Return what the pixels of a frame tell, by keyword."""
+        """Return the statistics of a frame's pixels, by keyword."""
         from flareset.standin.fitsfile import compress
 
         state, actions = self._plan(frame, ())
@@ -214,18 +217,18 @@ class Frames:
         return view.columns, view.rows
 
     def pixels(self, frame: Frame, steps: Sequence[Step] = ()) -> np.ndarray:
-        """A frame's stored values after the steps, the type's least where missing."""
+        """Return a frame's stored values after steps. The type's least value means missing."""
         state, actions = self._plan(frame, steps)
         return self._pixels(state, actions)
 
     def _plan(self, frame: Frame, steps: Sequence[Step]) -> tuple[_State, tuple[Action, ...]]:
-        """The state of the Sun, and all that is done to the pixels drawn of it."""
+        """Return the state of the Sun to draw, and all actions on the drawn pixels."""
         origin, before = self._origin(frame)
         _, actions = plan(origin, steps, frame.time)
         return self._state(frame), (*before, *actions)
 
     def _origin(self, frame: Frame) -> tuple[View, tuple[Action, ...]]:
-        """The view of a frame before any step, and how it comes from what is drawn."""
+        """Return the view of a frame before any step, and the actions that make it when drawn."""
         whole = sun.FULL_SIZE / self.size
         if frame.series == "aia.lev1":
             scale, crota, x, y = _POINTING[frame.wavelength]
@@ -253,7 +256,7 @@ class Frames:
         return _State(frame.wavelength, quarter_day, self._kernel(frame.time), exposure)
 
     def _exposure(self, frame: Frame) -> tuple[float, int]:
-        """Commanded exposure in seconds, and AECTYPE."""
+        """Return the commanded exposure (s), and AECTYPE."""
         kernel = self._kernel(frame.time)
         series = SERIES[frame.series]
         grid = _SLOTS_OF_12_S if series.step else series
@@ -264,7 +267,10 @@ class Frames:
         return _NORMAL.get(frame.wavelength, _NORMAL_ELSE), 0
 
     def _kernel(self, time: datetime) -> sun.Kernel | None:
-        """The first flare in progress: its place and strength, in few steps."""
+        """Return the place and strength of the first flare in progress; None if there is none.
+
+        The strength has only a few levels, so that frames share their pixels.
+        """
         for flare in self.flares:
             if not flare.start <= time <= flare.end:
                 continue
@@ -281,7 +287,7 @@ class Frames:
     def _pixels(self, state: _State, actions: tuple[Action, ...]) -> np.ndarray:
         if not actions:
             return self._draw(state)
-        # What is cut from one frame in many places is drawn, and scaled, once.
+        # All but the last action is kept: many cut-outs share one drawn and scaled frame.
         before = actions[:-1]
         pixels = self._drawn.get((state, before), lambda: self._pixels(state, before))
         return actions[-1](pixels)
@@ -324,14 +330,14 @@ class Frames:
             return headers.hmi(record, frame.segment, camera, frame.harpnum, number)
         exposure, aectype = self._exposure(frame)
         measured = exposure + (frame.chance("exposure") - 0.5) * 1e-4
-        # As many for the pixels as in a full frame.
+        # The same number of spikes per pixel as in a full frame.
         part = (self.size / 4096) ** 2
         spikes = int((15_000 + frame.chance("spikes") * 5000) * part)
         return headers.aia(record, frame.fsn, spikes, measured, aectype)
 
 
 class _Memo(Generic[_T]):
-    """Values made once for each key, by one thread while others wait; the last `most`, or all."""
+    """A cache of the last `most` values (None: all). One thread makes a value, others wait."""
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
@@ -356,7 +362,7 @@ class _Memo(Generic[_T]):
 
 
 def frame_name(path: str) -> str:
-    """The file name at the end of a URL's path."""
+    """Return the file name at the end of a URL's path."""
     return PurePosixPath(path).name
 
 
@@ -367,7 +373,7 @@ def _drms_segment(frame: Frame, *, processed: bool) -> str:
 
 
 def _physical(statistics: dict[str, int | float], frame: Frame) -> dict[str, int | float]:
-    """Return the statistics of stored values in the unit of a frame's segment: HMI's have one."""
+    """Return the statistics of stored values in the unit of the segment, if it has one (HMI)."""
     if frame.wavelength in _CHANNELS:
         return statistics
     _, step = headers.HMI_UNITS.get(frame.segment, ("", 1.0))
@@ -378,14 +384,14 @@ def _physical(statistics: dict[str, int | float], frame: Frame) -> dict[str, int
 def _with_statistics(
     keywords: list[Card], statistics: dict[str, int | float], after: str
 ) -> list[Card]:
-    """The keywords with the pixels' statistics behind the one named."""
+    """Return the keywords with the pixels' statistics behind the keyword `after`."""
     place = next(i for i, (key, *_) in enumerate(keywords) if key == after) + 1
     cards = [(key, value, key) for key, value in statistics.items()]
     return [*keywords[:place], *cards, *keywords[place:]]
 
 
 def _patch(frame: Frame, whole: float) -> Step:
-    """The step that makes a SHARP from a full disk: an active region that crosses the disk."""
+    """Return the step that makes a SHARP from a full disk. Its region crosses the disk."""
     digest = sha256(f"HARP {frame.harpnum}".encode()).digest()
     days = (frame.time - sun.EPOCH) / timedelta(days=1)
     longitude = (digest[0] / 256 * 120 + 13.2 * days) % 120 - 60
@@ -405,7 +411,7 @@ def _texts(numbers: dict[str, float]) -> dict[str, str]:
 
 
 def _stored(values: np.ndarray, segment: str) -> np.ndarray:
-    """A segment's values as whole numbers of its step; the type's least off the disk."""
+    """Return a segment's values as multiples of its step; the type's least value off the disk."""
     kind = np.dtype("i2" if segment in _COUNTED else "i4")
     _, step = headers.HMI_UNITS.get(segment, ("", 1.0))
     there = ~np.isnan(values)
@@ -414,7 +420,7 @@ def _stored(values: np.ndarray, segment: str) -> np.ndarray:
 
 
 def _place(flare: Flare) -> tuple[float, float]:
-    """Where a flare lies: its row's position, or one that its id decides."""
+    """Return a flare's position (arcsec): that of its row, or one that its id decides."""
     if flare.hpc_x is not None and flare.hpc_y is not None:
         return flare.hpc_x, flare.hpc_y
     digest = sha256(flare.event_id.encode()).digest()
@@ -422,6 +428,6 @@ def _place(flare: Flare) -> tuple[float, float]:
 
 
 def _spikes() -> np.ndarray:
-    """A table of cosmic ray hits: pixel address, new and old value; int32 of (3, n)."""
+    """Return a table of cosmic ray hits: pixel address, new and old value; int32 of (3, n)."""
     rng = np.random.default_rng(3)
     return rng.integers(0, 4000, size=(3, 512), dtype="i4")

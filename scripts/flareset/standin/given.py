@@ -1,4 +1,4 @@
-"""Records that are given to the stand-in as plain data, in the words of jsoc_info's answers."""
+"""Records that are given to the stand-in as plain data, in the form of jsoc_info's answers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from flareset.standin.structure import Structure
 
 @dataclass(frozen=True)
 class Held(Record):
-    """A record that is given.
+    """A given record.
 
-    `row` has its keywords by name, jsoc_info's keys with asterisks, and under `segments` and
-    `links` what jsoc_info says of those: `{"image": {"path": ..., "dims": ...}}`,
-    `{"lev1": "aia.lev1[:#1]"}`. Times are texts as DRMS prints them.
+    `row` has its keywords by name, and jsoc_info's keys with asterisks. Its `segments` and `links`
+    are like `{"image": {"path": ..., "dims": ...}}` and `{"lev1": "aia.lev1[:#1]"}`. Times are
+    texts as DRMS prints them.
     """
 
     row: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -49,11 +49,11 @@ class Held(Record):
         return self.row
 
     def quick(self) -> Mapping[str, Any]:
-        """Return the keywords, none of which costs anything."""
+        """Return the keywords that need no computation: all of a given record."""
         return self.row
 
     def special(self, frames: Frames) -> dict[str, Any]:  # noqa: ARG002
-        """Return jsoc_info's keys with asterisks, `*recnum*` and `*spec*` apart."""
+        """Return jsoc_info's keys with asterisks, except `*recnum*` and `*spec*`."""
         return {key: value for key, value in self.row.items() if key.startswith("*")}
 
     def links(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Held(Record):
         return self.row.get("links", {})
 
     def path(self, segment: str) -> str:
-        """Return where a segment's file is stored, whether there is one or not."""
+        """Return the path of a segment's stored file, even if there is none."""
         return self.row["segments"][segment]["path"]
 
     def dimensions(self, segment: str, frames: Frames) -> str:  # noqa: ARG002
@@ -70,7 +70,7 @@ class Held(Record):
 
 
 class Given:
-    """A catalogue of series and records that are given.
+    """A catalogue of given series and records.
 
     `holdings` has for each series its `name`, `struct` (series_struct's answer) and `records`.
     """
@@ -106,7 +106,7 @@ class Given:
                 self._paths[record.path(segment)] = record, segment
 
     def structure(self, name: str) -> Structure | None:
-        """Return the series of a name in any case; None where there is none."""
+        """Return the series of a name in upper or lower case; None if there is none."""
         return self._structures.get(name.lower())
 
     def candidates(self, structure: Structure, hull: Hull) -> Sequence[Record]:
@@ -128,7 +128,7 @@ class Given:
         return records
 
     def stored(self, path: str) -> tuple[Record, str] | None:
-        """Return the record and the segment whose file is stored at a path."""
+        """Return the record and the segment whose file is stored at a path; None if unknown."""
         return self._paths.get(path)
 
 
@@ -156,6 +156,6 @@ def _held(structure: Structure, row: Mapping[str, Any], offline: set[str]) -> He
 
 
 def _order(value: Any) -> float:
-    """Return what a prime key's value is sorted by."""
+    """Return the number by which a prime key's value is sorted."""
     found = scan(value) if isinstance(value, str) and re.match(r"\d{4}[-.]", value) else None
     return found[0] if found else float(value)

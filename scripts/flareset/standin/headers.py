@@ -1,4 +1,4 @@
-"""The keywords of a record, in the order of JSOC's exports.
+"""Write the keywords of a record, in the order of JSOC's exports.
 
 ORIGIN says that nothing was observed.
 """
@@ -38,9 +38,9 @@ HMI_UNITS = {
 
 @dataclass(frozen=True)
 class Record:
-    """What a header is written from: times (UTC), numbers, and the view of its pixels.
+    """The facts of a header: times (UTC), numbers, and the view of its pixels.
 
-    `origin` is the view before processing; `drms_series` and `drms_segment` are those afterwards.
+    `origin` is the view before processing. `drms_series` and `drms_segment` are those afterwards.
     """
 
     series: str
@@ -57,13 +57,13 @@ class Record:
 
     @property
     def keys(self) -> str:
-        """The prime keys, with the RequestID that JSOC adds to what was processed."""
+        """The prime keys, with the RequestID that JSOC adds to processed records."""
         added = ["RequestID"] if self.drms_series != self.series else []
         return ", ".join([*SERIES[self.series].keys, *added])
 
 
 def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) -> list[Card]:
-    """The keywords of AIA level 1 (or 1.5), exposure in seconds."""
+    """Return the keywords of AIA level 1 (or 1.5). `exposure` is in seconds."""
     wavelength, view, origin = record.wavelength, record.view, record.origin
     total = view.columns * view.rows
     seen = view if view.unit == "arcsec" else origin
@@ -122,7 +122,7 @@ def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) ->
 
 
 def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -> list[Card]:
-    """The keywords of HMI's observables; `harpnum` 0 for the full disk."""
+    """Return the keywords of HMI's observables. `harpnum` is 0 for the full disk."""
     unit, _ = HMI_UNITS.get(segment, ("", 1.0))
     patch: list[Card] = [
         ("HARPNUM", harpnum, "HARP ID"),
@@ -169,7 +169,7 @@ def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -
 
 
 def exported(cards: list[Card]) -> list[Card]:
-    """Return the cards as JSOC's exporter writes them: numbers of 4 bytes, read from 9 digits."""
+    """Return the cards as JSOC's exporter writes them: 4-byte numbers are read from 9 digits."""
 
     def written(key: str, value: object) -> object:
         if not isinstance(value, float) or key in DOUBLES:
@@ -181,13 +181,13 @@ def exported(cards: list[Card]) -> list[Card]:
 
 
 def scaling(segment: str) -> list[Card]:
-    """How a segment of HMI stores its values."""
+    """Return the cards that tell how a segment of HMI stores its values."""
     _, step = HMI_UNITS.get(segment, ("", 1.0))
     return [("BZERO", 0.0, ""), ("BSCALE", step, "")]
 
 
 def as_is(time: datetime) -> list[Card]:
-    """What is in a file as JSOC stores it: the record's keywords are in its database alone."""
+    """Return the few cards of a stored file. The record's keywords are only in JSOC's database."""
     return [
         ("DATE", _iso(time + timedelta(minutes=40)), "[ISO] HDU creation date"),
         ("ORIGIN", "flareset stand-in", "made up: nothing was observed"),
@@ -237,7 +237,7 @@ def _drms(record: Record) -> list[Card]:
         ("RECNUM", record.recnum, "Recnum"),
         ("DRMS_ID", drms_id, "DRMS ID"),
         ("PRIMARYK", record.keys, "DRMS primary key"),
-        # The exporter has value and comment the wrong way round.
+        # The exporter has value and comment the wrong way round; so must this.
         ("LICENSE", "LICENSE", "CC0 1.0"),
     ]
 
@@ -260,12 +260,12 @@ def _wcs_name(view: View) -> str:
 
 
 def _iso(when: datetime) -> str:
-    """A header's time: milliseconds, no zone."""
+    """Return a header's time: milliseconds, no zone."""
     return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}"
 
 
 def _tai(when: datetime) -> str:
-    """A time of HMI's headers, in TAI."""
+    """Return a time of HMI's headers, in TAI."""
     tai = to_tai(when)
     return tai.strftime("%Y.%m.%d_%H:%M:%S.") + f"{tai.microsecond // 1000:03d}_TAI"
 

@@ -1,8 +1,8 @@
-"""Answer as HEK does, with flares that are made up: of each day some, the same whoever asks.
+"""Answer as HEK does, with made-up flares: a few for each day, the same for every query.
 
-A flare is reported by SWPC, mostly by SSW, and the stronger ones by AIA's detector, with what is
-wrong in HEK: no position but the whole disk, regions of four digits, fluxes in two units, nulls.
-Names of keys, and what stands where nothing is known, are as in a real answer.
+SWPC reports each flare, SSW most of them, and AIA's detector the stronger ones. Rows have HEK's
+faults: the whole disk as position, regions of four digits, fluxes in two units, nulls. The names of
+keys, and the values of unknown ones, are as in a real answer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from flareset.sdo.flares import Flare
 from flareset.sdo.geometry import stonyhurst_to_arcsec
 
 HEK = "/hek/her"
-# The most rows of a page, and how many there are without `result_limit`.
+# The most rows of a page, and the number of rows without `result_limit`.
 _MOST_ROWS, _ROWS = 200, 100
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(hours=6)
-# When numbers of regions began with 11.
+# The first day of the made-up regions, whose numbers begin with 11.
 _FIRST_DAY = datetime(2009, 1, 1, tzinfo=UTC)
 _TEXTS = """SOL_standard ar_compactnesscls ar_mcintoshcls ar_mtwilsoncls ar_noaaclass ar_penumbracls
 ar_zurichcls area_unit bound_chaincode chaincodetype event_clippedspatial event_clippedtemporal
@@ -54,7 +54,7 @@ _SAME = {
 
 @dataclass(frozen=True)
 class _Made:
-    """A made-up flare; position in Stonyhurst degrees, flux in W m-2."""
+    """A made-up flare. Its position is in Stonyhurst degrees, its flux in W m-2."""
 
     name: str
     start: datetime
@@ -71,10 +71,10 @@ class _Made:
 
 
 def answer(asked: Mapping[str, str], flares: Sequence[Flare], fault: str = "") -> bytes:
-    """Return a page of the rows that a query finds, those of `flares` among them.
+    """Return a page of the rows that a query finds, rows of `flares` included.
 
-    Faults: `shifted` (one more row has come in front), `overmax` (the last page comes again and
-    again, and says that there are more), `broken_text` (bytes that are not UTF-8).
+    Faults: `shifted` (a new row has come in front, so that a row is in two pages), `overmax` (the
+    last page comes again and again, and claims more rows), `broken_text` (bytes not in UTF-8).
     """
     begin, end = _time(asked.get("event_starttime", "")), _time(asked.get("event_endtime", ""))
     found = [] if asked.get("event_type") != "FL" or not (begin and end) else _found(
@@ -95,7 +95,7 @@ def answer(asked: Mapping[str, str], flares: Sequence[Flare], fault: str = "") -
 def _found(
     begin: datetime, end: datetime, flares: Sequence[Flare], *, strict: bool
 ) -> list[dict[str, Any]]:
-    """Return the rows that overlap a time range, `strict` that lie in it, in order of time."""
+    """Return the rows that overlap a time range (`strict`: lie within it), in order of time."""
     day = (begin - _LONGEST).replace(hour=0, minute=0, second=0, microsecond=0)
     found = [(flare, [*_rows(flare)]) for flare in map(_of, flares)]
     while day <= end:
@@ -114,7 +114,7 @@ def _found(
     return sorted(rows, key=lambda row: (row["event_starttime"], row["kb_archivid"]))
 
 
-# A page is a part of what a query finds, which is looked up again for each.
+# Kept, since a query is looked up again for each of its pages.
 @lru_cache(maxsize=1000)
 def _of_day(day: datetime) -> list[tuple[_Made, list[dict[str, Any]]]]:
     """Return the flares of a day, each with its rows."""
@@ -122,7 +122,7 @@ def _of_day(day: datetime) -> list[tuple[_Made, list[dict[str, Any]]]]:
 
 
 def _made(day: datetime) -> Iterator[_Made]:
-    """Yield the flares of a day: ten times as strong is ten times as rare."""
+    """Yield the flares of a day. Flares that are ten times as strong are ten times as rare."""
     chance = random.Random(f"HEK {day:%Y-%m-%d}")
     for place in range(chance.randint(0, 6)):
         start = day + timedelta(minutes=chance.randrange(24 * 60))
@@ -139,7 +139,7 @@ def _made(day: datetime) -> Iterator[_Made]:
 
 
 def _of(flare: Flare) -> _Made:
-    """Return a flare of the campaign, with a class and a region that its name decides."""
+    """Return a flare of the campaign, with a class and a region that follow from its name."""
     chance = random.Random(f"HEK {flare.event_id}")
     peak = flare.peak or flare.start + (flare.end - flare.start) / 3
     minutes = [when.replace(second=0, microsecond=0) for when in (flare.start, peak, flare.end)]
@@ -149,7 +149,7 @@ def _of(flare: Flare) -> _Made:
 
 
 def _rows(flare: _Made) -> Iterator[dict[str, Any]]:
-    """Yield what each method reports of a flare."""
+    """Yield the rows in which different methods report a flare."""
     chance = random.Random(f"HEK {flare.start}")
     longitude, latitude = flare.place
     arcsec = stonyhurst_to_arcsec(longitude, latitude, flare.peak)
@@ -206,7 +206,7 @@ def _row(
 
 
 def _asked_for(row: dict[str, Any], fields: str) -> dict[str, Any]:
-    """Return the fields of a row that are asked for, all where none are named."""
+    """Return the fields of a row that are asked for; all fields if none are named."""
     wanted = [name for name in fields.split(",") if name]
     return {name: row[name] for name in wanted if name in row} if wanted else row
 

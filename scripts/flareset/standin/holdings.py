@@ -1,4 +1,4 @@
-"""What a recordset selects of the records that a stand-in has, and how they are printed."""
+"""Select the stand-in's records by a recordset, and print their keywords."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from flareset.standin.structure import Keyword, Structure
 
 IMAGE_EXISTS = "? drms.image_exists(quality) ?"
 
-# Records whose keywords are remembered.
+# The most records whose keywords are kept in memory.
 _MOST_TOLD = 4096
 
 
 class Catalogue(Protocol):
-    """Where the records of a stand-in come from; `names` are those of its series."""
+    """A source of the stand-in's records. `names` are the names of its series."""
 
     names: Sequence[str]
 
     def structure(self, name: str) -> Structure | None:
-        """Return the series of a name in any case; None where there is none."""
+        """Return the series of a name in upper or lower case; None if there is none."""
 
     def candidates(self, structure: Structure, hull: Hull) -> Sequence[Record]:
         """Return at least the records within bounds, in the order of the prime keys."""
 
     def stored(self, path: str) -> tuple[Record, str] | None:
-        """Return the record and the segment whose file is stored at a path."""
+        """Return the record and the segment whose file is stored at a path; None if unknown."""
 
 
 class Holdings:
@@ -45,11 +45,11 @@ class Holdings:
         self.catalogue = catalogue
         self.frames = frames
         self._found = lru_cache(maxsize=64)(self._find)
-        # An answer has a column after the other: each record is asked for some hundred times.
+        # An answer is made column by column: each record is looked up some hundred times.
         self._told: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def subsets(self, text: str) -> list[tuple[Subset, Structure]]:
-        """Return the subsets of a recordset with their series; BadQuery where there are none."""
+        """Return the subsets of a recordset with their series. Raise BadQuery if there are none."""
         found = []
         for subset in recordset.parse(text):
             structure = self.catalogue.structure(subset.series)
@@ -63,7 +63,7 @@ class Holdings:
         return ",".join(str(_with_image(*found)) for found in self.subsets(text))
 
     def find(self, text: str, *, images_only: bool = False) -> Sequence[Record]:
-        """Return the records of a recordset; BadQuery where it selects none that can be told.
+        """Return the records of a recordset. Raise BadQuery if it cannot be read.
 
         With `images_only`, JSOC's filter for records that have an image is added.
         """
@@ -86,7 +86,7 @@ class Holdings:
         return tuple(found)
 
     def _keywords(self, record: Record) -> Mapping[str, Any]:
-        """Return a record's keywords, made once while they are asked for."""
+        """Return a record's keywords, which are computed once and kept for a while."""
         name = (record.series.name, record.recnum)
         if name not in self._told:
             if len(self._told) >= _MOST_TOLD:
@@ -141,7 +141,7 @@ class _Columns:
 
 
 def _with_image(subset: Subset, structure: Structure) -> Subset:
-    """Return a subset with JSOC's filter, but for one that names QUALITY, `^` or `$` itself."""
+    """Return a subset with JSOC's filter, unless the subset itself names QUALITY, `^` or `$`."""
     conditions = [body for body in subset.filters if body.startswith("?")]
     named = any("quality" in condition.lower() for condition in conditions)
     extreme = any(body.lstrip(":#") in ("^", "$") for body in subset.filters)

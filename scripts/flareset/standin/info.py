@@ -1,4 +1,4 @@
-"""The stand-in's jsoc_info and show_series: what series there are, and what their records say.
+"""The stand-in's jsoc_info and show_series: answers about series and their records.
 
 Source: jsoc_info.c of JSOC, and recorded answers.
 """
@@ -19,7 +19,7 @@ from flareset.standin.recordset import BadFilter, BadQuery, Crash, Hull, Unknown
 from flareset.standin.structure import Structure
 from flareset.standin.wire import Answer, compact, crashed, tabbed
 
-# Where an active region was: time (UTC), Stonyhurst latitude and longitude in degrees.
+# Positions of active regions by number: time (UTC), Stonyhurst latitude and longitude (degrees).
 Regions = Mapping[int, list[tuple[datetime, float, float]]]
 REGIONS: Regions = {
     number: [(meridian + timedelta(days=n), latitude, 13.2 * n) for n in range(-5, 6)]
@@ -67,7 +67,7 @@ class Info:
         return Answer(compact({"status": 1, "error": said}))
 
     def series(self, args: dict[str, str]) -> Answer:
-        """Return the answer to show_series, or to showextseries, whose `names` are plain names."""
+        """Return the answer to show_series or, with `dbhost`, to showextseries."""
         try:
             wanted = re.compile(args.get("filter", ""), re.IGNORECASE)
         except re.error as error:
@@ -150,7 +150,7 @@ class Info:
         }
 
     def _path(self, record: Record, segment: str) -> str:
-        """Return where the file of a segment is stored; a storage unit that is offline has none."""
+        """Return the path of a segment's file; an offline storage unit has none."""
         row = record.query()
         offline = any(f.kind == "offline" and re.search(f.pattern, row) for f in self._faults)
         return "NoDataDirectory" if offline else record.path(segment)
@@ -192,7 +192,7 @@ class Info:
 
 
 def _names(text: str | None, everything: Sequence[str]) -> list[str]:
-    """Return the names that an argument asks for, spaces and doubles as they are."""
+    """Return the names that an argument asks for, with its spaces and repetitions."""
     names: list[str] = []
     for name in filter(None, (text or "").split(",")):
         if name.lower() == "**all**":

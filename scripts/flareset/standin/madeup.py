@@ -1,4 +1,4 @@
-"""The stand-in's own records: one for almost every slot since first light.
+"""The stand-in's made-up records: one for almost every slot since first light.
 
 Some slots have no record, and some records no image, as in the archive.
 """
@@ -25,7 +25,7 @@ from flareset.standin.slots import slots_of
 from flareset.standin.structure import Structure
 
 NO_IMAGE = -0x80000000
-# Of a thousand slots, so many have no record, and so many records have no image.
+# The fraction of slots without a record, and of records without an image.
 _NO_RECORD, _NO_IMAGE = 0.0015, 0.001
 # Seconds from T_REC to T_OBS of most exposures; those of 131 and 171 are as in JSOC's exports.
 _OFFSETS = {
@@ -33,23 +33,24 @@ _OFFSETS = {
 }  # fmt: skip
 # SDO's instruments opened their doors in the spring of 2010; the end is the stand-in's own.
 _FIRST_LIGHT, _END = datetime(2010, 5, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
-# A HARP begins every 6 days and lasts 12: that of AR 11158, and 177 of them later that of 11944.
+# A HARP begins every 6 days and lasts 12 days. The first is that of AR 11158; 177 HARPs later comes
+# that of AR 11944.
 _HARP_EPOCH = datetime(2011, 2, 10, tzinfo=UTC)
 _HARP_EVERY = timedelta(days=6)
 _HARP, _HARP_STEP = 377, 786 / 177
-# Whose exposures make up aia.lev1.
+# The series whose exposures make up aia.lev1.
 _SOURCES = [SERIES[f"aia.lev1_{name}"] for name in ("euv_12s", "uv_24s", "vis_1h")]
 _SAMPLE = datetime(2014, 1, 7, 18, tzinfo=UTC)
 _MOST_SLOTS = 200_000
-# The numbers that records are wanted of; None for all.
+# The `number`s of wanted records; None for all.
 _Wanted = Collection[int] | None
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record: `number` is its wavelength, camera or HARP, `time` the second in file names.
+    """A record. `number` is its wavelength, camera or HARP; `time` is the second in file names.
 
-    `written` is the series' name as the query had it.
+    `written` is the series' name as written in the query.
     """
 
     series: Series
@@ -71,7 +72,7 @@ class Record:
 
     @property
     def sunum(self) -> int:
-        """The storage unit of the record's files: a number that `record_of` reads back."""
+        """The number of the storage unit with the record's files. `record_of` decodes it."""
         seconds = round((to_tai(self.t_rec) - EPOCH).total_seconds())
         place = [*SERIES].index(self.series.name)
         those = numbers(self.series, self.t_rec)
@@ -89,11 +90,11 @@ class Record:
 
     @property
     def linked(self) -> bool:
-        """Whether the record's files are those of another series' record."""
+        """Whether the record's files belong to a record of another series."""
         return self.series.instrument == "aia" and not self.series.step
 
     def frame(self, segment: str) -> Frame:
-        """Return what makes the file of a segment."""
+        """Return the frame of a segment's file."""
         time = self.time.strftime("%Y-%m-%dT%H%M%SZ")
         place = f"{time}.{self.number}"
         if self.series.zone == "TAI":
@@ -106,7 +107,7 @@ class Record:
         return Frame(name, self.series.name, self.wavelength, segment, self.time, harpnum, camera)
 
     def keywords(self, frames: Frames) -> Mapping[str, Any]:
-        """Return the keywords by their DRMS names; QUALITY tells of a record without image."""
+        """Return the keywords by their DRMS names. QUALITY marks a record without image."""
         frame = self.frame(next(iter(self.series.segments)))
         found = {key.replace("-", "__"): value for key, value in frames.keywords(frame).items()}
         if not self.has_image:
@@ -114,7 +115,7 @@ class Record:
         return _Told(found, lambda: frames.statistics(frame) if self.has_image else {})
 
     def quick(self) -> Mapping[str, Any]:
-        """Return the keywords that cost nothing, for the conditions of long recordsets."""
+        """Return the keywords that need no frame, for the conditions of long recordsets."""
         found: dict[str, Any] = {
             "WAVELNTH": self.wavelength,
             "QUALITY": 0 if self.has_image else NO_IMAGE,
@@ -128,7 +129,7 @@ class Record:
         return found
 
     def special(self, frames: Frames) -> dict[str, Any]:
-        """Return jsoc_info's keys with asterisks, `*recnum*` and `*spec*` apart."""
+        """Return jsoc_info's keys with asterisks, except `*recnum*` and `*spec*`."""
         none = "NA"
         if self.linked:
             return {
@@ -148,7 +149,7 @@ class Record:
         return {"lev1": f"aia.lev1[:#{self.recnum}]"} if self.linked else {}
 
     def path(self, segment: str) -> str:
-        """Return where a segment's file is stored, whether there is one or not."""
+        """Return the path of a segment's stored file, even if there is none."""
         return f"{self.folder}/{self.series.segments[segment]}.fits"
 
     def scale(self, segment: str) -> str:
@@ -177,29 +178,29 @@ class Record:
 
 
 class _Told(Mapping[str, Any]):
-    """Keywords of a record; what the pixels tell is found out when it is asked for."""
+    """The keywords of a record. Statistics of pixels are computed only when asked for."""
 
     def __init__(self, known: dict[str, Any], statistics: Callable[[], Mapping[str, Any]]) -> None:
         self._known = known
         self._statistics = statistics
 
     def __getitem__(self, name: str) -> Any:
-        """Return a keyword's value. Raises KeyError where the record has none."""
+        """Return a keyword's value. Raise KeyError if the record has none."""
         if name.startswith(("DATA", "MISSVALS", "NSATPIX")) and name not in self._known:
             return self._statistics()[name]
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names of the keywords that cost nothing."""
+        """Yield the names of the keywords that do not need the pixels."""
         return iter(self._known)
 
     def __len__(self) -> int:
-        """Return the number of keywords that cost nothing."""
+        """Return the number of keywords that do not need the pixels."""
         return len(self._known)
 
 
 class MadeUp:
-    """The stand-in's own catalogue, with the keywords that `frames` write."""
+    """The catalogue of made-up records, with the keywords of `frames`."""
 
     names: Sequence[str] = [*SERIES]
 
@@ -208,7 +209,7 @@ class MadeUp:
         self._structures: dict[str, Structure] = {}
 
     def structure(self, name: str) -> Structure | None:
-        """Return the series of a name in any case; None where there is none."""
+        """Return the series of a name in upper or lower case; None if there is none."""
         series = find_series(name)
         if series is None:
             return None
@@ -235,7 +236,7 @@ class MadeUp:
         return found
 
     def stored(self, path: str) -> tuple[Record, str] | None:
-        """Return the record and the segment whose file is stored at a path."""
+        """Return the record and the segment whose file is stored at a path; None if unknown."""
         match = re.fullmatch(r"(/SUM\d+/D(\d+)/S00000)/(\w+)\.fits", path)
         record = record_of(int(match[2])) if match else None
         if match is None or record is None or record.folder != match[1]:
@@ -247,7 +248,7 @@ class MadeUp:
 
 
 def record_of(sunum: int) -> Record | None:
-    """Return the record of a storage unit, or None where there is none."""
+    """Return the record of a storage unit; None if there is none."""
     rest, place = divmod(sunum, 16)
     seconds, index = divmod(rest, 16)
     if place >= len(SERIES) or not 10**9 < seconds < 3 * 10**9:
@@ -263,7 +264,7 @@ def record_of(sunum: int) -> Record | None:
 
 
 def numbers(series: Series, when: datetime) -> tuple[int, ...]:
-    """Return the wavelengths, cameras or HARPs that a slot has records of, in order."""
+    """Return the wavelengths, cameras or HARPs of a slot's records, in order."""
     if series.instrument == "aia":
         return series.wavelengths
     if "HARPNUM" in series.keys:
@@ -273,7 +274,7 @@ def numbers(series: Series, when: datetime) -> tuple[int, ...]:
 
 
 def number_key(series: Series) -> str:
-    """Return the keyword that a record's `number` is."""
+    """Return the name of the keyword with a record's `number`."""
     if series.instrument == "aia":
         return "WAVELNTH"
     return next((key for key in series.keys if key != "T_REC"), "")
@@ -284,7 +285,7 @@ def _slots_per_image(series: Series) -> int:
 
 
 def _window(series: Series, hull: Hull) -> tuple[int, int]:
-    """Return the first and last slot that can hold what is within bounds."""
+    """Return the first and last slot that may have records within bounds."""
     slots = slots_of(series)
     first, last = (slots.index(seconds_of(when)) + 1 for when in (_FIRST_LIGHT, _END))
     if hull.slots:
@@ -335,7 +336,7 @@ def _luck(series: Series, t_rec: datetime, number: int) -> list[float]:
 
 
 def _lev1_second(series: Series, t_rec: datetime, number: int) -> datetime | None:
-    """Return the second of a slot's exposure, T_OBS rounded; None where the slot has no record."""
+    """Return the second of a slot's exposure (T_OBS rounded); None if the slot has no record."""
     if series.name == "aia.lev1":
         return t_rec
     missing, late, _ = _luck(series, t_rec, number)
@@ -350,7 +351,7 @@ def _lev1_second(series: Series, t_rec: datetime, number: int) -> datetime | Non
 
 
 def _record(series: Series, time: datetime, number: int) -> Record | None:
-    """Return the record of a second and number; None where an exposure of aia.lev1 is another's."""
+    """Return the record of a second and number; None if aia.lev1 has no exposure there."""
     source = series
     if series.name == "aia.lev1":
         source = next(s for s in _SOURCES if number in s.wavelengths)
@@ -394,7 +395,7 @@ def _with_recnum(series: Series, recnum: int) -> Record | None:
 
 
 def _near(series: Series, recnum: int) -> datetime:
-    """Return about when the record with a number was observed: numbers grow evenly with time."""
+    """Return the approximate time of the record with a number. Numbers grow evenly with time."""
     source = _SOURCES[0] if series.name == "aia.lev1" else series
     slots = slots_of(source)
     first = slots.exposed(_FIRST_LIGHT)

@@ -1,4 +1,4 @@
-"""Pictures and movies of frames: small, valid files in the formats of JSOC's exports.
+"""Make pictures and movies of frames: small, valid files in the formats of JSOC's exports.
 
 Source: ISO/IEC 14496-12 (MP4 boxes), ISO/IEC 11172-2 (MPEG-1 video).
 """
@@ -18,20 +18,20 @@ _MOST_PIXELS = 512
 _FRAMES_PER_SECOND = 25
 # Codes for the size in bits of a DC difference of luminance (ISO/IEC 11172-2, table 2-B.5a).
 _LUMINANCE = ("100", "00", "01", "101", "110", "1110", "11110", "111110", "1111110")
-_NO_DIFFERENCE = "0010"  # of a chrominance block, and its end
+_NO_DIFFERENCE = "0010"  # a chrominance block without difference, and its end
 
 
 def jpeg(frames: Frames, frame: Frame) -> bytes:
-    """A JPEG of a frame in shades of grey, north up, at most 512 pixels a side."""
+    """Return a JPEG of a frame in shades of grey, north up, at most 512 pixels a side."""
     buffer = io.BytesIO()
     Image.fromarray(_shades(frames, frame)[::-1]).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
 def movie(kind: str, frames: Frames, shown: Sequence[Frame]) -> bytes:
-    """A movie of frames, 25 a second: `kind` is `mp4` (of JPEG images) or `mpg` (MPEG-1 video).
+    """Return a movie of frames, 25 a second. `kind` is `mp4` (JPEG images) or `mpg` (MPEG-1 video).
 
-    An mpg is coarse, one shade for 8 x 8 pixels. Raises ValueError for another kind or no frames.
+    An mpg is coarse: one shade for 8 x 8 pixels. Raises ValueError for another kind or no frames.
     """
     if kind not in ("mp4", "mpg") or not shown:
         raise ValueError(f"no movie of kind {kind!r} with {len(shown)} frames")
@@ -42,7 +42,7 @@ def movie(kind: str, frames: Frames, shown: Sequence[Frame]) -> bytes:
 
 
 def _shades(frames: Frames, frame: Frame) -> np.ndarray:
-    """A frame's pixels as uint8, dark to bright in equal steps of the square root."""
+    """Return a frame's pixels as uint8, scaled by the square root."""
     pixels = frames.pixels(frame)
     pixels = pixels[:: -(-len(pixels) // _MOST_PIXELS), :: -(-pixels.shape[1] // _MOST_PIXELS)]
     there = pixels != np.iinfo(pixels.dtype).min
@@ -61,7 +61,7 @@ def _full(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
 
 
 def _mp4(samples: list[bytes], side: int) -> bytes:
-    """Boxes around JPEG images: one video track, one chunk."""
+    """Return an MP4 file of JPEG images: one video track, one chunk."""
     count = len(samples)
     start = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
     data = _box(b"mdat", *samples)
@@ -100,7 +100,7 @@ def _mp4(samples: list[bytes], side: int) -> bytes:
 
 
 def _mpg(images: list[np.ndarray]) -> bytes:
-    """An MPEG-1 stream of I-pictures, each block its mean alone."""
+    """Return an MPEG-1 stream of I-pictures. Each block has only its mean."""
     side = len(images[0])
     # 25 pictures a second, any bit rate, the least buffer, standard matrices.
     header = f"{side:012b}{side:012b}{1:04b}{3:04b}{'1' * 18}1{20:010b}000"
@@ -118,8 +118,8 @@ def _mpg(images: list[np.ndarray]) -> bytes:
 
 
 def _slice(means: np.ndarray) -> bytes:
-    """A row of macroblocks: four luminance blocks each, chrominance without colour."""
-    bits = ["000010"]  # the quantiser's scale, and no more information
+    """Return a row of macroblocks: four luminance blocks each, chrominance without colour."""
+    bits = ["000010"]  # the quantiser's scale, and a bit for no more information
     before = 128
     for column in range(0, means.shape[1], 2):
         bits.append("11")  # the next macroblock; intra
@@ -131,7 +131,7 @@ def _slice(means: np.ndarray) -> bytes:
 
 
 def _difference(value: int) -> str:
-    """A DC difference: the code of its size, then its bits; negative ones less one."""
+    """Return the code of a DC difference: its size, then its bits (less one if negative)."""
     size = abs(value).bit_length()
     if not size:
         return _LUMINANCE[0]
@@ -140,6 +140,6 @@ def _difference(value: int) -> str:
 
 
 def _bytes(bits: str) -> bytes:
-    """Bits as bytes, zeros behind them."""
+    """Return bits as bytes, filled up with zeros."""
     length = -(-len(bits) // 8)
     return int(bits.ljust(8 * length, "0"), 2).to_bytes(length, "big")

@@ -1,8 +1,8 @@
-"""What JSOC's processing makes of a frame: cut-outs, level 1.5, resized and binned frames, maps.
+"""Process frames as JSOC does: cut-outs, level 1.5, resized and binned frames, maps.
 
-A step is worked out in two halves: what the header says afterwards (a View), and what is to be done
-to the pixels (actions, which compare by value, so that equal ones are done once).
-Source: im_patch.c and jsoc_rebin.c of JSOC; Calabretta & Greisen 2002, A&A 395, 1077 for maps.
+A step has two results: the header's view afterwards (a View), and actions on the pixels. Actions
+compare by value, so that equal actions are done once. Source: im_patch.c and jsoc_rebin.c of JSOC;
+Calabretta & Greisen 2002, A&A 395, 1077 for maps.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from flareset.standin.steps import Step
 from flareset.standin.sun import FULL_SCALE, FULL_SIZE
 
 _STRIP = 256  # rows resampled at a time
-# im_patch crops at this part of the radius squared.
+# im_patch crops at this fraction of the squared radius.
 _LIMB = 0.9995
 _PROJECTIONS = {"cyleqa": "CEA", "orthographic": "SIN", "postel": "ARC"}
 
 
 @dataclass(frozen=True)
 class View:
-    """What an image's pixels show: its shape and world coordinates (FITS conventions)."""
+    """The view of an image: its shape and world coordinates (FITS conventions)."""
 
     columns: int
     rows: int
@@ -41,14 +41,14 @@ class View:
     level: float = 1.0
 
     def pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Column and row, from 0, of a point in arcsec from Sun centre."""
+        """Return the column and row (from 0) of a point (arcsec from Sun centre)."""
         turn = math.radians(self.crota)
         dx = (x * math.cos(turn) + y * math.sin(turn)) / self.cdelt
         dy = (y * math.cos(turn) - x * math.sin(turn)) / self.cdelt
         return self.crpix[0] - 1 + dx, self.crpix[1] - 1 + dy
 
     def arcsec(self, column: float, row: float) -> tuple[float, float]:
-        """Where a pixel, counted from 0, lies in arcsec from Sun centre."""
+        """Return the position (arcsec from Sun centre) of a pixel (counted from 0)."""
         turn = math.radians(self.crota)
         dx, dy = (
             (at + 1 - reference) * self.cdelt
@@ -58,7 +58,7 @@ class View:
 
 
 def centred(columns: int, rows: int, cdelt: float, crota: float = 0.0) -> View:
-    """A view with Sun centre at the middle of the image."""
+    """Return a view with Sun centre in the middle of the image."""
     return View(columns, rows, ((columns + 1) / 2, (rows + 1) / 2), cdelt, crota)
 
 
@@ -66,13 +66,13 @@ Action = Callable[[np.ndarray], np.ndarray]
 
 
 def _blank(pixels: np.ndarray) -> int:
-    """The value of a pixel that is missing."""
+    """Return the value of a missing pixel."""
     return int(np.iinfo(pixels.dtype).min)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A box of pixels, missing where it leaves the frame."""
+    """Cut out a box of pixels. Pixels outside of the frame are missing."""
 
     column: int
     row: int
@@ -90,7 +90,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Crop:
-    """Pixels off the disk become missing."""
+    """Make pixels off the disk missing."""
 
     column: float
     row: float
@@ -104,7 +104,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Flip:
-    """A turn by 180 degrees."""
+    """Turn an image by 180 degrees."""
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(pixels[::-1, ::-1])
@@ -112,7 +112,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Bin:
-    """Means over squares of so many pixels; missing where one of them is."""
+    """Average squares of pixels. A square with a missing pixel is missing."""
 
     side: int
 
@@ -128,7 +128,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Resample:
-    """One view's pixels seen in another: the nearest ones."""
+    """Resample an image to another view, by the nearest pixels."""
 
     source: View
     target: View
@@ -149,9 +149,9 @@ class Resample:
 
 @dataclass(frozen=True)
 class Project:
-    """A heliographic map of a frame; `longitude` is its centre's Stonyhurst longitude.
+    """Project a frame to a heliographic map. `longitude` is the centre's Stonyhurst longitude.
 
-    All angles in degrees; `radius` is the Sun's in arcsec.
+    Angles are in degrees; `radius` is the Sun's (arcsec).
     """
 
     source: View
@@ -177,7 +177,7 @@ class Project:
         return np.where(near > 0, found, _blank(pixels)).astype(pixels.dtype)
 
     def _heliographic(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Stonyhurst longitude and latitude of points of the map, radians; NaN off the map."""
+        """Return Stonyhurst longitude and latitude (radians) of points of the map; NaN off it."""
         centre, latitude = math.radians(self.longitude), math.radians(self.target.crval[1])
         projection = self.target.ctype[0][-3:]
         x, y = np.broadcast_arrays(x, y)
@@ -195,7 +195,7 @@ class Project:
 
 
 def _nearest(pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """The pixels nearest to places that may be NaN or outside, where they are missing."""
+    """Return the pixels nearest to places. They are missing where a place is outside or NaN."""
     rows, columns = pixels.shape
     inside = (column >= -0.5) & (column < columns - 0.5) & (row >= -0.5) & (row < rows - 0.5)
     x = np.rint(np.where(inside, column, 0)).astype(np.intp)
@@ -204,9 +204,10 @@ def _nearest(pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndar
 
 
 def plan(view: View, steps: Sequence[Step], when: datetime) -> tuple[View, tuple[Action, ...]]:
-    """What the steps make of a frame observed at `when`: its view, and what to do to the pixels.
+    """Return a frame's view after steps, and the actions on its pixels.
 
-    A step whose arguments cannot be read changes nothing, as at JSOC.
+    `when` is the time of observation. A step whose arguments cannot be read changes nothing, as at
+    JSOC.
     """
     actions: tuple[Action, ...] = ()
     for step in steps:
@@ -223,7 +224,7 @@ _Planned = tuple[View, tuple[Action, ...]]
 
 
 def _aia_scale(view: View, args: dict[str, str], _when: datetime) -> _Planned:
-    """Level 1.5: 0.6 arcsec per pixel of a full frame, Sun centre in the middle, north up."""
+    """Plan level 1.5: 0.6 arcsec per pixel of a full frame, Sun centre in the middle, north up."""
     full = max(view.columns, view.rows)
     columns, rows = int(args.get("wide", full)), int(args.get("high", full))
     at = [
@@ -251,7 +252,7 @@ def _im_patch(view: View, args: dict[str, str], when: datetime) -> _Planned:
         crpix = columns + 1 - crpix[0], rows + 1 - crpix[1]
         crota = crota - math.copysign(180, crota)
     if args.get("r") == "1":
-        # Registered: the part of a pixel by which the box misses its centre is taken out.
+        # Registered: the box is shifted by the fraction of a pixel by which it misses its centre.
         crota = 0.0
         crpix = crpix[0] + x - (column + left), crpix[1] + y - (row + low)
     cut = replace(view, columns=columns, rows=rows, crpix=crpix, crota=crota)
@@ -259,13 +260,13 @@ def _im_patch(view: View, args: dict[str, str], when: datetime) -> _Planned:
 
 
 def _crop(crpix: tuple[float, float], cdelt: float, when: datetime) -> Crop:
-    # To a tenth of a pixel, so that neighbours in time share their pixels.
+    # Rounded to a tenth of a pixel, so that neighbours in time share their pixels.
     radius = round(geometry.solar_radius_arcsec(when) / cdelt, 1)
     return Crop(crpix[0] - 1, crpix[1] - 1, radius)
 
 
 def _place(view: View, args: dict[str, str], when: datetime) -> tuple[float, float]:
-    """The pixel, from 0, of a cut-out's centre; where tracking leaves the disk it stays."""
+    """Return the pixel (from 0) of a cut-out's centre. It is not tracked beyond the limb."""
     x, y = float(args["x"]), float(args["y"])
     units = args["locunits"].lower()
     tracked = args.get("t", "0") == "0"
@@ -291,7 +292,7 @@ def _place(view: View, args: dict[str, str], when: datetime) -> tuple[float, flo
 
 
 def _seen(longitude: float, latitude: float, when: datetime) -> tuple[float, float]:
-    """Where a place on the Sun is seen, arcsec; one on the far side at the limb near it."""
+    """Return where a place on the Sun is seen (arcsec). The far side is seen at the near limb."""
     try:
         return geometry.stonyhurst_to_arcsec(longitude, latitude, when)
     except ValueError:
@@ -303,14 +304,14 @@ def _seen(longitude: float, latitude: float, when: datetime) -> tuple[float, flo
 
 
 def _box(view: View, args: dict[str, str], when: datetime) -> list[tuple[float, int]]:
-    """For x and y: where a box begins against its centre, and its length, in pixels."""
+    """Return for x and y a box's begin relative to its centre, and its length (pixels)."""
     width, height = float(args["width"]), float(args["height"])
     units = args["boxunits"].lower()
     if units.startswith("pix"):
         lengths = [max(1, round(side)) for side in (width, height)]
         return [(-length / 2, length) for length in lengths]
     if units.startswith("deg"):
-        # As large as it is seen on the central meridian.
+        # The box has the size that it would have on the central meridian.
         radius = geometry.solar_radius_arcsec(when)
         latitude = _latitude(view, args, when)
         up, down = (
@@ -326,7 +327,7 @@ def _box(view: View, args: dict[str, str], when: datetime) -> list[tuple[float, 
 
 
 def _latitude(view: View, args: dict[str, str], when: datetime) -> float:
-    """The heliographic latitude of a cut-out's centre; 0 where it has none."""
+    """Return the heliographic latitude of a cut-out's centre; 0 if it is off the disk."""
     if args["locunits"].lower().startswith(("carr", "stony")):
         return float(args["y"])
     try:
@@ -378,7 +379,7 @@ def _maproj(view: View, args: dict[str, str], when: datetime) -> _Planned:
         unit="degree",
         level=view.level,
     )
-    # To a quarter of a pixel, so that neighbours in time share their pixels.
+    # Rounded to a quarter of a pixel, so that neighbours in time share their pixels.
     offset = longitude - geometry.carrington(when)[1]
     offset = round(((offset + 180) % 360 - 180) / scale * 4) * scale / 4
     tilt, radius = geometry.disk_latitude(when), geometry.solar_radius_arcsec(when)

@@ -1,4 +1,4 @@
-"""What a finished export of the stand-in holds: its rows, index files, files and tar.
+"""The content of a finished export of the stand-in: its rows, index files, files and tar.
 
 Formats: jsoc_export_make_index.c, jsoc_export_as_fits.c, jsoc_export_as_is.c, exputil.c of JSOC.
 """
@@ -38,7 +38,7 @@ _MADE = 1735689600
 
 @dataclass(frozen=True)
 class Item:
-    """A row of an export and what its file is made of."""
+    """A row of an export, and the source of its file."""
 
     record: str
     name: str
@@ -48,7 +48,7 @@ class Item:
 
 
 class Product:
-    """A finished export; `faults` are the kinds and patterns of what went wrong with it."""
+    """A finished export. `faults` are the kinds and patterns of its faults."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Product:
 
     @cached_property
     def items(self) -> list[Item]:
-        """The rows of the export, `NoDataFile` and empty names among them."""
+        """The rows of the export, including those with `NoDataFile` or an empty name."""
         made: list[Item] = []
         for item in self._whole():
             text = f"{item.record} {item.name}"
@@ -84,7 +84,7 @@ class Product:
 
     @cached_property
     def index(self) -> dict[str, bytes]:
-        """The index files and what else JSOC leaves beside the data, by name."""
+        """The index files and other files that JSOC leaves beside the data, by name."""
         form, summary, rows = self.form, self._summary(), self._rows()
         series = self._holdings.subsets(form.ds)[0][0].series
         dataset = form.dataset(self._holdings)
@@ -105,14 +105,14 @@ class Product:
         return {name: text.encode("latin-1", "replace") for name, text in texts.items()}
 
     def members(self, name: str) -> list[str] | None:
-        """The names of the data files in the folder's tar; None where `name` is another file."""
+        """Return the names of the data files in the tar `name`; None if it is another file."""
         packed = self.form.method == "url-tar" and name == self.tar_name
         return [*self._by_name] if packed else None
 
     def file(self, name: str, fault: str = "") -> list[bytes] | None:
-        """A file of the folder in pieces, the tar apart, after a fault of its kind (one of files).
+        """Return a file of the folder (but the tar) in pieces, after a fault of its bytes.
 
-        None where there is no such name: what is in the tar is nowhere else.
+        None if there is no such file: members of the tar are not in the folder.
         """
         packed = self.form.method == "url-tar"
         if name in self.index and (not packed or name.startswith(("index.", self.requestid))):
@@ -136,10 +136,10 @@ class Product:
         return fits_file(frames, frame, fault, item.steps, as_is=self.form.kind == "as-is")
 
     def tar(self, fault: Fault | None = None) -> IO[bytes]:
-        """The tar of a `url-tar` export, an open file to be read with `pread`.
+        """Return the tar of a `url-tar` export, an open file to be read with `pread`.
 
-        A fault of files strikes the first member that matches, else the one in the middle; where
-        the export has changed, all have.
+        A fault of files strikes the first matching member, else the member in the middle. A fault
+        `changed` strikes all members.
         """
         kind, struck = "", list[str]()
         if fault and fault.kind in FILE_FAULTS:
@@ -153,7 +153,7 @@ class Product:
             return self._tars[key]
 
     def close(self) -> None:
-        """Let go of the tars."""
+        """Close the tars."""
         for tar in self._tars.values():
             tar.close()
 
@@ -163,7 +163,7 @@ class Product:
         return f"{self.requestid}.tar"
 
     def _packed(self, fault: str, struck: list[str]) -> IO[bytes]:
-        # Closed with the product; it has no name on the disk.
+        # The file is closed with the product. It has no name on the disk.
         file = tempfile.TemporaryFile(prefix="flareset-standin-")  # noqa: SIM115
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             top = _member("./", 0)
@@ -184,7 +184,7 @@ class Product:
         return {item.name: item for item in self.items if item.name not in ("", NO_FILE)}
 
     def _whole(self) -> Iterator[Item]:
-        """Yield the rows as they should be."""
+        """Yield the rows without faults."""
         form = self.form
         found, segments = form.records(self._holdings), form.segments(self._holdings)
         if form.kind in ("mpg", "mp4"):
@@ -196,7 +196,7 @@ class Product:
             yield from self._exported(found, segments)
 
     def _as_stored(self, found: Sequence[Record], segments: Sequence[str]) -> Iterator[Item]:
-        """Yield the rows of files as they are stored; a record of links alone has none."""
+        """Yield the rows of stored files. A record that only links has none."""
         number = 0
         for record in found:
             if record.linked:
@@ -212,7 +212,7 @@ class Product:
                 yield Item(row, name, record, segment)
 
     def _exported(self, found: Sequence[Record], segments: Sequence[str]) -> Iterator[Item]:
-        """Yield the rows of files that are made anew; none where a name cannot be."""
+        """Yield the rows of exported files. A file whose name cannot be made has none."""
         kind, number = self.form.kind, 0
         frames = self._holdings.frames
         for made in outcomes(found, self.form.steps, self.requestid, frames):
@@ -228,7 +228,7 @@ class Product:
                 yield Item(made.query(), name, made.source, segment, made.steps)
 
     def _name(self, made: Made, segment: str, number: int) -> str:
-        """Return a file's name; an empty format has the exporter take its next argument for it."""
+        """Return a file's name. With an empty format, the exporter uses its next argument."""
         if self.form.filenamefmt == "":
             return f"method={self.form.method}"
         return file_name(self.form.filenamefmt, made, segment, number, self._holdings)
@@ -269,7 +269,7 @@ class Product:
         return summary
 
     def _keywords_text(self) -> str:
-        """Return the keywords of an as-is export's records, a line each below their names."""
+        """Return a table of the keywords of an as-is export's records: names, then a line each."""
         lines = []
         for record in self.form.records(self._holdings):
             keywords = record.keywords(self._holdings.frames)
@@ -280,14 +280,14 @@ class Product:
 
 
 def megabytes(images: int, frame_size: int) -> int:
-    """Return what so many images weigh, at least 1."""
+    """Return the size (MB) of so many images, at least 1."""
     return max(1, round(images * 0.75 * frame_size**2 / 1e6))
 
 
 def quick(form: Form, holdings: Holdings) -> list[tuple[str, str]]:
-    """Return the rows of an immediate answer: files where they are stored, under their own names.
+    """Return the rows of an immediate answer: the paths and names of stored files.
 
-    A segment that is a link is called as the record that it leads to calls it.
+    A segment that is a link has the name that the linked record uses.
     """
     rows = []
     segments = form.segments(holdings)
@@ -308,13 +308,13 @@ def fits_file(
     *,
     as_is: bool = False,
 ) -> list[bytes]:
-    """A frame's FITS file in pieces, as `Frames.file` makes it, after a fault of its kind."""
+    """Return a frame's FITS file in pieces (as `Frames.file`), after a fault of its bytes."""
     meant = mistaken(frame, fault)
     return damaged(frames.file(meant, steps, as_is=as_is, turned=fault in CHANGED), fault)
 
 
 def original(path: str, holdings: Holdings, fault: str = "") -> list[bytes] | None:
-    """Return the file that is stored at a path as a record's own; None where there is none."""
+    """Return a record's file that is stored at a path; None if there is none."""
     found = holdings.catalogue.stored(path)
     if found is None:
         return None
@@ -324,7 +324,7 @@ def original(path: str, holdings: Holdings, fault: str = "") -> list[bytes] | No
 
 @dataclass(frozen=True)
 class Made:
-    """A record that an export delivers: what the steps made of its source."""
+    """A record that an export delivers, made from its source by steps."""
 
     source: Record
     steps: tuple[Step, ...]
@@ -337,7 +337,7 @@ class Made:
         return processed_series(self.source.written, self.steps)
 
     def query(self) -> str:
-        """Return the record as JSOC prints it: what was processed has the RequestID as a key."""
+        """Return the record as JSOC prints it. A processed record has the RequestID as a key."""
         if not self.steps:
             return self.source.query()
         series = self.source.series
@@ -365,10 +365,10 @@ def outcomes(
     requestid: str,
     frames: Frames,
 ) -> list[Made]:
-    """Return what the steps make of records.
+    """Return the records that steps make of other records.
 
-    JSOC's aia_scale gives a record the middle of the slot nearest to its T_OBS for a T_REC. Of two
-    records that share one slot then, the later hides the earlier.
+    JSOC's aia_scale sets T_REC to the middle of the slot nearest to T_OBS. If two records then
+    share a slot, the later hides the earlier.
     """
     if not any(step.scales for step in steps):
         return [Made(record, steps, requestid, record.t_rec) for record in found]
@@ -382,7 +382,7 @@ def outcomes(
 
 
 def file_name(form: str | None, made: Made, segment: str, number: int, holdings: Holdings) -> str:
-    """Return a file's name by a `filenamefmt`; empty where the format has a field that is none.
+    """Return a file's name by a `filenamefmt`; empty if the format has an unknown field.
 
     The fields are those of the record that holds the file: AIA's T_REC is T_OBS rounded.
     """
@@ -417,7 +417,7 @@ def file_name(form: str | None, made: Made, segment: str, number: int, holdings:
 
 
 def _time_field(record: Record, when: datetime, layout: str) -> str:
-    """A time in a file name: letter, decimals and zone, `A1,TAI`."""
+    """Return a time in a file name. `layout` is letter, decimals and zone, like `A1,TAI`."""
     match = _TIME_LAYOUT.fullmatch(layout)
     if not match:
         raise ValueError(layout)

@@ -1,8 +1,8 @@
-"""Recordsets as DRMS reads them: grammar, slots, and the WHERE clause that a database is asked.
+"""Recordsets as DRMS reads them: grammar, slots, and the WHERE clause for the database.
 
-Two readers come one after the other. The first finds series, filters and segments; the second reads
-each filter by the series' prime keys. What a reader cannot take ends in an error of its own, and
-some texts end the real program. Source: drms_names.c; formats and limits from recorded answers.
+There are two passes. The first finds series, filters and segments; the second reads each filter by
+the series' prime keys. Each has errors of its own, and some texts crash the real program. Source:
+drms_names.c; formats and limits from recorded answers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from flareset.errors import ListingError
 from flareset.standin.drmstime import scan
 from flareset.standin.structure import Slots, Structure
 
-# The most characters of a WHERE clause; what comes behind is cut off.
+# The most characters of a WHERE clause; the rest is cut off.
 LONGEST = 8191
-# A filter longer than its buffer by this much ends the program. Known: 8 do not, 3000 do.
+# A filter that is longer than its buffer by this much crashes the program. Observed: 8 characters
+# do not, 3000 do.
 _OVERRUN = 64
 _SERIES = re.compile(r"\s*([A-Za-z]\w*(?:\.\w+)*)\s*")
 _SEGMENTS = re.compile(r"\{([^{}]*)\}\s*")
@@ -32,23 +33,23 @@ _TIME_FUNCTION = re.compile(r"\$\(([^()]{1,38})\)")
 
 
 class BadQuery(ListingError):
-    """A recordset that the stand-in does not take."""
+    """A recordset that the stand-in refuses."""
 
 
 class NoRecordset(BadQuery):
-    """A text whose brackets or name are no recordset's."""
+    """A text with brackets or a name that no recordset can have."""
 
 
 class BadFilter(BadQuery):
-    """A filter that the series' prime keys cannot be read from."""
+    """A filter that has no values of the series' prime keys."""
 
 
 class UnknownSeries(BadQuery):
-    """A recordset of a series that there is not."""
+    """A recordset of an unknown series."""
 
 
 class Crash(BadQuery):
-    """A recordset that ends the real program without an answer."""
+    """A recordset that crashes the real program, which sends no answer."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Subset:
 
 @dataclass(frozen=True)
 class Hull:
-    """Bounds of what a clause can select: slots, recnums and values of keys; None where free.
+    """Bounds of what a clause can select: slots, recnums and values of keys; None for no bound.
 
-    Both ends of a pair belong to it. `extreme` is `first` or `last` where nothing else can be.
+    Pairs include both ends. `extreme` is `first` or `last` if only that record can be selected.
     """
 
     slots: tuple[int, int] | None = None
@@ -77,7 +78,7 @@ class Hull:
     extreme: str = ""
 
     def and_also(self, other: Hull) -> Hull:
-        """Return the bounds of what two clauses select together."""
+        """Return the bounds of two clauses joined by AND."""
         slots = self.slots or other.slots
         if self.slots and other.slots:
             slots = max(self.slots[0], other.slots[0]), min(self.slots[1], other.slots[1])
@@ -91,7 +92,7 @@ class Hull:
 
 @dataclass(frozen=True)
 class Clause:
-    """A WHERE clause, the bounds of what it selects, and what goes behind it."""
+    """A WHERE clause, the bounds of what it selects, and the text `behind` it."""
 
     text: str
     hull: Hull
@@ -100,7 +101,10 @@ class Clause:
 
 @dataclass(frozen=True)
 class _Range:
-    """What a prime key may be: one value, `start` to `end` inclusive, or `count` from `start`."""
+    """A range of a prime key's values. `kind` is `single`, `range`, `span`, `first` or `last`.
+
+    A `range` is `start` to `end`, both included. A `span` has `end` values from `start` on.
+    """
 
     kind: str
     start: int = 0
@@ -113,9 +117,9 @@ class _Range:
 
 
 def parse(text: str) -> list[Subset]:
-    """Return the subsets of a recordset; NoRecordset where the text is none."""
+    """Return the subsets of a recordset. Raise NoRecordset if the text is not one."""
     if text.startswith("@"):
-        return []  # a list in a file, which no client of the archive can have put there
+        return []  # the name of a file with recordsets, which no client can have put there
     found: list[Subset] = []
     rest = text
     while rest.strip() or not found:
@@ -128,7 +132,7 @@ def parse(text: str) -> list[Subset]:
 
 
 def _subset(rest: str, text: str) -> tuple[Subset, str]:
-    """Return the subset that a text begins with, and what is left."""
+    """Return the subset at the start of a text, and the rest of the text."""
     match = _SERIES.match(rest)
     if match is None:
         raise NoRecordset(text)
@@ -149,7 +153,7 @@ def _subset(rest: str, text: str) -> tuple[Subset, str]:
 
 
 def clause(subset: Subset, structure: Structure) -> Clause:
-    """Return the WHERE clause of a subset; BadFilter or Crash where DRMS makes none."""
+    """Return the WHERE clause of a subset. Raise BadFilter or Crash if DRMS cannot make it."""
     reader = _Reader(structure)
     text, hull = "", Hull()
     for body in subset.filters:
@@ -160,7 +164,7 @@ def clause(subset: Subset, structure: Structure) -> Clause:
         if len(part) > LONGEST + _OVERRUN:
             raise Crash(f"a filter of {len(part)} characters")
         if bounds.extreme and text:
-            # The first or last of what the filters before it select.
+            # The first or last record of those that the earlier filters select.
             part = f"{part.removesuffix(') ) )')} WHERE ( {text} ) ) ) )"
         text = f"{text} AND {part}" if text else part
         hull = hull.and_also(bounds)
@@ -169,7 +173,7 @@ def clause(subset: Subset, structure: Structure) -> Clause:
 
 
 class _Reader:
-    """Reads the filters of one subset; `place` is the next prime key that has no name."""
+    """A reader of one subset's filters. `place` is the next prime key for a filter without name."""
 
     def __init__(self, structure: Structure) -> None:
         self._structure = structure
@@ -221,7 +225,7 @@ class _Reader:
 
 
 def _list(body: str, read: Callable[[str], tuple[_Range, str]]) -> list[_Range]:
-    """Return the ranges of a list; BadFilter where text is left that no item takes."""
+    """Return the ranges of a list. Raise BadFilter if text is left over."""
     found: list[_Range] = []
     rest = body
     while True:
@@ -240,7 +244,7 @@ def _list(body: str, read: Callable[[str], tuple[_Range, str]]) -> list[_Range]:
 
 
 def _times(rest: str, slots: Slots) -> tuple[_Range, str]:
-    """Return the range that a list of times begins with, in slots, and what is left."""
+    """Return the first range of a list of times, in slots, and the rest of the text."""
     begin, rest = _start(rest.lstrip(" "), slots)
     first = slots.index(begin)
     if rest[:1] not in ("-", "/"):
@@ -261,10 +265,10 @@ def _times(rest: str, slots: Slots) -> tuple[_Range, str]:
 
 
 def _start(rest: str, slots: Slots) -> tuple[float, str]:
-    """Return the time that a text begins with, as DRMS seconds, and what is left.
+    """Return the time at the start of a text, as DRMS seconds, and the rest of the text.
 
-    A duration counts from the epoch. DRMS takes for a time as much as it can; where none of `]`,
-    `-` and `/` follows, it reads again what stands before the first `-`: of an ISO time the year.
+    A duration counts from the epoch. DRMS reads the longest possible time. If none of `]`, `-` and
+    `/` follows, it reads again only the text before the first `-`: the year of an ISO time.
     """
     if offset := _DURATION.match(rest):
         return slots.epoch + _seconds(offset, slots), rest[offset.end() :]
@@ -290,7 +294,7 @@ def _seconds(match: re.Match[str], slots: Slots) -> float:
 
 
 def _whole_numbers(rest: str) -> tuple[_Range, str]:
-    """Return the range that a list of whole numbers begins with, and what is left."""
+    """Return the first range of a list of whole numbers, and the rest of the text."""
     start, rest = _whole_number(rest)
     if rest[:1] not in ("-", "/"):
         return _Range("single", start), rest
@@ -311,13 +315,10 @@ def _whole_number(rest: str) -> tuple[int, str]:
 
 
 def _indices(body: str) -> list[_Range]:
-    """Return the ranges of a list of numbers with `#`; BadFilter where it cannot be read."""
+    """Return the ranges of a list of numbers with `#`. Raise BadFilter if it cannot be read."""
     found = []
     for part in body.split(","):
-        match = re.fullmatch(
-            r"#(?:(?P<end>[\^$])|(?P<a>\d+)(?:-#(?P<b>\d+)|/(?P<n>\d+))?(?:@(?P<skip>\d+))?) *",
-            part,
-        )
+        match = _INDEX.fullmatch(part)
         if match is None:
             raise BadFilter(body)
         if match["end"]:
@@ -334,7 +335,7 @@ def _indices(body: str) -> list[_Range]:
 
 
 def _text(found: _Range, column: str, series: str, unit: str) -> str:
-    """Return a range's condition on a column; `unit` is how a number is written."""
+    """Return a range's condition on a column. `unit` is the format of a number."""
     if found.kind in ("first", "last"):
         extreme = "min" if found.kind == "first" else "max"
         return f"( {column}=(select {extreme}({column}) from {series}) )"
@@ -362,7 +363,7 @@ def _recnum_clause(ranges: list[_Range], series: str) -> tuple[str, Hull]:
 
 
 def _with_times(condition: str) -> str:
-    """Return a condition with the DRMS seconds of the times that stand in `$(...)`."""
+    """Return a condition with times in `$(...)` replaced by DRMS seconds."""
 
     def seconds(match: re.Match[str]) -> str:
         found = scan(match[1])
@@ -374,7 +375,7 @@ def _with_times(condition: str) -> str:
 
 
 def _bounds(condition: str) -> Hull:
-    """Return what a condition that is nothing but one comparison bounds."""
+    """Return the bounds of a condition that is a single comparison, else no bounds."""
     match = re.fullmatch(
         r"\s*(\w+)\s*(?:=\s*'?(\d+)'?|in\s*\(([\d,\s]+)\))\s*", condition, re.IGNORECASE
     )

@@ -1,4 +1,4 @@
-"""The stand-in over HTTP, as a thread of the process that needs it or as a server by hand."""
+"""The stand-in over HTTP: a thread of the process that needs it, or a server started by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = ["CGI", "FAULTS", "Fault", "Limits", "StandIn", "running"]
 CGI = "/cgi-bin/ajax/"
 _FOLDER = re.compile(r"(/SUM\d+/D\d+/S\d+)(?:/([^/]*))?")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-# Of a file, and of one that has changed.
+# Last-Modified of a file, and of a file that has changed.
 _MODIFIED = [formatdate(day * 86400, usegmt=True) for day in (20089, 20090)]
 _TRICKLE = 8
 _TYPES = {
@@ -54,21 +54,23 @@ _TYPES = {
     ".mp4": "video/mp4",
 }  # fmt: skip
 
-# Linger on, for no time.
+# The socket option SO_LINGER: on, for 0 seconds.
 _LINGER = b"\1\0\0\0\0\0\0\0"
 
 
 class StandIn(ThreadingHTTPServer):
-    """The server; `log` counts the requests for each path, `most_at_once` the simultaneous ones,
-    `most_connected` the connections that clients held open at once, busy or not, and `ranges` has
-    the Range header of every request for a file, empty where there was none. `calls` has the
-    endpoint and arguments of every request to the CGI and to HEK, `asked` counts them by
-    `<endpoint> <op>`,
-    and `created` has the RequestIDs of the exports that are new.
+    """The server of the stand-in.
 
-    The exports are in `state`, a JSON file that several servers may share, or in memory; each is
-    queued and processed for `delay` seconds. `clock` gives seconds since 1970. `holdings` are
-    series and records as plain data (`given.Given`); without them it makes its own up.
+    `log` counts the requests for each path. `most_at_once` is the largest number of simultaneous
+    requests, `most_connected` that of open connections, busy or not. `ranges` has the Range header
+    of every request for a file, empty if there was none. `calls` has the endpoint and arguments of
+    every request to the CGI and to HEK; `asked` counts them by `<endpoint> <op>`. `created` has the
+    RequestIDs of the exports that this server began.
+
+    The exports are in `state`, a JSON file that several servers may share, or in memory. An export
+    is queued for `delay` seconds, then processed for as long. `clock` returns seconds since 1970.
+    `holdings` are series and records as plain data (`given.Given`); without them the stand-in makes
+    records up.
     """
 
     daemon_threads = True
@@ -124,12 +126,12 @@ class StandIn(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The base URL, to be used as `archive.data_url`."""
+        """The base URL, for `archive.data_url`."""
         return f"http://127.0.0.1:{self.server_port}"
 
     @property
     def cgi_url(self) -> str:
-        """The base URL of the CGI, to be used as `archive.cgi_url`."""
+        """The base URL of the CGI, for `archive.cgi_url`."""
         return self.url + CGI
 
     @property
@@ -138,19 +140,19 @@ class StandIn(ThreadingHTTPServer):
         return self.exports.created
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no news; anything else is."""
+        """Report an error, unless a client has just closed its connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection that is new."""
+        """Serve a new connection."""
         with self.lock:
             self._connections.add(request)
             self.most_connected = max(self.most_connected, sum(map(_held, self._connections)))
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection; one that is to be reset without the orderly end that goes before."""
+        """End a connection. A connection to be reset is closed without an orderly shutdown."""
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_LINGER)) == _LINGER:
             self.close_request(request)
         else:
@@ -163,13 +165,13 @@ class StandIn(ThreadingHTTPServer):
         super().close_request(request)
 
     def server_close(self) -> None:
-        """Stop listening, and let go of the files of tars."""
+        """Stop listening, and close the tars."""
         self._ended.set()
         super().server_close()
         self.exports.close()
 
     def page(self, recordset: str) -> str:
-        """The listing page of a recordset, served from its folder from then on."""
+        """Return the listing page of a recordset, and serve it from its folder from now on."""
         made = catalogue.export(recordset, self.frame_size)
         page = catalogue.listing_page(made)
         self.pages[made.folder] = page
@@ -177,7 +179,7 @@ class StandIn(ThreadingHTTPServer):
 
     @contextmanager
     def counted(self, path: str) -> Iterator[int]:
-        """Count a request; yields how many came for this path before."""
+        """Count a request, and yield the number of earlier requests for this path."""
         with self.lock:
             before = self.log[path]
             self.log[path] += 1
@@ -190,18 +192,18 @@ class StandIn(ThreadingHTTPServer):
                 self._at_once -= 1
 
     def fault(self, texts: list[str], before: int) -> Fault | None:
-        """The first fault of what is called by any of these, after so many requests for it."""
+        """Return the first fault that matches any of these texts, after `before` requests."""
         struck = (f for f in self.faults if f.kind in REQUEST_FAULTS and f.strikes(before))
         return next((f for f in struck if any(re.search(f.pattern, t) for t in texts)), None)
 
     def pause(self, seconds: float) -> None:
-        """Let a client wait; ConnectionAbortedError where the server ends meanwhile."""
+        """Let a client wait. Raise ConnectionAbortedError if the server ends meanwhile."""
         if self._ended.wait(seconds):
             raise ConnectionAbortedError("the stand-in ends")
 
 
 def _held(connection: socket.socket) -> bool:
-    """Whether the client still holds its end: one that was killed has let go, answered or not."""
+    """Return whether the client's end is still open. A killed client's end is closed."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
     except BlockingIOError:
@@ -291,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Body.of(pieces, answer.type), fault)
 
     def _cgi_answer(self, endpoint: str, args: dict[str, str]) -> Answer | None:
-        """Return what an endpoint answers, or None where there is no such endpoint."""
+        """Return an endpoint's answer; None if there is no such endpoint."""
         if endpoint == "jsoc_info":
             return self.server.info.answer(args)
         if endpoint in ("show_series", "showextseries"):
@@ -358,7 +360,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(replace(body, etag=etag, modified=_MODIFIED[version]), fault)
 
     def _stored(self, folder: str, name: str, fault: str) -> list[bytes] | None:
-        """A file of no export, in pieces: a record's own, or what the name alone says."""
+        """Return a file outside of exports, in pieces: a record's, or one made from its name."""
         frames = self.server.frames
         if pieces := original(f"{folder}/{name}", self.server.holdings, fault):
             return pieces
@@ -366,7 +368,7 @@ class _Handler(BaseHTTPRequestHandler):
         return fits_file(frames, frame, fault) if frame else None
 
     def _refused(self, fault: Fault) -> bool:
-        """Whether a fault's own answer stands in place of what was asked for."""
+        """Answer a request by a fault. Return False if the fault has no answer of its own."""
         if fault.kind == "status":
             page = _error(fault.code, "the stand-in was told to fail")
             self._text(fault.code, page, retry_after=fault.retry_after)
@@ -456,7 +458,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
 
     def _range(self, body: Body) -> tuple[int, int]:
-        """The bytes of a `Range: bytes=N-` or `N-M` that still holds, else all of them."""
+        """Return begin and end of a valid `Range: bytes=N-` or `N-M`, else of all bytes."""
         if not body.etag:
             return 0, body.size
         wanted = self.headers.get("Range", "")
@@ -487,7 +489,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _arguments(query: str) -> dict[str, str]:
-    """The arguments of a form; `=` in a name is as good as behind it, as in JSOC's wrapper."""
+    """Return the arguments of a form. As in JSOC's wrapper, `=` may be URL-encoded."""
     pairs = (
         f"{unquote_plus(key)}={unquote_plus(value)}"
         for key, _, value in (part.partition("=") for part in query.split("&") if part)

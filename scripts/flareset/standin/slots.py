@@ -1,7 +1,7 @@
-"""The slots of T_REC: which of them a time, a span or a cadence selects.
+"""The slots of T_REC that a time, a span or a cadence selects.
 
-Source: drms_keyword_priv.h (CalcSlot) and recorded answers. DRMS compares no time with a T_REC: it
-turns times into numbers of slots, each the nearest to its time.
+Source: drms_keyword_priv.h (CalcSlot) and recorded answers. DRMS does not compare a time with
+T_REC: it turns each time into the number of the nearest slot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HMI_EPOCH, LEV1_EPOCH = "1993.01.01_00:00:00_TAI", "1977.01.01_00:00:00_TAI"
 class Slots:
     """The slots of a time keyword: slot n is centred on `epoch` + n x `step` (DRMS seconds).
 
-    `lead` is how much earlier than that the T_REC of a record is (seconds).
+    The T_REC of a record is `lead` seconds before the centre.
     """
 
     epoch: float
@@ -31,11 +31,11 @@ class Slots:
     lead: float = 0.0
 
     def index(self, seconds: float) -> int:
-        """Return the number of the slot that a time lies in, which is the nearest."""
+        """Return the number of the slot that contains a time: the nearest slot."""
         return math.floor((seconds - self.epoch) / self.step + 0.5)
 
     def count(self, duration: float) -> int:
-        """Return the number of slots that a span selects: whole ones, and at least one."""
+        """Return the number of slots that a span selects: only whole slots, but at least one."""
         return max(1, math.floor(duration / self.step))
 
     def skip(self, cadence: float) -> int:
@@ -51,12 +51,12 @@ class Slots:
         return moment(self.epoch + index * self.step - self.lead)
 
     def exposed(self, when: datetime) -> int:
-        """Return the slot whose T_REC is the last before an exposure, or at it."""
+        """Return the slot with the last T_REC at or before an exposure."""
         return math.floor((seconds_of(when) - self.epoch + self.lead) / self.step)
 
 
 def epoch_of(series: Series) -> str:
-    """Return the epoch of a series' slots as its T_REC_epoch has it."""
+    """Return the epoch of a series' slots: the value of its T_REC_epoch."""
     if series.step:
         return LEV1_EPOCH
     return AIA_EPOCH if series.instrument == "aia" else HMI_EPOCH
@@ -64,7 +64,7 @@ def epoch_of(series: Series) -> str:
 
 @cache
 def _seconds_of_epoch(text: str) -> float:
-    """Return the DRMS seconds of an epoch, which is asked for with each record."""
+    """Return the DRMS seconds of an epoch. Called for each record."""
     seconds, _ = scan(text) or (0.0, 0)
     return seconds
 

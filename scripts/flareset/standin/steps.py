@@ -1,4 +1,4 @@
-"""The steps of JSOC's processing: read from a request, and listed as an export's index has them.
+"""The steps of JSOC's processing: read them from a request, and list them for an export's index.
 
 Source: jsoc_export_manage.c and processing.c of JSOC, and recorded listings.
 """
@@ -16,7 +16,7 @@ _KNOWN = {
     "im_patch", "resize", "rebin", "aia_scale_orig", "aia_scale_aialev1", "aia_scale_other",
     "maproj", "map_proj", "hmib2ptr", "to_ptr", "hg_patch",
 }  # fmt: skip
-# The order in which a step's program lists its arguments, where that is not the request's.
+# The order in which a step's program lists its arguments, if it is not that of the request.
 _ORDER = {"resize": ("rescale", "scale_to", "regrid", "center_to", "do_stretchmarks")}
 
 
@@ -45,7 +45,7 @@ class Process:
 
 
 def read_process(text: str) -> Process | None:
-    """Return what a `process` argument asks for; None where JSOC's manager refuses it."""
+    """Return the limit and steps of a `process` argument; None if JSOC's manager refuses it."""
     limit, steps = 0, list[Step]()
     for part in filter(None, text.split("|")):
         name, *pairs = part.split(",")
@@ -61,7 +61,7 @@ def read_process(text: str) -> Process | None:
 
 
 def read_processing(text: str) -> str:
-    """Return the `process` argument of a `processing` argument; ValueError where it is none."""
+    """Return a `processing` argument as a `process` argument. Raise ValueError if it is none."""
     steps = json.loads(text)
     if not isinstance(steps, dict) or not all(isinstance(a or {}, dict) for a in steps.values()):
         raise ValueError(text)
@@ -69,7 +69,7 @@ def read_processing(text: str) -> str:
 
 
 def processed_series(series: str, steps: Sequence[Step]) -> str:
-    """Return the series that the outcome of the steps belongs to."""
+    """Return the series of the processed records."""
     for step in steps:
         if step.name == "aia_scale_orig":
             series = "aia.lev1p5"
@@ -81,7 +81,7 @@ def processed_series(series: str, steps: Sequence[Step]) -> str:
 def listed(
     steps: Sequence[Step], dataset: str, series: str, requestid: str, frame_size: int
 ) -> list[ListedStep]:
-    """Return the steps as an export's index lists them: the words of their command lines."""
+    """Return the steps as in an export's index: the words of their command lines."""
     found = []
     for step in steps:
         made = processed_series(series, [step])

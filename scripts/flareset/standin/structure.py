@@ -1,6 +1,6 @@
-"""What a series is: its prime keys, slots, keywords, segments and links.
+"""The structure of a series: its prime keys, slots, keywords, segments and links.
 
-Plain data in the words of jsoc_info's series_struct, and what those words mean.
+It is an answer of jsoc_info's series_struct as plain data, and the meaning of its words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INDEX = "_index"
 
 @dataclass(frozen=True)
 class Keyword:
-    """A keyword: its declaration in the words of series_struct."""
+    """A keyword, as declared in series_struct."""
 
     name: str
     type: str
@@ -29,7 +29,7 @@ class Keyword:
 
     @property
     def decimals(self) -> int:
-        """The decimals of the second with which a time is printed."""
+        """The number of decimals with which a time is printed."""
         _, _, fraction = self.default.rstrip("Z").rpartition(":")[2].partition(".")
         return len(fraction.partition("_")[0])
 
@@ -49,7 +49,7 @@ class Structure:
 
     @cached_property
     def keywords(self) -> dict[str, Keyword]:
-        """The keywords by their names in lower case, T_REC_index among them."""
+        """The keywords by their names in lower case, T_REC_index included."""
         return {
             entry["name"].lower(): Keyword(
                 entry["name"],
@@ -64,12 +64,12 @@ class Structure:
 
     @property
     def listed(self) -> list[str]:
-        """The names that `key=**ALL**` lists: no index keyword is among them."""
+        """The names that `key=**ALL**` lists: all but index keywords."""
         return [key.name for key in self.keywords.values() if key.scope != "index"]
 
     @cached_property
     def columns(self) -> dict[str, Keyword]:
-        """What a condition may name: the series' own keywords that vary, never a linked one."""
+        """The keywords that a condition may name: not constants, and not linked keywords."""
         return {
             name: key
             for name, key in self.keywords.items()
@@ -83,11 +83,11 @@ class Structure:
 
     @property
     def linked(self) -> bool:
-        """Whether the segments are another series', so that the records have no storage units."""
+        """Whether the segments belong to another series, so that records have no storage units."""
         return any(entry["protocol"].startswith("link") for entry in self.answer["segments"])
 
     def slots(self, name: str) -> Slots | None:
-        """Return the slots of a time keyword; None where the keyword has none."""
+        """Return the slots of a time keyword; None if it has none."""
         keyword = self.keywords.get(name.lower())
         if keyword is None or not keyword.scope.startswith("ts_"):
             return None
@@ -96,5 +96,5 @@ class Structure:
         return Slots((scan(epoch) or (0.0, 0))[0], float(step))
 
     def index_name(self, name: str) -> str:
-        """Return the column that a prime key is sought in."""
+        """Return the name of the column in which a prime key is searched."""
         return f"{name}{_INDEX}" if self.slots(name) else name

@@ -46,7 +46,7 @@ class Kernel:
 
 
 def _grid(size: int, full_scale: float = FULL_SCALE) -> tuple[np.ndarray, np.ndarray]:
-    """Arcsec from Sun centre of each pixel: x along a row, y up a column, as float32."""
+    """Return each pixel's position (arcsec): x along a row, y up a column, as float32."""
     scale = full_scale * FULL_SIZE / size
     axis = (np.arange(size, dtype="f4") - np.float32((size - 1) / 2)) * np.float32(scale)
     return axis[None, :], axis[:, None]
@@ -57,9 +57,9 @@ def _radius(day: float) -> float:
 
 
 def rates(size: int, wavelength: int, day: float, kernel: Kernel | None) -> np.ndarray:
-    """The Sun in DN/s, float32 of (size, size); `day` counts from 1 May 2010.
+    """Return the Sun in DN/s, float32 of (size, size). `day` counts from 1 May 2010.
 
-    Worked out on at most 1024 pixels a side and stretched from there.
+    It is computed on at most 1024 pixels a side and stretched to `size`.
     """
     coarse = min(size, 1024)
     sun = _disk(coarse, wavelength, day)
@@ -93,9 +93,9 @@ def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
 
 
 def hmi(size: int, segment: str, day: float) -> np.ndarray:
-    """The Sun in a segment of HMI in its unit, north up, float32 of (size, size), NaN off the disk.
+    """Return the Sun in a segment of HMI in its unit, north up, float32 of (size, size).
 
-    Worked out on at most 1024 pixels a side and stretched from there.
+    Pixels off the disk are NaN. It is computed on at most 1024 pixels a side and stretched.
     """
     coarse = min(size, 1024)
     x, y = _grid(coarse, HMI_SCALE)
@@ -132,7 +132,7 @@ def hmi(size: int, segment: str, day: float) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _field(size: int, day: float) -> np.ndarray:
-    """The line-of-sight field in gauss: two feet of either sign to a region, and a network."""
+    """Return the line-of-sight field (gauss): two feet of either sign per region, and a network."""
     x, y = _grid(size, HMI_SCALE)
     limb = _radius(day)
     field = 40 * (_texture(size, seed=6173) - 1)
@@ -171,7 +171,7 @@ def _flare(size: int, wavelength: int, kernel: Kernel) -> np.ndarray:
 
 
 def _regions(day: float) -> list[tuple[float, float, float, float]]:
-    """Active regions near the disk: longitude and latitude (degrees), width (arcsec), strength."""
+    """Return regions near the disk: longitude, latitude (degrees), width (arcsec), strength."""
     found = []
     for rotation in range(math.floor(day / 27.27) - 1, math.floor(day / 27.27) + 2):
         rng = np.random.default_rng([131, rotation + 10_000])
@@ -186,7 +186,7 @@ def _regions(day: float) -> list[tuple[float, float, float, float]]:
 
 
 def _filament(x: np.ndarray, y: np.ndarray, length: float, tilt: float) -> np.ndarray:
-    """A dark thread: 1 on its spine, 0 away from it; all in solar radii and radians."""
+    """Return a dark thread: 1 on its spine, 0 away from it. Lengths in solar radii, tilt in rad."""
     along = x * math.cos(tilt) + y * math.sin(tilt)
     across = y * math.cos(tilt) - x * math.sin(tilt) + 0.5 * along * along / length
     return np.exp(-((across / 0.018) ** 2) - (along / length) ** 4)
@@ -195,7 +195,7 @@ def _filament(x: np.ndarray, y: np.ndarray, length: float, tilt: float) -> np.nd
 def _region(
     x: np.ndarray, y: np.ndarray, limb: float, longitude: float, latitude: float, width: float
 ) -> np.ndarray:
-    """Two feet, a bright core between them, and loops that fan out; 1 at its brightest."""
+    """Return a region: two feet, a bright core, and loops that fan out; 1 at its brightest."""
     lon, lat = math.radians(longitude), math.radians(latitude)
     cx, cy = limb * math.cos(lat) * math.sin(lon), limb * math.sin(lat)
     squeeze = max(math.cos(lon), 0.28)
@@ -218,7 +218,7 @@ def _region(
 
 
 def _texture(size: int, seed: int) -> np.ndarray:
-    """Mottles of several scales around 1, float32 of (size, size)."""
+    """Return mottles of several scales around 1, float32 of (size, size)."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size, size), dtype="f4")
     for cells, weight in ((12, 0.30), (48, 0.30), (128, 0.28)):
@@ -227,7 +227,7 @@ def _texture(size: int, seed: int) -> np.ndarray:
 
 
 def _smooth(coarse: np.ndarray, size: int) -> np.ndarray:
-    """A coarse square array stretched to (size, size), linear in between."""
+    """Return a coarse square array stretched to (size, size) by linear interpolation."""
     at = np.linspace(0, len(coarse) - 1, size)
     low = np.minimum(at.astype(int), len(coarse) - 2)
     part = (at - low).astype("f4")

@@ -1,4 +1,4 @@
-"""JSOC's answers as they go over the wire: compact or tabbed JSON, plain text, listing pages.
+"""The form of JSOC's answers: compact or tabbed JSON, plain text, listing pages.
 
 Source: mjson of DRMS, jsoc_export_make_index.c; recorded answers.
 """
@@ -26,7 +26,7 @@ class Answer:
 
 
 def crashed() -> Answer:
-    """Return what the web server says of a program that ended without an answer."""
+    """Return the web server's answer for a program that crashed."""
     return Answer(_CRASHED, HTML, 500)
 
 
@@ -36,7 +36,7 @@ def compact(answer: dict[str, Any]) -> str:
 
 
 def tabbed(answer: dict[str, Any]) -> str:
-    """Return an object as jsoc_info and index.json have it: indented by tabs."""
+    """Return an object as in jsoc_info and index.json: indented by tabs."""
     return f"{_tabbed(answer, 0)}\n"
 
 
@@ -59,19 +59,19 @@ def _quoted(value: Any) -> str:
 
 @dataclass(frozen=True)
 class ListedStep:
-    """A processing step as an index lists it: its name, and the words of its command line."""
+    """A processing step in an index: its name, and the words of its command line."""
 
     name: str
     words: tuple[str, ...]
 
     def pairs(self) -> list[tuple[str, str | None]]:
-        """Return the words as arguments and values; a word without `=` has no value."""
+        """Return the words as arguments and values. A word without `=` has no value."""
         split = (word.partition("=") for word in self.words)
         return [(name, value if mark else None) for name, mark, value in split]
 
 
 def index_json(summary: dict[str, str], rows: Sequence[tuple[str, str]]) -> str:
-    """Return an `index.json`: everything is a text."""
+    """Return an `index.json`. All values are text."""
     data = [{"record": record, "filename": name} for record, name in rows]
     return tabbed({**summary, "data": data})
 
@@ -79,7 +79,7 @@ def index_json(summary: dict[str, str], rows: Sequence[tuple[str, str]]) -> str:
 def index_txt(
     summary: dict[str, str], rows: Sequence[tuple[str, str]], steps: Sequence[ListedStep] = ()
 ) -> str:
-    """Return an `index.txt`, from which JSOC makes the other two."""
+    """Return an `index.txt`. JSOC makes `index.json` and `index.html` from it."""
     as_is = summary.get("version") == "1"
     lines = ["# JSOC Export File List" if as_is else "# JSOC "]
     lines += [f"{k}={v}" for k, v in summary.items() if k not in ("keywords", "tarfile")]
@@ -103,7 +103,7 @@ def proc_steps_txt(steps: Sequence[ListedStep]) -> str:
 def index_html(
     summary: dict[str, str], data: Sequence[tuple[str, str]], steps: Sequence[ListedStep] = ()
 ) -> str:
-    """Return a listing page; `summary` has the rows of its first table, `tarfile` among them."""
+    """Return a listing page. `summary` has the rows of its first table, `tarfile` included."""
     folder, tarfile = summary["dir"], summary.get("tarfile")
     rows = [
         f"<tr><td><b>{key}</b></td><td>{escape(value, quote=False)}</td></tr>"
