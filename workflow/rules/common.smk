@@ -1,4 +1,4 @@
-"""What the rules share: the campaign, and how its pieces reach a script."""
+"""The parts that the rules share: the campaign, and functions for inputs and params."""
 
 import gc
 import os
@@ -9,8 +9,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import RerunTrigger
 
-# Snakemake keeps nearly all that it makes, millions of small objects in a large campaign: Python
-# looks for garbage among them less often.
+# In a large campaign Snakemake makes millions of small objects and keeps nearly all of them, so
+# Python should look for garbage less often.
 gc.set_threshold(50_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
@@ -36,14 +36,14 @@ SHARES = [f"--{name}={share}" for name, share in CAMPAIGN.config.splits.shares.i
 JOB = f"{RESULTS}/events/{{event}}/{{wavelength}}"
 JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 
-# In the environment, not in params: no job goes stale when they change. Every job on a cluster
-# reads this file again and so sets them too.
+# These are in the environment, not in params, so that no job becomes stale when they change. Every
+# job on a cluster reads this file again, and so sets them again.
 os.environ.update(CAMPAIGN.environment())
 if begin():
     for warning in CAMPAIGN.warnings:
         logger.warning(f"warning: {warning}")
 
-# Snakemake writes its command line to its log, and the address may be on it.
+# Snakemake writes its command line to its log, and the e-mail address may be on it.
 MASKED = CAMPAIGN.without_address(sys.argv)
 ADDRESS_TYPED = sys.argv != MASKED
 sys.argv[:] = MASKED
@@ -57,54 +57,54 @@ wildcard_constraints:
 
 
 def script(name):
-    """A script, relative to the working directory: a moved project stays up to date."""
+    """Return a script's path relative to the working folder: a moved project stays up to date."""
     return os.path.relpath(SCRIPTS / f"{name}.py")
 
 
 def nothing_but_checks(wildcards):
-    """Return no file. When Snakemake asks for inputs, it knows its triggers and its executor.
+    """Return no file, but check Snakemake's own settings, which are known only by now.
 
-    With `rerun-triggers: mtime`, as people have it in their own profiles, a changed seed or row
-    would leave the old data set as it is: all that makes a job stale is looked at. Raises
-    WorkflowError where the address would stand in the script of every job.
+    All rerun triggers are switched on. With `rerun-triggers: mtime`, which users may have in their
+    own profiles, a changed seed or row would leave the old data set as it is. Raises WorkflowError
+    if the e-mail address would be in the script of every job.
     """
     if ADDRESS_TYPED and workflow.non_local_exec:
         raise WorkflowError(
-            "archive.email on the command line would stand in the script of every job: leave it"
-            " out, and set JSOC_EMAIL in the environment"
+            "archive.email on the command line would be in the script of every job: leave it out,"
+            " and set JSOC_EMAIL in the environment"
         )
     workflow.dag_settings.rerun_triggers = RerunTrigger.all()
     return []
 
 
 def event_json(wildcards):
-    """The event's row and the flares in its window, as one sorted text."""
+    """Return the event's row and the flares in its window, as sorted JSON."""
     return CAMPAIGN.events[wildcards.event].to_json()
 
 
 def saved_page(wildcards):
-    """The saved export page of a job, or nothing where there is none."""
+    """Return the saved export page of a job, or no file if there is none."""
     page = CAMPAIGN.page(wildcards.event, int(wildcards.wavelength))
     return [str(page)] if page else []
 
 
 def source(wildcards):
-    """Where the listing of an event comes from."""
+    """Return the source of an event's files."""
     return CAMPAIGN.rows[wildcards.event].source
 
 
 def accept(wildcards):
-    """The flag of a page that is taken as it is, or nothing."""
+    """Return the flag for a page that is accepted as it is, or nothing."""
     return "--accept" if wildcards.event in CAMPAIGN.config.accept_pages else ""
 
 
 def export_slot(wildcards):
-    """1 where files come from an export that is asked for, 0 elsewhere."""
+    """Return 1 if files come from an export that the job asks for, else 0."""
     return int(source(wildcards) == "export")
 
 
 def minutes(waiting, work=10):
-    """How long a job may take: that of the source `waiting` as long as an export is waited for."""
+    """Return how long a job may take. Jobs of the source `waiting` may wait for an export."""
 
     def of_attempt(wildcards, attempt):
         wait = CAMPAIGN.longest_wait * (source(wildcards) == waiting)
@@ -114,16 +114,17 @@ def minutes(waiting, work=10):
 
 
 def event_records(wildcards):
-    """The records of every channel of an event."""
+    """Return the records of every channel of an event."""
     waves = CAMPAIGN.rows[wildcards.event].wavelengths
     return [f"{RESULTS}/events/{wildcards.event}/{wave}/records.csv" for wave in waves]
 
 
 def growing(amount, of_each_job=0):
-    """What a job may use, more with each attempt; what belongs to all events grows with them.
+    """Return how much of a resource a job may use, more with each attempt.
 
-    The amounts are twice what benchmarks/resources.py measures, with the two Snakemakes of a job on
-    a cluster (130 MB each).
+    `of_each_job` is added for each event and channel, in a job for all of them. The amounts are
+    twice what benchmarks/resources.py measures. They include the two Snakemakes of a job on a
+    cluster (130 MB each).
     """
 
     def of_attempt(wildcards, attempt):
@@ -133,12 +134,12 @@ def growing(amount, of_each_job=0):
 
 
 def settings(stage):
-    """The file with the settings of a stage: other settings are another file."""
+    """Return the file with a stage's settings. Its name changes with the settings."""
     return f"{RESULTS}/settings/{CAMPAIGN.settings_file(stage)}"
 
 
 def with_events():
-    """Raise where events.csv is still to be made by `snakemake intake`."""
+    """Raise WorkflowError if `snakemake intake` has still to make events.csv."""
     try:
         CAMPAIGN.check_events()
     except FlaresetError as error:
@@ -146,7 +147,7 @@ def with_events():
 
 
 def configured(key, value):
-    """Return an input that is no file; it raises WorkflowError where the key has no value."""
+    """Return an input function that gives no file, and raises WorkflowError without a value."""
 
     def nothing(wildcards):
         if not value:
@@ -157,19 +158,22 @@ def configured(key, value):
 
 
 def jobs(wildcards):
-    """Every job, as <event_id>/<wavelength>."""
+    """Return every job, as <event_id>/<wavelength>."""
     with_events()
     return JOBS
 
 
 def every_event(wildcards):
-    """The event.json of every event."""
+    """Return the event.json of every event."""
     with_events()
     return [f"{RESULTS}/events/{event}/event.json" for event in CAMPAIGN.events]
 
 
 def every_job(*names):
-    """Files of every event and wavelength, named when a job asks: a job on a cluster does not."""
+    """Return an input function for files of every event and wavelength.
+
+    A function, so that jobs on a cluster, which do not call it, need not list all files.
+    """
 
     def of_target(wildcards):
         return [f"{RESULTS}/events/{job}/{name}" for name in names for job in jobs(wildcards)]
@@ -178,15 +182,16 @@ def every_job(*names):
 
 
 def every_ledger(wildcards):
-    """The ledger of every event and wavelength."""
+    """Return the ledger of every event and wavelength."""
     return [f"{RESULTS}/ledger/{event}.{wave}.csv" for event, wave in CAMPAIGN.jobs]
 
 
 def gaps(*outputs):
-    """Those of the outputs that are not there, though something that comes of them may be.
+    """Return an input function for those outputs that are missing.
 
-    Snakemake does not miss a file in the middle while its consumers are up to date: a stage that
-    failed after a change would be forgotten by the next run. What was never begun is no gap.
+    Snakemake does not make a missing file again while the files made from it are up to date. So
+    without this, the next run would forget a stage that failed after a change. Jobs that were never
+    begun have no gap.
     """
 
     def of_target(wildcards):
@@ -201,7 +206,7 @@ def gaps(*outputs):
 
 
 def listable(wildcards):
-    """The jobs of the events of which no saved page is missing, each behind its source."""
+    """Return <source>/<event_id>/<wavelength> of every job whose event lacks no saved page."""
     missing = {event for event, _ in CAMPAIGN.without_page}
     return [
         f"{CAMPAIGN.rows[event].source}/{event}/{wavelength}"
@@ -211,5 +216,5 @@ def listable(wildcards):
 
 
 def without_page(wildcards):
-    """The jobs whose saved page is missing."""
+    """Return the jobs whose saved page is missing."""
     return [f"{event}/{wave}" for event, wave in CAMPAIGN.without_page]

@@ -1,4 +1,4 @@
-# The images are no outputs: Snakemake deletes the outputs of a job that fails.
+# The images are not outputs, since Snakemake deletes the outputs of a job that fails.
 rule download:
     input:
         script=script("download"),
@@ -17,9 +17,9 @@ rule download:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        # One job downloads at a time, over archive.connections connections.
+        # Only one job downloads at a time, over archive.connections connections.
         jsoc_download=1,
-        # One export is pending at a time.
+        # Only one export is pending at a time.
         jsoc_export=export_slot,
         mem_mb=growing(800),
         runtime=minutes("export", 240),

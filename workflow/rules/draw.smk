@@ -1,4 +1,4 @@
-# All channels of an event are drawn together: they show the same moments.
+# One job draws all channels of an event, so that they show the same moments.
 rule draw:
     input:
         script=script("draw"),

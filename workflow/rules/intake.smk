@@ -1,5 +1,5 @@
-# Makes events.csv from flare lists and queries. It has no outputs, which Snakemake would delete before the job:
-# a table that somebody edited stays.
+# Makes events.csv from flare lists and queries. The table is not an output, since Snakemake would delete it before
+# the job: so a table that somebody has edited stays.
 rule intake:
     input:
         script=script("intake"),

@@ -1,4 +1,4 @@
-# Asked for by name. The folder is no output: Snakemake would delete a version that others have.
+# A target that runs only by its name. The folder is not an output, since Snakemake would delete a published version.
 rule release:
     input:
         configured("release.name", CAMPAIGN.config.release.name),

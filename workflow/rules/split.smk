@@ -1,4 +1,4 @@
-# From the rows alone: a split does not wait for images.
+# The split depends only on the rows, so it does not wait for images.
 rule split:
     input:
         script=script("split"),

@@ -1,5 +1,5 @@
-# Targets that are asked for by name; each looks anew whenever it is called. `plan` looks up and draws
-# by itself, in the answers that the store keeps: an event that cannot be listed stops no other.
+# Targets that run only by their name, and whenever they are called. `plan` looks up and draws by itself, from
+# answers that the store keeps, so that an event that cannot be listed stops no other.
 rule plan:
     input:
         script=script("plan"),
@@ -78,7 +78,7 @@ rule clean_unused:
         " --list {log:q} {params.option}"
 
 
-# In a minute, with one image: is the archive the one that the product was built for?
+# Checks in a minute, with one image, that the archive behaves as the workflow relies on.
 rule check_archive:
     input:
         script=script("check_archive"),
