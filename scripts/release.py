@@ -26,18 +26,18 @@ def main() -> None:
         "--settings", required=True, help="<results>/settings/release.*.json: the terms"
     )
     parser.add_argument(
-        "--folder", required=True, type=Path, help="output: where <name>-<version>/ is made"
+        "--folder", required=True, type=Path, help="output: the parent folder of <name>-<version>/"
     )
-    parser.add_argument("--sum", required=True, help="output: the sha256 that holds for all of it")
+    parser.add_argument("--sum", required=True, help="output: a sha256 over the whole release")
     args = parser.parse_args()
 
     with job_log(), alone(args.data.parent):
         settings = ReleaseSettings.read(args.settings).release
-        said = dict(settings)
+        terms = dict(settings)
         release = args.folder / f"{settings.name}-{settings.version}"
-        said["date"] = settings.date or date_of(release) or f"{datetime.now(UTC):%Y-%m-%d}"
+        terms["date"] = settings.date or date_of(release) or f"{datetime.now(UTC):%Y-%m-%d}"
         contents = read_contents(args.data, args.ledgers, args.provenance)
-        found = pack(contents, Terms(**said), args.folder)
+        found = pack(contents, Terms(**terms), args.folder)
         print(f"{release}: {len(contents.files)} images, in {', '.join(settings.layouts)}")
         write_text(f"{found}  tagmanifest-sha256.txt\n", args.sum)
 

@@ -1,4 +1,4 @@
-"""A BagIt bag (RFC 8493) that hashes each file as it is written, once."""
+"""A BagIt bag (RFC 8493). Each file is hashed once, while it is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"[\w.%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,
 
 
 class Bag:
-    """A folder that becomes a bag. What lies below `data/` is its payload.
+    """A folder that becomes a bag. Files below `data/` are its payload.
 
     `sums` and `sizes` have each file's sha256 (hex) and bytes, by its path in the bag.
     """
@@ -30,20 +30,20 @@ class Bag:
         self.sizes: dict[str, int] = {}
 
     def link(self, folder: str, sources: Mapping[str, Path], sums: Mapping[str, str]) -> None:
-        """Link files, by name, whose sha256 are known: they are not read. Raises StoreError."""
+        """Link files by name. Their sha256 are known, so they are not read. Raises StoreError."""
         link_files(self.folder / folder, dict(sources))
         for name in sources:
             self._book(f"{folder}/{name}", sums[name])
 
     def write(self, name: str, text: str) -> None:
-        """Write a text. Raises ReleaseError where an e-mail address is in it, and StoreError."""
+        """Write a text. Raise ReleaseError if it contains an e-mail address. Raises StoreError."""
         refuse_addresses(text, name)
         with self.open(name) as out:
             out.write(text.encode())
 
     @contextmanager
     def open(self, name: str) -> Iterator[Hashing]:
-        """Yield a new file, to be written from its start to its end. Raises StoreError."""
+        """Yield a new file, which must be written from start to end. Raises StoreError."""
         path = self.folder / name
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class Bag:
         self._book(name, out.sum)
 
     def add(self, name: str) -> None:
-        """Hash a file that a library wrote in the bag."""
+        """Hash a file that a library has written in the bag."""
         with open(self.folder / name, "rb") as file:
             self._book(name, hashlib.file_digest(file, "sha256").hexdigest())
 
@@ -62,7 +62,7 @@ class Bag:
         self.sizes[name] = (self.folder / name).stat().st_size
 
     def close(self, name: str, date: str) -> str:
-        """Write the bag's own files; return the sha256 of the last, which holds for everything."""
+        """Write the bag's own files. Return the sha256 of the last, which covers all others."""
         payload = [path for path in self.sums if path.startswith(PAYLOAD)]
         octets = sum(self.sizes[path] for path in payload)
         self.write("bagit.txt", "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
@@ -79,7 +79,7 @@ class Bag:
 
 
 class Hashing(io.RawIOBase):
-    """A file that is written from its start to its end, and its sum."""
+    """A file that is written from start to end, and hashed meanwhile."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -100,7 +100,7 @@ class Hashing(io.RawIOBase):
 
     @property
     def sum(self) -> str:
-        """The sha256 of what was written, hex."""
+        """The sha256 (hex) of the written bytes."""
         return self._sha256.hexdigest()
 
 
@@ -109,7 +109,7 @@ def _encoded(path: str) -> str:
 
 
 def refuse_addresses(text: str, name: str) -> None:
-    """Raise ReleaseError where an e-mail address is in a text that would be published."""
+    """Raise ReleaseError if a text to be published contains an e-mail address."""
     if match := _ADDRESS.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise ReleaseError(

@@ -1,4 +1,4 @@
-"""Pack a data set: refuse what must not be published, write everything, and name it at the end."""
+"""Pack a data set: refuse what must not be published, write all files, name the folder at last."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _SUMS = "tagmanifest-sha256.txt"
 
 
 def pack(contents: Contents, terms: Terms, folder: Path) -> str:
-    """Make `folder`/<name>-<version>; return the sha256 that holds for all of it.
+    """Make `folder`/<name>-<version>, and return a sha256 over the whole release.
 
-    The same contents and terms give the same sum. Raises ReleaseError, also where this version is
-    there with other sums; StoreError where the folder cannot be written.
+    The same contents and terms give the same sum. Raises ReleaseError if the set must not be
+    published, or this version exists with other sums. Raises StoreError if the folder cannot be
+    written.
     """
     for layout in terms.layouts:
         needed(layout)
@@ -47,7 +48,7 @@ def pack(contents: Contents, terms: Terms, folder: Path) -> str:
 
 
 def _refuse_unfit(contents: Contents) -> None:
-    """Raise ReleaseError for a failed audit, or more images failed than allowed."""
+    """Raise ReleaseError if the audit failed, or if more images failed than allowed."""
     if breaches := contents.audit["breaches"]:
         raise ReleaseError(
             f"the audit failed: {len(breaches)} breaches; the first: {breaches[0]}. A set like this"
@@ -82,7 +83,7 @@ def _write(contents: Contents, terms: Terms, bag: Bag) -> str:
 
 
 def date_of(folder: Path) -> str:
-    """Return the day that an earlier packing of a release has; empty where there is none."""
+    """Return the day on which a release was packed earlier; empty if there is none."""
     try:
         lines = (folder / "bag-info.txt").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

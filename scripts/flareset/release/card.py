@@ -1,4 +1,4 @@
-"""The data card: README.md of a release, filled from what the run left."""
+"""The data card: README.md of a release, filled from the run's results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LAYOUTS = {
     "zarr": "an array (image, row, column) per flare and channel; its attributes name the images",
     "asdf": "a tree per image: header, data, flare, label, provenance",
 }
-# Reasons of gaps that are shown, at most.
+# The most reasons of gaps that are shown.
 _MOST = 20
 
 
@@ -46,7 +46,7 @@ def card(contents: Contents, terms: Terms) -> str:
 
 
 def _front(contents: Contents, terms: Terms) -> str:
-    """Return the front matter; where it names no parquet files, readers get a table, no images."""
+    """Return the front matter. Without parquet files it names only a table, without images."""
     files: list[dict[str, str]] = [{"split": "all", "path": "images.csv"}]
     if "parquet" in terms.layouts:
         present = {*contents.files["split"]}

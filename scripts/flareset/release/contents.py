@@ -1,4 +1,4 @@
-"""What a release holds: the campaign's tables, and a row per file with its label and split."""
+"""The contents of a release: the campaign's tables, and a row per file with label and split."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from flareset.errors import ReleaseError
 from flareset.sdo.keywords import KEYWORDS
 from flareset.tables.images import COLUMNS
 
-# What the split of an image is called that has none.
+# The name of the split of images without a split.
 NO_SPLIT = "unsplit"
 SPLITS = ("train", "validation", "test", NO_SPLIT)
-# A missing pixel of an image of whole numbers: what BLANK is in AIA's headers.
+# The value of a missing pixel in an image of whole numbers: BLANK in AIA's headers.
 MISSING = -32768
 INTEGERS = {
     "wavelength", "label", "channels", "blank", "bytes",
@@ -36,9 +36,9 @@ TABLES = ("images.csv", "splits.csv", "leaks.csv", "audit.json")
 class Contents:
     """The data set.
 
-    `folder` is data_selection. `images` has a row per image and event, `files` one per file, both
-    with the columns of images.csv; `files` has `key` besides, a name without dots. `gaps` counts
-    ledger rows by status and reason, `history` is the provenance.
+    `folder` is data_selection. `images` has a row per image and event, `files` a row per file, both
+    with the columns of images.csv. `files` also has `key`, a name without dots. `gaps` counts
+    ledger rows by status and reason. `history` is the provenance.
     """
 
     folder: Path
@@ -50,17 +50,17 @@ class Contents:
     gaps: Counter[tuple[str, str]]
 
     def path(self, filename: str) -> Path:
-        """Return where an image of the data set lies."""
+        """Return the path of an image of the data set."""
         return self.folder / "fits" / "raw" / filename
 
     @property
     def event_columns(self) -> list[str]:
-        """The columns of images.csv that are those of the event's row."""
+        """The columns of images.csv that come from the event's row."""
         return [name for name in self.images.columns if name not in COLUMNS]
 
 
 def read_contents(folder: Path, ledgers: list[Path], provenance: Path) -> Contents:
-    """Read what a run left: the tables of data_selection, the ledgers, and provenance.json."""
+    """Read a run's results: the tables of data_selection, the ledgers, and provenance.json."""
     images = _typed(pd.read_csv(folder / "images.csv", dtype="str", keep_default_na=False))
     return Contents(
         folder,
@@ -74,7 +74,7 @@ def read_contents(folder: Path, ledgers: list[Path], provenance: Path) -> Conten
 
 
 def _typed(images: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers where its columns hold them; empty ones are missing."""
+    """Return the table with numbers in its numeric columns. An empty cell is a missing number."""
     integers, numbers = ([c for c in images if c in kind] for kind in (INTEGERS, NUMBERS))
     found = images.copy()
     for column in [*integers, *numbers]:
@@ -84,13 +84,13 @@ def _typed(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _files(images: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per file: of one in several events, the first with the highest label.
+    """Return a row per file. A file of several events gets the first row with the highest label.
 
-    Raises ReleaseError where two files would have one key.
+    Raises ReleaseError if two files have the same key.
     """
     order = images.sort_values(["filename", "label"], ascending=[True, False], kind="stable")
     files = order.drop_duplicates("filename").reset_index(drop=True)
-    # The audit holds that no file is in two splits; one of its events may be in none.
+    # The audit guarantees that no file is in two splits. One of its events may be in none.
     for column in ("split", "split_leaky"):
         known = order[order[column] != ""]
         of_file = dict(zip(known["filename"], known[column], strict=True))
@@ -105,7 +105,7 @@ def _files(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gaps(ledgers: list[Path]) -> Counter[tuple[str, str]]:
-    """Count what was not had and why: an image that nothing asked for is no gap."""
+    """Count the gaps in the ledgers by status and reason. An unwanted image is no gap."""
     found: Counter[tuple[str, str]] = Counter()
     for path in ledgers:
         rows = pd.read_csv(path, dtype="str", keep_default_na=False, usecols=["status", "reason"])
@@ -115,9 +115,9 @@ def _gaps(ledgers: list[Path]) -> Counter[tuple[str, str]]:
 
 
 def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
-    """Return the header and pixels of an image as it was observed.
+    """Return the header and pixels of an image.
 
-    Stored whole numbers stay as they are, with MISSING where there is none; scaled ones become
+    Unscaled whole numbers stay as they are, with MISSING for missing pixels. Scaled numbers become
     float32, with NaN. Raises ReleaseError.
     """
     try:

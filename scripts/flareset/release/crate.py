@@ -58,7 +58,7 @@ def _descriptor() -> dict[str, Any]:
 
 
 def _history(contents: Contents) -> list[dict[str, Any]]:
-    """Return how the set came about: the software, and the recordsets that it chose from."""
+    """Return the origin of the data set: the draw, the software, and the recordsets."""
     found = contents.history["recordsets"]
     recordsets = [
         {"@id": f"#recordset-{n}", "@type": "Dataset", "name": name} for n, name in enumerate(found)
@@ -87,7 +87,7 @@ def _references(entities: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def citation(terms: Terms) -> str:
-    """Return CITATION.cff; a JSON text is YAML."""
+    """Return CITATION.cff, with JSON values, which are valid YAML."""
     people = [
         {"name": name, **({"orcid": f"https://orcid.org/{orcid}"} if orcid else {})}
         for name, orcid in terms.people
@@ -102,7 +102,7 @@ def citation(terms: Terms) -> str:
         "date-released": terms.date,
         **({"url": terms.url} if terms.url else {}),
     }
-    # A list of licences of SPDX is all that the format takes.
+    # The format allows only SPDX's licences.
     if not terms.license.startswith("http"):
         entries["license"] = terms.license
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in entries.items())

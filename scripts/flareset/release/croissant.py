@@ -1,7 +1,7 @@
-"""Croissant 1.1 metadata: what the files are, and the columns of images.csv.
+"""Croissant 1.1 metadata: the files of a release, and the columns of images.csv.
 
-Source: docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html. Readers take the sum of
-images.csv from here; the sums of the images are a column of it.
+Source: docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html. The metadata has the sum of
+images.csv, and images.csv has the sums of the images.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-# What the files of a layout are, and how they are called.
+# The media type of a layout's files, and a pattern of their names.
 _FORMATS = {
     "fits": ("application/fits", "*.fits"),
     "webdataset": ("application/x-tar", "*.tar"),
@@ -159,7 +159,7 @@ def _images(contents: Contents) -> dict[str, Any]:
 
 def _field(column: str, contents: Contents) -> dict[str, Any]:
     kind = "sc:Text"
-    # A number that some image lacks would not load as one.
+    # A column of numbers with an empty cell would not load as numbers.
     if contents.images[column].notna().all():
         kind = "sc:Integer" if column in INTEGERS else "sc:Float" if column in NUMBERS else kind
     field: dict[str, Any] = {

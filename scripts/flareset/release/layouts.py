@@ -1,4 +1,4 @@
-"""The layouts of a release: each function writes one into the bag, from its files."""
+"""The layouts of a release. Each function writes one layout into the bag."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from flareset.errors import ReleaseError
 from flareset.release.bag import Bag, refuse_addresses
 from flareset.release.contents import INTEGERS, NUMBERS, SPLITS, Contents, read_image
 
-# What a layout needs besides the base install: its extra in pyproject.toml, and what to type.
+# The package that a layout needs besides the base install, as in the extras of pyproject.toml.
 EXTRAS = {"parquet": "pyarrow>=20", "zarr": "zarr>=3", "asdf": "asdf>=4"}
 _BLOCK = 2880
-# Images that a reader of Parquet gets at once, and the side of a chunk of Zarr at most.
+# The images in a row group of Parquet, and the largest side of a chunk of Zarr.
 _ROWS, _CHUNK = 32, 1024
 
 
 def needed(layout: str) -> ModuleType | None:
-    """Return the library of a layout, or None where the base install has all that it needs.
+    """Return the library of a layout; None if the base install has all that it needs.
 
-    Raises ReleaseError where it is not installed.
+    Raises ReleaseError if the library is not installed.
     """
     if layout not in EXTRAS:
         return None
@@ -112,7 +112,7 @@ def write_parquet(contents: Contents, bag: Bag, shard_size: int) -> None:
 def _arrow_table(
     pa: ModuleType, rows: list[dict[str, Any]], pixels: list[np.ndarray], columns: list[str]
 ) -> Any:
-    """Return rows as a table that `datasets` reads as images of numbers with named labels."""
+    """Return rows as a table that `datasets` reads: images as lists of numbers, named labels."""
     images = _nested(pa, pixels)
     kinds = {name: _arrow_kind(pa, name) for name in columns}
     texts = {name: pa.array([row[name] for row in rows], kinds[name]) for name in columns}
@@ -158,7 +158,7 @@ def write_zarr(contents: Contents, bag: Bag, shard_size: int) -> None:
         height, width = first.shape
         together = max(1, min(len(names), shard_size // first.nbytes))
         chunk = (1, min(height, _CHUNK), min(width, _CHUNK))
-        # A shard holds whole chunks.
+        # A shard must consist of whole chunks.
         shard = (
             together,
             *(-(-side // part) * part for side, part in zip(first.shape, chunk[1:], strict=True)),
@@ -214,7 +214,7 @@ def write_asdf(contents: Contents, bag: Bag, _: int) -> None:
 
 
 def _header_tree(header: astropy_fits.Header) -> dict[str, Any]:
-    """Return a header's values; of repeated cards, like COMMENT, one text."""
+    """Return a header's values. Repeated cards, like COMMENT, become one text."""
     return {
         key: str(header[key]) if key in ("COMMENT", "HISTORY", "") else header[key]
         for key in dict.fromkeys(header)
@@ -222,9 +222,9 @@ def _header_tree(header: astropy_fits.Header) -> dict[str, Any]:
 
 
 def _shards(contents: Contents, shard_size: int) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
-    """Yield `<split>-<shard>` and the rows of its files, shuffled by their sums.
+    """Yield `<split>-<shard>` and the rows of its files, shuffled by their sha256.
 
-    A shard has as many images as `shard_size` bytes hold of the first one's.
+    A shard has as many images of the first image's size as fit in `shard_size` bytes.
     """
     files = contents.files
     for split in SPLITS:
@@ -238,7 +238,7 @@ def _shards(contents: Contents, shard_size: int) -> Iterator[tuple[str, Iterator
 
 
 def _rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield rows as plain values; what is missing is None."""
+    """Yield rows as plain values. Missing values are None."""
     for row in table.astype("object").where(table.notna(), None).to_dict("records"):
         yield {key: value.item() if hasattr(value, "item") else value for key, value in row.items()}
 

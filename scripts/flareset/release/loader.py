@@ -1,4 +1,4 @@
-"""Images and labels for training. Needs numpy, pandas, and astropy where there are FITS alone."""
+"""Images and labels for training. Needs numpy, pandas, and astropy if there are only FITS files."""
 
 import io
 import re
@@ -10,9 +10,10 @@ import pandas as pd
 
 
 class Images:
-    """`images[n]` is an image (float32, NaN where a pixel is missing) and its label: map-style.
+    """A map-style data set: `images[n]` is an image and its label.
 
-    With `channels`, like (131, 171), it is the stack of a slot that all of them show.
+    Images are float32, with NaN for missing pixels. With `channels`, like (131, 171), an image is a
+    stack of these channels of one slot; slots without all of them are left out.
     """
 
     def __init__(self, folder, split=None, column="split", channels=()):

@@ -1,4 +1,4 @@
-"""What a release is called, whose it is, and under which licence."""
+"""The terms of a release: its name, creators, licence and other settings."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class Terms:
 
     @property
     def folder(self) -> str:
-        """What the folder of the release is called."""
+        """The name of the release's folder."""
         return f"{self.name}-{self.version}"
 
     @property
     def people(self) -> list[tuple[str, str]]:
-        """The name and the ORCID, or nothing, of each creator."""
+        """The name and the ORCID (empty if there is none) of each creator."""
         found = [(each, _ORCID.fullmatch(each.strip())) for each in self.creators]
         return [(m["name"], m["orcid"]) if m else (each, "") for each, m in found]
 
     @property
     def license_url(self) -> str:
-        """Where the licence can be read."""
+        """The URL of the licence's text."""
         is_url = self.license.startswith("http")
         return self.license if is_url else f"https://spdx.org/licenses/{self.license}.html"
 
     @property
     def citation(self) -> str:
-        """How the release is cited."""
+        """The text for citing the release."""
         names = "; ".join(name for name, _ in self.people)
         where = f" {self.url}" if self.url else ""
         return f"{names} ({self.date[:4]}): {self.title}, version {self.version}.{where}"
