@@ -1,4 +1,4 @@
-"""Run every script by hand, with flags only, on the results of a run."""
+"""Every script by hand: from what a run left, with flags only."""
 
 from __future__ import annotations
 

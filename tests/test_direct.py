@@ -1,4 +1,4 @@
-"""Read what JSOC's database holds about records, from recorded answers."""
+"""What JSOC's database tells of records, as recorded answers have it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All known flares: find the images of an event that were taken during another listed flare."""
+"""All known flares: what a list says of the images of an event that lie in other flares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts made from the config's models: the manual's tables and the schema for editors."""
+"""What is made of the config's models, for people: the manual's tables and the editors' schema."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso
 
 
-def make_account(
+def account(
     job: Job,
     chosen: pd.DataFrame,
     statuses: pd.Series,

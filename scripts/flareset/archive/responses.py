@@ -185,7 +185,7 @@ class Registration(Enum):
 
 
 def read_registration(found: dict[str, Any]) -> Registration:
-    """Return the state of an address in an answer of checkAddress (checkAddress.py)."""
+    """Return what an answer of checkAddress says (checkAddress.py)."""
     status = whole_or_0(found.get("status"))
     known = {
         2: Registration.REGISTERED,
@@ -205,7 +205,7 @@ class InfoKind(Enum):
 
 
 def classify_info(found: dict[str, Any]) -> InfoKind:
-    """Return the kind of an answer of `jsoc_info`."""
+    """Return what an answer of `jsoc_info` says of the question."""
     match whole_or_0(found.get("status")):
         case 0:
             return InfoKind.ANSWERED

@@ -15,7 +15,7 @@ _CLOCK = r"(?P<h>\d{1,2})(?::(?P<m>\d{1,2})(?::(?P<s>\d{1,2}(?:\.\d*)?))?)?"
 # DRMS also accepts an unknown zone as UTC: the `-2014` in a range of ISO times.
 _ZONE = r"(?P<zone>_?Z|_(?:UTC|UT|TAI)|-\d+)?"
 _DOTTED = re.compile(rf"(?P<date>\d+(?:\.\d+){{0,2}})(?:_{_CLOCK})?{_ZONE}")
-_ISO = re.compile(rf"(?P<date>\d+(?:-\d+){{1,2}})T{_CLOCK}{_ZONE}")
+_ISO = re.compile(rf"(?P<date>\d+(?:-\d+){{1,2}})[T_]{_CLOCK}{_ZONE}")
 # Outside of these the table of leap seconds has no values or guesses. There are no records.
 _LEAPS = datetime(1972, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -70,7 +70,8 @@ class Refused(Exception):
 def check_address(text: str | None, *, check_only: bool = True) -> tuple[int, str]:
     """Return the status and message of checkAddress for an address, which may be URL-encoded.
 
-    Every valid address counts as registered, except `unregistered…@` and `pending…@`.
+    Every valid address counts as registered, except `unregistered…@`, `notregistered…@` and
+    `pending…@`.
     """
     if text == "":
         return -2, "Missing required argument 'address'."
@@ -79,7 +80,7 @@ def check_address(text: str | None, *, check_only: bool = True) -> tuple[int, st
         return -2, "Not a valid email address."
     if address.strip().startswith("pending"):
         return 3, "Email-address registration is pending. Please wait and try again later."
-    if address.strip().startswith("unregistered"):
+    if address.strip().startswith(("unregistered", "notregistered")):
         if check_only:
             return 4, "email address has been neither validated nor registered"
         return 1, "Email address is being registered."
