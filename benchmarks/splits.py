@@ -24,7 +24,7 @@ from flareset.campaign.config import Config
 from flareset.campaign.events import Event
 from flareset.label import with_splits
 from flareset.sdo.times import iso_column
-from flareset.split import leaky, read_splits
+from flareset.split import read_splits, split_at_random
 from flareset.tables.images import COLUMNS, OF_SPLITS
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def write_images(folder: Path, events: list[Event], channels: int, images: int) 
         )  # fmt: skip
         known = [name for name in COLUMNS if name not in OF_SPLITS]
         table = table.reindex(columns=known).assign(**event.columns)
-        table = with_splits(table, divided, leaky(record, 1, Config().splits.shares))
+        table = with_splits(table, divided, split_at_random(record, 1, Config().splits.shares))
         table.to_csv(folder / "images.csv", mode="a", header=not n, index=False)
 
 

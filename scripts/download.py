@@ -10,7 +10,7 @@ from flareset.campaign.settings import DownloadSettings
 from flareset.download import acquire, check_complete, check_usable, open_acquisition, store_of
 from flareset.errors import IncompleteError
 from flareset.job import Job
-from flareset.ledger import ledger, write_ledger
+from flareset.ledger import make_ledger, write_ledger
 from flareset.partition import quota_by_phase
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -51,7 +51,7 @@ def main() -> None:
         except IncompleteError:
             # No later stage will run, so the ledger with what is missing is written here.
             args.ledger.parent.mkdir(parents=True, exist_ok=True)
-            write_ledger(ledger(job, manifest), args.ledger)
+            write_ledger(make_ledger(job, manifest), args.ledger)
             raise
         write_manifest(manifest, args.manifest)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
 from flareset.label import image_links, label_images, read_samples, with_splits, write_labels
-from flareset.split import SHARES, leaky, read_splits
+from flareset.split import SHARES, read_splits, split_at_random
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -42,7 +42,7 @@ def main() -> None:
         folders = sorted({path.parents[1] for path in args.samples})
         images = label_images(samples, [read_event(path / "event.json") for path in folders])
         shares = {name: getattr(args, name) for name in SHARES}
-        baseline = leaky(images["record"], args.split_seed, shares)
+        baseline = split_at_random(images["record"], args.split_seed, shares)
         images = with_splits(images, read_splits(args.splits), baseline)
         sync_folder(folder / "fits" / "raw", image_links(samples, Path(args.store)))
         logs = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flareset.campaign.run import alone
 from flareset.candidates import read_candidates
-from flareset.partition import links_of, partitioned
+from flareset.partition import links_of, select_verified
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -26,7 +26,7 @@ def main() -> None:
 
     with job_log(), alone(Path(args.partition).parent):
         candidates = read_candidates(args.candidates, args.wavelength)
-        table = partitioned(candidates, read_manifest(args.manifest))
+        table = select_verified(candidates, read_manifest(args.manifest))
         for folder, wanted in links_of(table, Path(args.store)).items():
             sync_folder(Path(args.folder) / folder, wanted)
             print(

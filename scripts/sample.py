@@ -5,13 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-from flareset.account import account
+from flareset.account import make_account
 from flareset.campaign.run import alone
 from flareset.draw import choose
 from flareset.job import Job
-from flareset.ledger import ledger, short_outside, write_ledger
+from flareset.ledger import make_ledger, short_outside, write_ledger
 from flareset.partition import PHASES, quota_by_phase
-from flareset.sample import sample_table, sampling_log, shortages
+from flareset.sample import find_shortages, sample_table, sampling_log
 from flareset.sdo.series import SERIES
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
@@ -54,15 +54,15 @@ def main() -> None:
         unusable = set(job.candidates["record"]) - set(files)
         # Pictures and movies are not drawn from.
         chosen = choose(job.candidates, unusable, most).iloc[: 0 if job.facts.pictured else None]
-        short = None if job.facts.pictured else shortages(chosen, job.event, most)
-        booked = ledger(job, manifest, short)
+        short = None if job.facts.pictured else find_shortages(chosen, job.event, most)
+        booked = make_ledger(job, manifest, short)
         write_ledger(booked, args.ledger)
         write_table(sampling_log(job.candidates, chosen, files), args.log)
         table = sample_table(chosen, manifest, job.event.event_id, job.wavelength)
         write_table(table, args.sample)
         outside = short_outside(job, manifest)
         statuses = booked["status"][booked["record"] != ""]
-        entry = account(job, chosen, statuses, manifest, len(outside))
+        entry = make_account(job, chosen, statuses, manifest, len(outside))
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
         lacking = 0 if short is None else len(short)
         print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")

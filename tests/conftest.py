@@ -17,14 +17,14 @@ from support.project import Project
 from flareset.standin.server import StandIn, running
 from flareset.system.locks import held
 
-# How long an example takes says little on a machine that does other work as well.
+# No deadline: the time of an example says little on a busy machine.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
 def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections leave this machine in no test."""
+    """Let no test connect to another machine."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -37,20 +37,20 @@ def _no_internet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test meets another where processes share their connections."""
+    """Give each test its own folder in which processes share connections."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _ended() -> Iterator[None]:
-    """No process outlives the tests."""
+    """End the loaded Pythons after all tests."""
     yield
     loaded.end()
 
 
 @pytest.fixture(scope="session")
 def real() -> Path:
-    """The folder of real artefacts; the test is skipped where it is missing, but never in CI."""
+    """Return the folder of real artefacts. Without it the test is skipped, but in CI it fails."""
     if not needs.REAL.is_dir():
         needs.skip(f"{needs.REAL} is missing")
     return needs.REAL
@@ -58,7 +58,7 @@ def real() -> Path:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., StandIn]]:
-    """Start a stand-in with the arguments given; it is stopped after the test."""
+    """Start a stand-in with the given arguments, and stop it after the test."""
     with ExitStack() as stack:
         yield lambda **kwargs: stack.enter_context(
             running(StandIn(**{"frame_size": 128, **kwargs}))
@@ -67,19 +67,19 @@ def serve() -> Iterator[Callable[..., StandIn]]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A small campaign of two flares against the stand-in."""
+    """Return a small campaign of two flares against the stand-in."""
     return Project(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small campaign when it has run as a rehearsal; who changes it takes a copy."""
+    """Return the small campaign after a rehearsal. A test that changes it must take a copy."""
     return made_once("finished", tmp_path_factory, Project.run)
 
 
 @pytest.fixture(scope="session")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small campaign when it has run with saved pages and a server, which is gone."""
+    """Return the small campaign after a run with saved pages and a server, which has ended."""
 
     def make(project: Project) -> None:
         with running(StandIn(frame_size=128)) as server:
@@ -92,8 +92,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def made_once(
     name: str, factory: pytest.TempPathFactory, make: Callable[[Project], object]
 ) -> Project:
-    """The small campaign in a folder that all workers share, as the first who asks for it makes
-    it."""
+    """Return the small campaign in a folder that all workers share. The first worker makes it."""
     top = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         top = top.parent / "shared"
@@ -105,5 +104,5 @@ def made_once(
                 alone.setenv("XDG_STATE_HOME", str(factory.mktemp("state")))
                 make(Project(new / "campaign"))
             new.rename(top / name)
-    # As deep as a test's own: Snakemake knows the scripts by the way to them.
+    # As deep as a test's own folder: Snakemake knows the scripts by their relative paths.
     return Project.at(top / name / "campaign")

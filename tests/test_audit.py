@@ -16,7 +16,7 @@ from support.flare_lists import HOUR, a_flare, flare_lists, images_of, spread, t
 from flareset.audit import audit, read_images, read_splits, refuse_breaches, to_markdown
 from flareset.campaign.events import Event
 from flareset.errors import AuditError
-from flareset.split import Division, Rules, divide, leaky, write_splits
+from flareset.split import Division, Rules, divide, split_at_random, write_splits
 from flareset.tables.csv import write_table
 
 DAY = timedelta(days=1)
@@ -220,7 +220,7 @@ def test_what_time_alone_tells() -> None:
             for n in range(180)
         ]
     )  # fmt: skip
-    images["split_leaky"] = leaky(images["record"], 7, Rules().shares)
+    images["split_leaky"] = split_at_random(images["record"], 7, Rules().shares)
     found = audited(images, table_of(divided))["nearest_in_time"]
     assert abs(found["split"]["tss"]) < 0.01
     assert found["split_leaky"]["tss"] > 0.95

@@ -1,4 +1,4 @@
-"""Every script by hand: from what a run left, with flags only."""
+"""Run every script by hand, with flags only, on the results of a run."""
 
 from __future__ import annotations
 

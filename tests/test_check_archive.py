@@ -1,4 +1,4 @@
-"""What `check_archive` says of the stand-in, and of servers that answer otherwise."""
+"""The findings of `check_archive` about the stand-in, and about servers that answer otherwise."""
 
 from __future__ import annotations
 

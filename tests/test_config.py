@@ -1,4 +1,4 @@
-"""The config: every key's type and default, and how each mistake is told."""
+"""The config: every key's type and default, and the message for each mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JSOC's database tells of records, as recorded answers have it."""
+"""Read what JSOC's database holds about records, from recorded answers."""
 
 import json
 from pathlib import Path

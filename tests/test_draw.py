@@ -1,4 +1,4 @@
-"""Candidates and draw: verdicts, the formula, channels together, and what a bin gives."""
+"""Candidates and draw: verdicts, the formula, channels together, and the images from a bin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flare lists: every form that people have is read, told by its content, or refused in words."""
+"""Flare lists: every form is recognised by its content and read, or refused with a message."""
 
 from __future__ import annotations
 

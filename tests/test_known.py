@@ -1,4 +1,4 @@
-"""All known flares: what a list says of the images of an event that lie in other flares."""
+"""All known flares: find the images of an event that were taken during another listed flare."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ import pandas as pd
 from support.factories import EUV, SHORT, a_job
 from support.project import ROOT
 
-from flareset.account import account
+from flareset.account import make_account
 from flareset.draw import choose
-from flareset.ledger import ledger
-from flareset.sample import shortages
+from flareset.ledger import make_ledger
+from flareset.sample import find_shortages
 from flareset.sdo.flares import Flare
 from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
@@ -48,7 +48,7 @@ def test_every_slot_and_file_has_its_status() -> None:
     manifest = manifest.drop(index=5)
     good = manifest["record"][manifest["status"] == "verified"]
     chosen = choose(job.candidates, set(inside["record"]) - set(good), most)
-    table = ledger(job, manifest, shortages(chosen, SHORT, most))
+    table = make_ledger(job, manifest, find_shortages(chosen, SHORT, most))
     counts = table["status"].value_counts().to_dict()
     # Six slots of that minute, and the one that JSOC's range has at its end.
     assert counts["outside"] == 7
@@ -69,7 +69,7 @@ def test_every_slot_and_file_has_its_status() -> None:
 
     # Every word of the ledger is counted, the bins that came short as well.
     assert set(counts) == {*Status}
-    entry = account(job, chosen, table["status"], manifest)
+    entry = make_account(job, chosen, table["status"], manifest)
     assert entry["statuses"] == counts
     made = datetime(2026, 1, 1, tzinfo=UTC)
     history = provenance([entry, entry], {"sample": {"seed": 1}}, [], Path(), made)
@@ -83,7 +83,7 @@ def test_what_the_draw_says_of_a_record_that_nobody_asked_for() -> None:
         str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])), 128
     )
     job = a_job(catalogue.listing_page(made), event)
-    table = ledger(job, pd.DataFrame(columns=COLUMNS)).set_index("record")
+    table = make_ledger(job, pd.DataFrame(columns=COLUMNS)).set_index("record")
     verdicts = job.candidates.set_index("record")
     assert set(table.loc[verdicts.index, "status"]) == {"not_needed", "rejected", "outside"}
     masked = verdicts.index[verdicts["verdict"] == "rejected"]

@@ -1,4 +1,4 @@
-"""A fork of a loaded Python, beside a Python that starts anew."""
+"""A fork of a loaded Python, compared with a new Python."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The table of phases: what is changed there is changed everywhere."""
+"""The table of phases: a change there changes all stages."""
 
 from collections import Counter
 from dataclasses import replace

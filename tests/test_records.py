@@ -11,7 +11,7 @@ from flareset.errors import ExportError
 from flareset.sdo.keywords import STATISTICS
 from flareset.sdo.quality import quality_of
 from flareset.sdo.series import SERIES, Series
-from flareset.sources.records import expected_records, keys_of, matched, observed_second
+from flareset.sources.records import expected_records, keys_of, match_rows, observed_second
 from flareset.tables.records import COLUMNS, read_records, write_records
 
 EUV, LEV1, HMI = (SERIES[name] for name in ("aia.lev1_euv_12s", "aia.lev1", "hmi.M_45s"))
@@ -208,7 +208,7 @@ def test_processed_rows_are_matched_by_the_time_that_they_have(
     )
     # Of one channel no two exposures begin in one second; on the slots, nothing tells them apart.
     assume(times.is_unique and not (exposure and times.isin(records["t_rec"]).all()))
-    assert list(matched(rows, records, EUV)) == list(places)
+    assert list(match_rows(rows, records, EUV)) == list(places)
 
 
 def test_own_records_are_matched_by_name_alone() -> None:
@@ -216,7 +216,7 @@ def test_own_records_are_matched_by_name_alone() -> None:
     names = [records["record"][1].upper(), "aia.lev1_euv_12s[2014-01-07T18:05:02Z][131]"]
     names.append("aia.lev1_euv_12s_mod[2014-01-08T00:00:00Z][131]")
     times = [*records["t_rec"], pd.Timestamp("2014-01-08T00:00:00Z")]
-    assert list(matched(pd.DataFrame({"record": names, "t_rec": times}), records, EUV)) == [
+    assert list(match_rows(pd.DataFrame({"record": names, "t_rec": times}), records, EUV)) == [
         1,
         -1,
         -1,

@@ -1,4 +1,4 @@
-"""What is made of the config's models, for people: the manual's tables and the editors' schema."""
+"""The texts made from the config's models: the manual's tables and the schema for editors."""
 
 from __future__ import annotations
 

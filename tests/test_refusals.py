@@ -1,4 +1,4 @@
-"""What is refused before the first job: a set that could not be judged or split as asked."""
+"""Refused before the first job: a data set that cannot be judged or split as asked."""
 
 from __future__ import annotations
 

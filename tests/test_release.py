@@ -1,4 +1,4 @@
-"""The release: what is in the bag, that it is the same twice, and what is not published."""
+"""The release: the content of the bag, the same bytes twice, and what must not be published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was drawn at last: the sample, its sampling log, and the bins that came short."""
+"""The final result of the draw: the sample, its sampling log, and the bins with too few images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.strategies import SECONDS, events
 from flareset.campaign.events import Event
 from flareset.draw import choose
 from flareset.partition import bins_of
-from flareset.sample import sample_table, sampling_log, shortages
+from flareset.sample import find_shortages, sample_table, sampling_log
 from flareset.tables.manifest import COLUMNS
 
 
@@ -27,7 +27,7 @@ def test_fewer_than_wanted_is_said_bin_by_bin(
 ) -> None:
     most = {"pre": around, "flare": each, "post": around + 1}
     chosen = choose(some_candidates(event, seconds), set(), most)
-    short = shortages(chosen, event, most)
+    short = find_shortages(chosen, event, most)
     wanted = 2 * around + 1 + each * (len(bins_of(event)) - 2)
     assert len(chosen) + (short["wanted"] - short["drawn"]).sum() == wanted
     assert (short["drawn"] < short["wanted"]).all()

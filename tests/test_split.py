@@ -22,9 +22,9 @@ from flareset.split import (
     Rules,
     divide,
     frozen_splits,
-    leaky,
     read_splits,
     regions_of,
+    split_at_random,
     write_splits,
 )
 
@@ -252,8 +252,8 @@ def test_by_time(events: list[Event], days: list[int]) -> None:
 
 def test_the_leaky_baseline_is_by_record_alone() -> None:
     records = [f"aia.lev1_euv_12s[{n}][131]" for n in range(4000)]
-    found = leaky(records, 7, Rules().shares)
-    assert leaky(records[::-1], 7, Rules().shares) == found[::-1]
+    found = split_at_random(records, 7, Rules().shares)
+    assert split_at_random(records[::-1], 7, Rules().shares) == found[::-1]
     # Within four standard deviations of a draw by lot.
     assert abs(Counter(found)["train"] - 2800) < 4 * (4000 * 0.7 * 0.3) ** 0.5
     number = int(hashlib.sha256(f"7|leaky|{records[0]}".encode()).hexdigest(), 16) / 2**256

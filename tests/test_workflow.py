@@ -1,4 +1,4 @@
-"""The workflow as its users run it: what a run leaves, and what makes which job stale."""
+"""The workflow as users run it: the results of a run, and what makes which job stale."""
 
 import csv
 import json

@@ -14,7 +14,7 @@ from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso
 
 
-def account(
+def make_account(
     job: Job,
     chosen: pd.DataFrame,
     statuses: pd.Series,

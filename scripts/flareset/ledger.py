@@ -20,7 +20,9 @@ _UNLISTED = "short outside the listed flares: of a flare that events.csv lacks?"
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"]
 
 
-def ledger(job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None) -> pd.DataFrame:
+def make_ledger(
+    job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return a row per record, picture, slot without a record, and bin with too few images.
 
     `manifest` has the files of the job that were tried. Rows are in time order.

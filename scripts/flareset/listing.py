@@ -23,7 +23,7 @@ from flareset.sdo.processing import process_text
 from flareset.sources.delivered import Delivery, read_answers, warnings_of
 from flareset.sources.page import read_page
 from flareset.sources.query import Query, check_name_format, find_records, steps_of
-from flareset.sources.records import left_out
+from flareset.sources.records import mark_left_out
 from flareset.sources.rows import edges_of
 from flareset.tables.listing import ExportFacts, no_listing
 from flareset.tables.records import COLUMNS
@@ -136,7 +136,7 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
     check_name_format(query, jsoc)
     steps, remarks = steps_of(query, jsoc)
     remarks = [*_patches(query), *remarks]
-    records = left_out(found := find_records(query, jsoc), steps, query.series)
+    records = mark_left_out(found := find_records(query, jsoc), steps, query.series)
     remarks += _losses(found, records)
     if not (records["status"] == "").any():
         raise ExportError(
@@ -168,7 +168,7 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     jsoc = exporter.jsoc
     steps, remarks = steps_of(query, jsoc)
     remarks = [*_patches(query), *remarks]
-    records = left_out(found := find_records(query, jsoc), steps, query.series)
+    records = mark_left_out(found := find_records(query, jsoc), steps, query.series)
     remarks += _losses(found, records)
     process = process_text(steps) if steps else ""
     ids = ", ".join(requests)

@@ -143,7 +143,7 @@ def partition(images: pd.DataFrame, event: Event) -> pd.DataFrame:
     return images.assign(phase=found, bin=bins, other_flare=others)
 
 
-def partitioned(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+def select_verified(candidates: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the verified files of a job: `folder` (a phase, pictures or movies), filename, path.
 
     `candidates` are those of the job's channel.

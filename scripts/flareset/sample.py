@@ -14,7 +14,7 @@ from flareset.sdo.times import iso_column
 from flareset.tables.status import Status
 
 
-def shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
+def find_shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
     """Return the bins from which fewer images could be drawn than wanted.
 
     The columns are phase, bin, begin (the bin's first second), wanted and drawn.

@@ -152,7 +152,7 @@ def _text_of(event: Event, column: str) -> str:
 
 
 def regions_of(text: str) -> set[str]:
-    """Return the NOAA active regions in a text. Numbers below 10000 get 10000 more; 0 is none."""
+    """Return the NOAA active regions in a text. 0 is no region; 1944 means 11944."""
     numbers = {int(digits) for digits in re.findall(r"(?<![\d.])\d+", text)} - {0}
     return {str(n if n >= _FIVE_DIGITS else n + _FIVE_DIGITS) for n in numbers}
 
@@ -405,7 +405,9 @@ def _undivided(*_: object) -> tuple[dict[int, str], dict[int, str]]:
 # Images
 
 
-def leaky(records: Iterable[str], seed: int | str, shares: Mapping[str, float]) -> list[str]:
+def split_at_random(
+    records: Iterable[str], seed: int | str, shares: Mapping[str, float]
+) -> list[str]:
     """Return a random split of each record, which ignores groups: a baseline that leaks.
 
     sha256("{seed}|leaky|{record}"), read as a number between 0 and 1, decides.

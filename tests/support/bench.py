@@ -1,4 +1,4 @@
-"""A downloader against a stand-in, in a time that only sleeps move."""
+"""A downloader against a stand-in. Its clock advances only when it sleeps."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from support.factories import EUV, HOSTS, SHORT, a_job
 
 
 def connected(url: str, folder: Path, **options: Any) -> Connections:
-    """Two connections to a server; those who share `folder` share them."""
+    """Return two connections to a server. Processes with the same `folder` share them."""
     usual = {"most": 2, "patience": 1.0, "folder": folder}
     return Connections(url, **{**usual, **options})
 
 
 @cache
 def listed(frame_size: int) -> Job:
-    """A short flare whose page is saved, listed and drawn."""
+    """Return the job of a short flare with a saved page, listed and drawn."""
     recordset = window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])
     return a_job(catalogue.listing_page(catalogue.export(str(recordset), frame_size)), SHORT)
 
 
 def inside(job: Job) -> pd.DataFrame:
-    """The links of a job's images that lie in its window."""
+    """Return the links of a job's images within its window."""
     candidates = job.candidates
     within = candidates.loc[candidates["verdict"] != "outside", "record"]
     images = job.listing[job.listing["segment"] == "image"]
@@ -86,7 +86,7 @@ class Bench:
         )
 
     def sleep(self, seconds: float) -> None:
-        """Sleep in a time that only sleeps move; after an `outage` the server is well again."""
+        """Advance the clock. After an `outage` (s) the server has no more faults."""
         self.waited.append(seconds)
         if sum(self.waited) >= self.outage:
             self.server.faults.clear()
@@ -95,7 +95,7 @@ class Bench:
         return manifest_of(self.downloader.fetch(self.images.head(count)))
 
     def draw(self, job: Job, most: dict[str, int]) -> Acquisition:
-        """Bring what a draw needs of the files that the job's page lists."""
+        """Bring the files that a draw needs, from the job's page."""
         source = Listed(job.listing, "the page")
         acquisition = Acquisition(self.downloader, source, Progress("test", []), ask_least=False)
         acquisition.draw(job, most)

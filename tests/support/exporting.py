@@ -1,4 +1,4 @@
-"""What a stand-in was asked for, and exports that somebody made by hand."""
+"""Read what a stand-in was asked for, and make exports as a user does by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def looked_up(server: StandIn) -> list[str]:
 
 
 def recnums(recordset: str) -> list[int]:
-    """Return the record numbers of an order, which has to name its records by nothing else."""
+    """Return the record numbers of an order. Fail if it names its records otherwise."""
     assert re.fullmatch(r"[\w.]+\[:#\d+(,#\d+)*\]\{\w+\}", recordset), recordset
     return [int(text) for text in re.findall(r"#(\d+)", recordset)]
 

@@ -1,4 +1,4 @@
-"""Small objects with usual values: a test names what it is about."""
+"""Make small objects with usual values, so that a test names only the values it is about."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def an_event(
     window: tuple[float | str | datetime, float | str | datetime] = (0, 1800),
     **over: object,
 ) -> Event:
-    """Return an event; its times are seconds from BASE, texts, or times."""
+    """Return an event. Its times are seconds from BASE, texts, or times."""
     usual = {
         "event_id": "e",
         "flare_start": _time(flare[0]),
@@ -50,7 +50,7 @@ def _time(moment: float | str | datetime) -> datetime:
     return parse_utc(moment) if isinstance(moment, str) else at(moment)
 
 
-# Five minutes of flare in twelve.
+# A flare of five minutes in a window of twelve.
 SHORT = an_event(
     flare=("2014-01-07 18:05:34", "2014-01-07 18:09:58"),
     window=("2014-01-07 18:01:00", "2014-01-07 18:13:00"),
@@ -59,7 +59,7 @@ SHORT = an_event(
 
 
 def a_query(event: Event, **over: object) -> Query:
-    """Return what a campaign of EUV images asks of JSOC for an event."""
+    """Return the query of an event in a campaign of EUV images."""
     usual = {
         "wavelength": 131,
         "series": EUV,
@@ -74,7 +74,7 @@ def a_query(event: Event, **over: object) -> Query:
 
 
 def a_job(page: str, event: Event, *, seed: int | str = 1, reject: Iterable[str] = ()) -> Job:
-    """Return what the stages `list` and `draw` leave of an event whose page is saved."""
+    """Return the tables that `list` and `draw` make for an event with a saved page."""
     found = list_page(a_query(event), page, hosts=HOSTS, accept=False)
     candidates = candidates_of(found.records, event, Rules(tuple(reject)))
     ranked = rank(candidates, event.event_id, seed)
@@ -91,7 +91,7 @@ def records_at(
 ) -> pd.DataFrame:
     """Return made-up records, each observed `late` seconds after its T_REC.
 
-    `seconds` count from BASE; `dark` and `short` are those of records with such an image.
+    `seconds` count from BASE. `dark` and `short` are the seconds of records with such an image.
     """
     seconds = list(seconds)
     t_rec = pd.Series([at(second) for second in seconds], dtype="object")

@@ -1,4 +1,4 @@
-"""Lists of flares as random as they come, and the images that would be drawn of them."""
+"""Make random lists of flares, and the images that would be drawn of them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from flareset.campaign.events import Event
-from flareset.split import Division, Rules, leaky
+from flareset.split import Division, Rules, split_at_random
 from support.factories import an_event, at
 
 HOUR = 3600
 CLASSES = ("C3.1", "M1.0", "M9.9", "X1.2", "X28", "")
-# Four digits mean 10000 more; 0 and nothing are no region.
+# Four digits mean 10000 more. 0 and empty mean no region.
 REGIONS = ("", "0", "1944", "11944", "11945", "11946", "12673", "12192")
 RULES = Rules()
 
 
 @st.composite
 def flare_lists(draw: st.DrawFn, least: int = 1, most: int = 40) -> list[Event]:
-    """Return events within a year, some of them in windows and regions of others."""
+    """Return events within a year. Some share windows or regions."""
     rows = draw(
         st.lists(
             st.tuples(
@@ -41,13 +41,13 @@ def flare_lists(draw: st.DrawFn, least: int = 1, most: int = 40) -> list[Event]:
 
 
 def a_flare(event_id: str, start: float, length: float = HOUR, **row: str) -> Event:
-    """Return an event whose window begins an hour before the flare, and ends one after it."""
+    """Return an event with a window from an hour before to an hour after the flare."""
     span = (start - HOUR, start + length + HOUR)
     return an_event((start, start + length), span, event_id=event_id, columns=row)
 
 
 def spread(count: int, **row: str) -> list[Event]:
-    """Return so many events that nothing links, ten days apart."""
+    """Return `count` events that are not linked, ten days apart."""
     return [a_flare(f"f{n:03}", 10 * 24 * HOUR * n, **row) for n in range(count)]
 
 
@@ -59,7 +59,7 @@ def images_of(events: Sequence[Event], divided: Division) -> pd.DataFrame:
             "event_id": event.event_id,
             "wavelength": 131,
             "label": int(event.flare_start <= time <= event.flare_end),
-            # An image of two windows is one file.
+            # An image in two windows is the same file.
             "record": f"aia[{time:%Y-%m-%dT%H:%M:%SZ}][131]",
             "sha256": f"{hash(time):x}",
             "time": time,
@@ -80,7 +80,7 @@ def images_of(events: Sequence[Event], divided: Division) -> pd.DataFrame:
     ]
     images = pd.DataFrame(rows)
     images["time"] = pd.to_datetime(images["time"], utc=True).dt.tz_convert(None)
-    return images.assign(split_leaky=leaky(images["record"], 7, RULES.shares))
+    return images.assign(split_leaky=split_at_random(images["record"], 7, RULES.shares))
 
 
 def table_of(divided: Division) -> pd.DataFrame:
@@ -94,5 +94,5 @@ def splits_of(divided: Division) -> Mapping[str, str]:
 
 
 def first(seconds: float) -> pd.Timestamp:
-    """Return a time of the lists (seconds from their beginning), as images have it."""
+    """Return a time of the lists (seconds from their begin) in the form of an image's time."""
     return pd.Timestamp(at(seconds)).tz_convert(None)

@@ -1,6 +1,6 @@
 """Ask a loaded Python (loaded_server.py) for a fork that runs a command.
 
-Run as `python -I -S fork.py SOCKET WORD...`, this process stands for the fork: it lends its
+Run as `python -I -S fork.py SOCKET WORD...`, this process acts for the fork: it lends its
 descriptors, passes signals on, and ends as the fork ends. Starting it costs 17 ms of CPU, so it
 imports nothing that a bare Python lacks.
 """
@@ -42,8 +42,8 @@ def ask(
 def status(channel: _socket.socket) -> int | None:
     """Wait for a fork's end; return its exit status, below 0 for a signal.
 
-    Returns None where the loaded Python cannot do what a new one would. Raises EOFError where the
-    loaded Python is gone.
+    Returns None if the loaded Python cannot do the same as a new Python. Raises EOFError if the
+    loaded Python has ended.
     """
     told = channel.recv(64)
     if not told:

@@ -1,7 +1,7 @@
-"""A Python that has loaded what takes long to load, and forks for each command (see fork.py).
+"""A Python that has loaded slow modules and forks for each command (see fork.py).
 
-Run as `python fork_server.py SHIM`: the listening socket is standard input, and SHIM is what a fork
-believes to be its Python, so that the Pythons that it starts are forks as well.
+Run as `python fork_server.py SHIM`. The listening socket is standard input. SHIM is the program
+that a fork takes for its Python, so that the Pythons that it starts are forks as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import NamedTuple, NoReturn
 
 from fork import ANEW, PASSED_ON
 
-# Snakemake brings some of these only while it runs. Nothing of ours: a test may edit that.
+# Snakemake imports some of these only while it runs. Modules of ours are not here, since a test may
+# edit them.
 _LOADED = (
     *("snakemake.cli", "snakemake.benchmark", "snakemake.profiles"),
     *("snakemake.report.html_reporter", "graphlib", "platformdirs.unix"),
@@ -38,7 +39,7 @@ _KILL = bytes([signal.SIGKILL])
 
 
 class Command(NamedTuple):
-    """What a client asks for."""
+    """A command that a client sends."""
 
     words: list[str]
     folder: str
@@ -53,7 +54,7 @@ class Command(NamedTuple):
 
 
 def serve(door: socket.socket) -> Command:
-    """Fork for each command that a client asks for; return that command in the fork."""
+    """Fork for each command that a client sends. Return that command in the fork."""
     channels: dict[int, socket.socket] = {}  # by process
     ends: dict[int, int] = {}  # descriptors of processes, and the processes
     while True:
@@ -84,7 +85,7 @@ def serve(door: socket.socket) -> Command:
 
 
 def _pass_on(channel: socket.socket, process: int) -> None:
-    """Send a fork the signals that its client was sent, or SIGKILL where the client is gone."""
+    """Send a fork the signals that its client got, or SIGKILL if the client is gone."""
     try:
         numbers = channel.recv(64) or _KILL
     except ConnectionResetError:
@@ -94,7 +95,7 @@ def _pass_on(channel: socket.socket, process: int) -> None:
 
 
 def _receive(channel: socket.socket) -> Command | None:
-    """Return what a client asks for, or None where a fork would not do what a new Python does."""
+    """Return a client's command; None if a fork would not do the same as a new Python."""
     head, received, *_ = socket.recv_fds(channel, 8, 8)
     length, asked = int.from_bytes(head, "big"), b""
     while len(asked) < length and (more := channel.recv(1 << 20)):
@@ -114,12 +115,12 @@ def _receive(channel: socket.socket) -> Command | None:
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a Python reads when it starts, and never again."""
+    """Return the environment variables that Python reads only when it starts."""
     return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
 
 def become(command: Command) -> None:
-    """Make this process what a new Python would be that is to run a command."""
+    """Bring this process into the state of a new Python that is to run a command."""
     for number, descriptor in command.descriptors.items():
         os.dup2(descriptor, number)
     for descriptor in set(command.descriptors.values()) - command.descriptors.keys():
@@ -158,9 +159,9 @@ def run(words: list[str]) -> int:
 
 
 def end(status: int, loaded: set[str]) -> NoReturn:
-    """End this process as Python does, but for what was loaded before the fork.
+    """End this process as Python does, but without clearing modules loaded before the fork.
 
-    To clear that away takes five times as long as to fork.
+    Clearing them takes five times as long as the fork.
     """
     threading._shutdown()
     atexit._run_exitfuncs()
@@ -183,7 +184,7 @@ def main() -> NoReturn:
     sys.executable = sys.argv[1]
     for name in _LOADED:
         import_module(name)
-    # What is loaded is no garbage, in no fork.
+    # Loaded objects are never garbage, so that no fork looks at them.
     gc.freeze()
     loaded = set(sys.modules)
     command = serve(socket.socket(fileno=0))

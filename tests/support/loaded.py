@@ -1,8 +1,8 @@
-"""Commands of this Python, run by forks of one that has loaded what takes long to load.
+"""Run commands of this Python by forks of a Python that has loaded slow modules.
 
-Loading takes most of the time of a command that finds little to do; what it does is the same. The
-Pythons that such a command starts are forks too. A test whose claim is about processes (how they
-end, what they share) starts a Python of its own instead.
+A command that finds little to do spends most of its time loading; a fork does the same without. The
+Pythons that such a command starts are forks, too. A test about processes (how they end, what they
+share) starts a new Python instead.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LONGEST = 300.0
 def run(
     command: list[str], folder: Path, environment: Mapping[str, str], longest: float = _LONGEST
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of this Python in a folder; return its exit status and both its outputs as one.
+    """Run a command of this Python in a folder. Return its exit status, and both outputs as one.
 
-    Before the Python may stand another program, like `nsenter`, that gets a loaded one of its own.
-    Behind it stand `-m` and a module, or a script. AssertionError after `longest` seconds.
+    Another program, like `nsenter`, may come before the Python; it gets a loaded Python of its own.
+    `-m` and a module, or a script, come after it. Raises AssertionError after `longest` seconds.
     """
     place = command.index(sys.executable)
     asked = tuple(command[:place]), environment.get("PYTHONPATH", "")
@@ -39,7 +39,7 @@ def run(
         words = command[place + 1 :]
         code, text = _loaded(*asked).run(words, str(folder), dict(environment), longest)
     except BaseException:
-        # It may still be at this command; the next one gets another.
+        # It may still be running this command, so the next command gets another loaded Python.
         _RUNNING.pop(asked).end()
         raise
     return subprocess.CompletedProcess(command, code, text)
@@ -48,7 +48,7 @@ def run(
 def start_anew(
     command: list[str], folder: Path, environment: Mapping[str, str], longest: float = _LONGEST
 ) -> subprocess.CompletedProcess[str]:
-    """Do what `run` does without a loaded Python. TimeoutExpired after `longest` seconds."""
+    """Run a command as `run` does, but by a new Python. Raise TimeoutExpired after `longest` s."""
     return subprocess.run(
         command,
         cwd=folder,
@@ -62,7 +62,7 @@ def start_anew(
 
 
 def python(folders: str) -> Path:
-    """Return a program that does, by a fork, what this Python does with `folders` as PYTHONPATH."""
+    """Return a program that acts as this Python with `folders` as PYTHONPATH, by a fork."""
     return _loaded((), folders).python
 
 
@@ -73,13 +73,13 @@ def _loaded(before: tuple[str, ...], folders: str) -> _Loaded:
 
 
 def end() -> None:
-    """End what is loaded, and a command that was interrupted."""
+    """End all loaded Pythons, and a command that was interrupted."""
     while _RUNNING:
         _RUNNING.popitem()[1].end()
 
 
 class _Loaded:
-    """A loaded Python, with what commands find as `python`."""
+    """A loaded Python, and the program that commands find as `python`."""
 
     def __init__(self, before: Sequence[str], folders: str) -> None:
         # Not in a test's folder: its path would be too long for a socket.
@@ -107,7 +107,7 @@ class _Loaded:
     def run(
         self, words: list[str], folder: str, environment: dict[str, str], longest: float
     ) -> tuple[int, str]:
-        """Run a command; return its exit status and what it wrote."""
+        """Run a command. Return its exit status and its output."""
         reader, writer = os.pipe()
         late = threading.Timer(longest, self._kill)
         with open(reader) as out:

@@ -1,4 +1,4 @@
-"""Locks held by other processes, on this machine or what looks like another."""
+"""Locks that other processes hold, on this machine or seemingly on another."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any, Self
 from flareset.system.locks import Holder, Timing
 from support.project import ROOT
 
-# A tenth of the usual intervals and less, for machines that do many things at once.
+# A tenth of the usual intervals or less. They still suit a busy machine.
 QUICK = Timing(heartbeat=0.1, expiry=1.5, reboot=0.8, unreadable=0.4, poll=(0.01, 0.05))
-# A process that does with one lock what its standard input says. Just before the `count`-th change
-# of a file under `folder` it is sent `kind`, a signal.
+# A process that runs commands on a lock from its standard input. Just before the `count`-th change
+# of a file in the lock's folder it sends itself the signal `kind`.
 _PROGRAM = f"""
 import os, signal, sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})
@@ -79,7 +79,7 @@ class Other:
         self.process.stdin.flush()
 
     def says(self) -> str:
-        """Return the next answer; empty where the process has ended."""
+        """Return the next answer; empty if the process has ended."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -88,12 +88,12 @@ class Other:
         return self.says()
 
     def kill(self) -> None:
-        """SIGKILL, and wait for its end: it is no zombie then."""
+        """Send SIGKILL and wait for the process's end, so that it is no zombie."""
         self.process.kill()
         self.process.wait(60)
 
     def wait_until_stopped(self) -> None:
-        """Wait until it has stopped itself."""
+        """Wait until the process has stopped itself."""
         _, status = os.waitpid(self.process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status), status
 
@@ -108,7 +108,7 @@ class Other:
 
 
 def holding(path: Path, owner: str = "", **how: Any) -> Path:
-    """Write the marker of a lock that this process holds, but for what is said of its holder."""
+    """Write the marker of a lock that this process holds. `how` replaces facts about the holder."""
     path.mkdir(parents=True, exist_ok=True)
     marker = path / "0123456789abcdef0123456789abcdef"
     marker.write_text(json.dumps(asdict(replace(Holder.here(owner=owner), **how))))
@@ -129,7 +129,7 @@ def clone(path: Path, **how: Any) -> Path:
 def beating(
     marker: Path, interval: float = QUICK.heartbeat, *, behind: float = 0.0
 ) -> Iterator[None]:
-    """Touch a marker while the block runs, as a living holder does whose clock is `behind` (s)."""
+    """Touch a marker while the block runs, as a living holder with a clock `behind` (s) does."""
 
     def touch() -> None:
         now = time.time() - behind

@@ -1,4 +1,4 @@
-"""What a test cannot do without: it is skipped where that is missing, but fails in CI."""
+"""Requirements of tests: without them a test is skipped, but in CI it fails."""
 
 from __future__ import annotations
 

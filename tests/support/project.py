@@ -1,4 +1,4 @@
-"""A campaign in a folder, run as a user runs it."""
+"""A campaign in a folder, which tests run as a user does."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SMALL: dict[str, Any] = {
     "source": "page",
     "window": {"pre": "4m", "post": "4m"},
     "fetch": "sampled",
-    # Saved pages say nothing of an exposure: each test of normal ones says so itself.
+    # Saved pages do not tell the exposure. A test of normal exposures sets this itself.
     "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5, "exposure": "any"},
 }
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `over` on top, nested."""
+    """Return `base` with the values of `over`, nested."""
     result = dict(base)
     for key, value in over.items():
         nested = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -61,9 +61,9 @@ class Run:
 class Project:
     """A campaign in a folder of its own, run as a user runs it."""
 
-    # What goes before the command: another program, and its options.
+    # Another program and its options, put before the command.
     prefix: Sequence[str] = ()
-    # Whether each Python of a run starts anew, with hashes of its own, rather than as a fork.
+    # Whether each Python of a run is a new process, with hashes of its own, rather than a fork.
     anew = False
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
@@ -75,14 +75,14 @@ class Project:
 
     @classmethod
     def at(cls, folder: Path) -> Project:
-        """The campaign that is in a folder."""
+        """Return the campaign in a folder."""
         found = object.__new__(cls)
         found.folder = folder
         found.config = yaml.safe_load((folder / "config/config.yaml").read_text())
         return found
 
     def copy(self, folder: Path) -> Project:
-        """This campaign, with all that its runs left, in another folder."""
+        """Copy this campaign with all its results to another folder, and return the copy."""
         subprocess.run(["cp", "--archive", self.folder, folder], check=True)
         return Project.at(folder)
 
@@ -96,11 +96,11 @@ class Project:
         (self.folder / "config/events.csv").write_text(text)
 
     def read_events(self) -> list[Event]:
-        """The events as the workflow reads them."""
+        """Return the events as the workflow reads them."""
         return [row.event for row in self.read_rows()]
 
     def read_rows(self) -> list[Row]:
-        """The rows of events.csv as the workflow reads them."""
+        """Return the rows of events.csv as the workflow reads them."""
         window = self.config["window"]
         pre, post = (timedelta(minutes=int(window[key].rstrip("m"))) for key in ("pre", "post"))
         path = self.folder / "config/events.csv"
@@ -108,7 +108,7 @@ class Project:
         return read_rows(path, series=EUV, wavelengths=wavelengths, pre=pre, post=post).rows
 
     def use(self, server: StandIn) -> None:
-        """Turn the campaign into one of saved pages and a server that runs already."""
+        """Let the campaign use a running server, and save a page for each event."""
         pages = self.folder / "export_pages"
         pages.mkdir(exist_ok=True)
         for row in self.read_rows():
@@ -119,40 +119,40 @@ class Project:
         self.configure(archive={"kind": "jsoc", "data_url": server.url})
 
     def command(self, *args: str, cores: int = 2) -> list[str]:
-        """The command line of a run."""
+        """Return the command line of a run."""
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
         own = ["--cores", str(cores), "--directory", str(self.folder)]
         return [*self.prefix, *snakemake, *own, *args]
 
     def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
-        """Run snakemake; it must succeed, or fail where `fails`."""
+        """Run snakemake. It must succeed or, with `fails`, fail."""
         run = loaded.start_anew if self.anew else loaded.run
         done = run(self.command(*args, cores=cores), self.folder, os.environ)
         assert (done.returncode != 0) == fails, done.stdout
         return Run(done)
 
     def planned(self, *args: str) -> dict[str, int]:
-        """The jobs that a run would do now."""
+        """Return the jobs that a run would do now, by rule."""
         return self.run("--dry-run", *args).jobs
 
     def path(self, name: str) -> Path:
-        """A file of the project."""
+        """Return the path of a file of the project."""
         return self.folder / name
 
     def table(self, name: str) -> list[dict[str, str]]:
-        """The rows of a CSV of the project."""
+        """Return the rows of a CSV of the project."""
         return list(csv.DictReader(io.StringIO(self.path(name).read_text())))
 
     def log(self, rule: str, event: str, wavelength: int = 131) -> str:
-        """The log of a job."""
+        """Return the log of a job."""
         return self.path(f"results/logs/{rule}/{event}.{wavelength}.log").read_text()
 
     def data_set(self) -> dict[str, bytes]:
-        """Every file of data_selection and its bytes."""
+        """Return the bytes of every file of data_selection."""
         top = self.path(self.config.get("results", "results")) / "data_selection"
         return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
 
     def stored(self) -> set[str]:
-        """The names of the images in the store, where locks come and go meanwhile."""
+        """Return the names of the images in the store, while locks may come and go there."""
         walk = os.walk(self.path("store"))
         return {name for *_, names in walk for name in names if name.endswith(".fits")}

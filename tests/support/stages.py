@@ -1,4 +1,4 @@
-"""The stages of a campaign, run in this process by their scripts."""
+"""Run the stages of a campaign in this process, by their scripts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from support.project import ROOT, Project
 
 
 def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every stage of a campaign in this process, as its rules do but without Snakemake.
+    """Run every stage of a campaign in this process, as its rules do, but without Snakemake.
 
-    Raises the error with which a script fails.
+    If a script fails, its error is raised.
     """
     monkeypatch.chdir(project.folder)
     campaign = Campaign(yaml.safe_load((project.folder / "config/config.yaml").read_text()))
@@ -117,12 +117,12 @@ def label_and_summarise(campaign: Campaign) -> None:
 
 
 def options(folder: Path, *names: str) -> list[str]:
-    """Return the flags of CSV files that are called like their flags."""
+    """Return flags for CSV files with the same names as the flags."""
     return [text for name in names for text in (f"--{name}", str(folder / f"{name}.csv"))]
 
 
 def settings_file(campaign: Campaign, stage: str, folder: Path | None = None) -> str:
-    """The file with the settings of a stage, written as its rule writes it."""
+    """Write the settings of a stage to a file as the rule does, and return its path."""
     folder = folder or Path(campaign.config.results) / "settings"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stage}.json"

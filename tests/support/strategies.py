@@ -1,4 +1,4 @@
-"""Events and tables of images, made up for the tests of partition and draw."""
+"""Strategies for events and tables of images, for the tests of partition and draw."""
 
 import pandas as pd
 from hypothesis import strategies as st

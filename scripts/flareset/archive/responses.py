@@ -185,7 +185,7 @@ class Registration(Enum):
 
 
 def read_registration(found: dict[str, Any]) -> Registration:
-    """Return what an answer of checkAddress says (checkAddress.py)."""
+    """Return the state of an address in an answer of checkAddress (checkAddress.py)."""
     status = whole_or_0(found.get("status"))
     known = {
         2: Registration.REGISTERED,
@@ -205,7 +205,7 @@ class InfoKind(Enum):
 
 
 def classify_info(found: dict[str, Any]) -> InfoKind:
-    """Return what an answer of `jsoc_info` says of the question."""
+    """Return the kind of an answer of `jsoc_info`."""
     match whole_or_0(found.get("status")):
         case 0:
             return InfoKind.ANSWERED

@@ -80,7 +80,7 @@ class Tars:
         """Fetch the tar at a link and return it. The export has `files` files."""
         part, largest = self._hold(link), self._archive.max_file_size
         if not _is_whole(part, link):
-            # Besides the files, a tar has the export's lists and scripts.
+            # A tar also has the export's lists and scripts, hence some members more.
             self._archive.fetch(link, part, lambda _: AtEnd(check_tar), largest * (files + 10))
             with writing(part):
                 write_json(_mark(part), {"url": link, "bytes": part.stat().st_size})

@@ -100,7 +100,7 @@ def _takes(annotation: Any, metadata: Any = ()) -> str:
         return f"list: {_takes(inner[0])}"
     if inner:
         return _takes(inner[0])
-    # Of a list of sections, like ProcessingStep, each of which is a step.
+    # A list of sections, like ProcessingStep: the last word of the class names an item.
     return f"a {re.findall('[A-Z][a-z]+', annotation.__name__)[-1].lower()}, below"
 
 

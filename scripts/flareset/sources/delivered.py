@@ -20,7 +20,7 @@ from flareset.sdo.series import Series
 from flareset.sources.export_rows import ExportRows
 from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
-from flareset.sources.records import matched, observed_second
+from flareset.sources.records import match_rows, observed_second
 from flareset.sources.rows import in_time_order, refuse_doubles
 from flareset.tables.status import Kind, Status
 
@@ -85,13 +85,13 @@ def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
     protocol = kind_of_protocol(answer.protocol) or "fits"
     rows, bare = _answer_rows(answer)
     for record, missing in bare:
-        (place,) = matched(_with_times([record]), records, query.series)
+        (place,) = match_rows(_with_times([record]), records, query.series)
         if place >= 0:
             found.missing[records["record"].iloc[place]] = missing
     listing = _reader(delivery, protocol).listing(rows)
     of_records = listing["kind"] != Kind.MOVIE
     place = np.full(len(listing), -1)
-    place[of_records] = matched(listing[of_records], records, query.series)
+    place[of_records] = match_rows(listing[of_records], records, query.series)
     listing = _without_others(listing.assign(place=place), answer, delivery)
     images = (listing["kind"] == Kind.IMAGE) & (listing["segment"] == query.segment)
     _compare_paths(listing[images], records, answer)

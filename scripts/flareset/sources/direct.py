@@ -24,7 +24,7 @@ from flareset.proof.fits import Asked, ImageCheck
 from flareset.sdo.drms import Record, Structure, default_name
 from flareset.sdo.header import record_cards
 from flareset.sdo.times import parse_jsoc_time
-from flareset.sources.links import COLUMNS, Links, Source, failed, join
+from flareset.sources.links import COLUMNS, Links, Source, join, mark_failed
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
@@ -87,7 +87,7 @@ class Direct:
         # The files may be online the next time.
         self._forget(wanted)
         if self.export is None:
-            return Links(found.rows, failed(wanted["record"][offline], _OFFLINE))
+            return Links(found.rows, mark_failed(wanted["record"][offline], _OFFLINE))
         log.info("%d files are offline; asking for an export of them", offline.sum())
         return join(found, self.export.find(wanted[offline], wanted[offline]))
 

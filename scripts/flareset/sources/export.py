@@ -14,7 +14,7 @@ from flareset.errors import ExportError
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sdo.recordset import Recordset, recnum_recordsets, split
 from flareset.sources.delivered import Delivery, read_answers
-from flareset.sources.links import Links, failed
+from flareset.sources.links import Links, mark_failed
 from flareset.tables.status import Kind, Status
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ class Export:
                 self.exporter.forget(order)
         ids = " ".join(answer.requestid for answer in answers if answer.requestid)
         why = f"asked for, but not in {ids or 'the export'}"
-        missing = {**links.missing, **failed(lacking["record"], why)}
-        missing |= failed(sorted(offline), f"{_OFFLINE} (status 25)")
+        missing = {**links.missing, **mark_failed(lacking["record"], why)}
+        missing |= mark_failed(sorted(offline), f"{_OFFLINE} (status 25)")
         there = set(wanted["record"])
         rows = links.rows[links.rows["record"].isin(there) | (links.rows["kind"] == Kind.MOVIE)]
         return Links(rows, {record: m for record, m in missing.items() if record in there})

@@ -58,15 +58,15 @@ class Listed:
             f"not in {self._name}; if that was made of other times than the window's, say which in"
             " the row's recordset"
         )
-        return Links(rows, failed(sorted(lacking), why))
+        return Links(rows, mark_failed(sorted(lacking), why))
 
     def renew(self, wanted: pd.DataFrame) -> Links:
         """Return no links: only the user can make the listing again."""
         why = f"{self._name} lists it, and the archive has it no more: export again"
-        return Links(self._listing.iloc[:0], failed(wanted["record"], why))
+        return Links(self._listing.iloc[:0], mark_failed(wanted["record"], why))
 
 
-def failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
+def mark_failed(records: Iterable[str], reason: str) -> dict[str, Missing]:
     """Return records that could not be had as `failed`, all with the same reason."""
     return {record: Missing(Status.FAILED, reason) for record in records}
 

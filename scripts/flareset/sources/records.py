@@ -111,7 +111,7 @@ def _has_no_image(text: str) -> bool:
     return bool((quality_of(text) or 0) & _NO_IMAGE)
 
 
-def matched(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
+def match_rows(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
     """Return the index in `records` of each listed row (`record`, `t_rec`); -1 without a match.
 
     A processed row's record belongs to another series, and is matched by its time. JSOC's modules
@@ -154,7 +154,7 @@ def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
     ]
 
 
-def left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd.DataFrame:
+def mark_left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd.DataFrame:
     """Return the records; `status` and `reason` mark those that JSOC's processing leaves out."""
     records = records.copy()
     for step in steps:
