@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_the_own_flare_masks_what_other_sources_have_of_it_beyond_the_row() -> N
     own = a_flare("2014", 590, 1200, "B1.0", (640, 1500))
     seconds = [589, 590, 600, 900, 1200, 1201, 1500, 1501]
     assert masked(event, [own], seconds) == {590: "e", 1201: "e", 1500: "e"}
+
+
+def test_a_rehearsal_shows_the_own_flare_once_and_where_its_row_says() -> None:
+    event = replace(an_event((600, 1200), (0, 1800)), hpc_x=100.0, hpc_y=-50.0)
+    known = [a_flare("2014", 590, 1200, "X1.0"), a_flare("other", 1500, 1600)]
+    found = with_known_flares(event, KnownFlares(known), "C1.0")
+    assert [flare.event_id for flare in found.flares] == ["e", "other"]
+    assert found.flares[0] == event.flare
 
 
 def test_the_same_times_add_nothing() -> None:

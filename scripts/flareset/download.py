@@ -605,7 +605,7 @@ def open_acquisition(
     """Yield the Acquisition of a job's files, and hold the store while the block runs."""
     with (
         store.in_use(environment.campaign()),
-        reached(access, [job.event.flare, *job.event.other_flares], store.root) as site,
+        reached(access, job.event.flares, store.root) as site,
     ):
         source = _source_of(job, settings, site, store)
         with Downloader(
@@ -634,7 +634,7 @@ def open_requests(
     if job.facts.source != "export":
         yield lambda *_: []
         return
-    with reached(access, [job.event.flare, *job.event.other_flares], store.root) as site:
+    with reached(access, job.event.flares, store.root) as site:
         source = _source_of(job, settings, site, store)
         assert isinstance(source, Export)
         yield source.requests

@@ -62,8 +62,7 @@ def find(
     """
     if source == "page":
         return _find_in_page(query, where, page, accept=accept)
-    flares = [query.event.flare, *query.event.other_flares]
-    with reached(where.access, flares, where.store) as site:
+    with reached(where.access, query.event.flares, where.store) as site:
         jsoc = site.jsoc(where.name)
         if source == "request_id":
             exporter = site.exporter(jsoc, where.name, query.series)

@@ -53,10 +53,18 @@ class Event:
         )
 
     @property
-    def sky(self) -> str:
-        """The flares in the event's window as JSON, the event's own flare first."""
+    def flares(self) -> list[Flare]:
+        """The flares in the event's window, its own first, each once.
+
+        What other sources have of its own is left out: it has neither peak nor place.
+        """
         others = (flare for flare in self.other_flares if flare.event_id != self.event_id)
-        return json.dumps([_flare_json(flare) for flare in (self.flare, *others)])
+        return [self.flare, *others]
+
+    @property
+    def sky(self) -> str:
+        """The flares in the event's window as JSON."""
+        return json.dumps([_flare_json(flare) for flare in self.flares])
 
     def to_json(self) -> str:
         """Return the event as sorted JSON in ASCII, which passes a shell of any locale."""
