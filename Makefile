@@ -4,7 +4,8 @@ PYTHON ?= python3
 CORES ?= 2
 RUN = .venv/installed
 DEV = .venv/installed-dev
-PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# What is never imported is never compiled.
+PIP = .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes
 
 .PHONY: dataset cluster judges test check reference clean-venv
 .DELETE_ON_ERROR:
@@ -14,6 +15,7 @@ dataset: $(RUN)
 	@echo
 	@cat results/summary.md
 	@echo
+	@echo "To look at: results/report/index.html"
 	@echo "The labelled set: results/data_selection (images.csv, image_labels.csv, fits/raw/)"
 	@echo "What became of every slot: results/ledger. How it came about: results/provenance.json"
 

@@ -4,6 +4,10 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
+
+report: "workflow/report/campaign.rst"
+
+
 # Users may run from anywhere (--directory, --configfile); config/README.md has the defaults.
 if Path("config/config.yaml").exists():
 
@@ -23,6 +27,7 @@ include: "workflow/rules/leaks.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/release.smk"
+include: "workflow/rules/report_page.smk"
 include: "workflow/rules/upkeep.smk"
 
 
@@ -34,6 +39,7 @@ rule all:
         rules.leaks.output,
         rules.audit.output,
         rules.summary.output,
+        rules.report_page.output if CAMPAIGN.config.report_page.make else [],
         gaps(
             *rules.event.output,
             *rules.list.output,

@@ -17,7 +17,7 @@ FLOORS = [
     {"sdo"},
     {"campaign"},
     {"tables", "store", "proof"},
-    {"partition", "split", "label", "leaks", "audit", "summary", "release"},
+    {"partition", "split", "label", "leaks", "audit", "summary", "release", "report"},
     {"refusals"},
     {"candidates"},
     {"draw", "sample"},
@@ -38,11 +38,13 @@ ONLY = {
     "tables": {"errors", "system", "sdo"},
     # It shares no code with what it audits.
     "audit": {"errors"},
+    # Tables in, a page out: it shares no code with the stages that it shows.
+    "report": {"errors", "system", "sdo", "campaign", "tables", "proof"},
     "standin": {"errors", "system", "sdo"},
 }
 STAGES = [
     "list", "draw", "download", "partition", "sample", "split", "label", "leaks", "audit",
-    "summary", "release",
+    "summary", "release", "report_page",
 ]  # fmt: skip
 # Folders and modules that shape no output.
 BEHIND = {
@@ -66,14 +68,13 @@ BEHIND = {
     "intake/rules",
     "plan",
     "refusals",
-    "sdo/matching",
     "store/unused",
     "verify",
 }
 # These look at the rows, or at the finished set, alone.
 ABOUT = {"split", "leaks", "audit"}
-# No stage of a run: asked for by name.
-AFTER = {"release"}
+# Made of the finished set; nothing waits for them.
+AFTER = {"release", "report_page"}
 # What every other stage stands on.
 ALL = {
     "campaign/events",
@@ -109,8 +110,9 @@ STALE = {
     "release/layouts": "release",
     "release/loader": "release",
     "sample": "sample",
-    "sdo/geometry": "list download",
+    "sdo/geometry": "list download report_page",
     "sdo/header": "download",
+    "sdo/matching": "report_page",
     "sources/direct": "download",
     "sources/export": "download",
     "sources/page": "list",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from support import needs
 
 from flareset.archive.exported import write_image
 from flareset.errors import VerificationError
@@ -122,7 +123,7 @@ def test_sunpy_reads_the_coordinates_of_the_export(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        maps = pytest.importorskip("sunpy.map", reason="sunpy's maps need matplotlib")
+        maps = needs.module("sunpy.map")
         path = tmp_path / "image.fits"
         path.write_bytes(made(direct, record_cards(SERIES, structure, record, "image")))
         mine, theirs = maps.Map(path), maps.Map(direct / "exported.fits")

@@ -35,6 +35,8 @@ SMALL: dict[str, Any] = {
     "fetch": "sampled",
     # Saved pages do not tell the exposure. A test of normal exposures sets this itself.
     "sample": {"seed": 7, "per_minute": 1, "pre": 5, "post": 5, "exposure": "any"},
+    # Its tests make the page from tables, or say so.
+    "report_page": {"make": False},
 }
 
 

@@ -5,7 +5,12 @@ rule audit:
         splits=f"{RESULTS}/data_selection/splits.csv",
     output:
         json=f"{RESULTS}/data_selection/audit.json",
-        markdown=f"{RESULTS}/data_selection/audit.md",
+        markdown=report(
+            f"{RESULTS}/data_selection/audit.md",
+            category="Data set",
+            labels={"what": "audit of the splits"},
+            caption="../report/audit.rst",
+        ),
     log:
         f"{RESULTS}/logs/audit.log",
     conda:

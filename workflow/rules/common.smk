@@ -61,6 +61,14 @@ def script(name):
     return os.path.relpath(SCRIPTS / f"{name}.py")
 
 
+def templates(room):
+    """The templates and the style of a page, which lie beside the modules that fill them."""
+    folder = SCRIPTS / "flareset" / room
+    return sorted(
+        os.path.relpath(path) for path in folder.iterdir() if path.suffix in (".html", ".css")
+    )
+
+
 def nothing_but_checks(wildcards):
     """Return no file, but check Snakemake's own settings, which are known only by now.
 

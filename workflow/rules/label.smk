@@ -6,11 +6,7 @@ rule label:
         logs=every_job("sampling_log.csv"),
         splits=f"{RESULTS}/data_selection/splits.csv",
     output:
-        images=report(
-            f"{RESULTS}/data_selection/images.csv",
-            category="Data set",
-            caption="../report/images.rst",
-        ),
+        images=f"{RESULTS}/data_selection/images.csv",
         labels=f"{RESULTS}/data_selection/image_labels.csv",
         labels_txt=f"{RESULTS}/data_selection/image_labels.txt",
     log:

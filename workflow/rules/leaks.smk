@@ -6,6 +6,7 @@ rule leaks:
         leaks=report(
             f"{RESULTS}/data_selection/leaks.csv",
             category="Data set",
+            labels={"what": "leaks, by keyword"},
             caption="../report/leaks.rst",
         ),
     log:

@@ -15,6 +15,7 @@ rule summary:
         csv=report(
             f"{RESULTS}/summary.csv",
             category="Campaign",
+            labels={"what": "counts of each flare"},
             caption="../report/summary.rst",
         ),
         markdown=f"{RESULTS}/summary.md",

@@ -105,11 +105,13 @@ class Campaign:
         return round(self.config.export.wait.total_seconds() / 60)
 
     def settings(self, stage: str) -> str:
-        """Return a stage's settings as JSON, or with `config` all settings but the address."""
+        """Return a stage's settings as JSON, or with `config` all that may shape the set.
+
+        The address is left out.
+        """
         if stage == "config":
-            shown = self.config.model_dump(
-                mode="json", exclude={"archive": {"email"}, "clean": True, "refresh": True}
-            )
+            hidden = {"clean": True, "refresh": True, "report_page": True}
+            shown = self.config.model_dump(mode="json", exclude={"archive": {"email"}, **hidden})
             return json.dumps(shown, sort_keys=True, indent=1)
         return OF_STAGE[stage].of(self.config).to_json()
 

@@ -304,6 +304,23 @@ class Release(Section):
         return f"{self.name}-{self.version}"
 
 
+class ReportPage(Section):
+    """The page that shows the campaign."""
+
+    make: Flag = Field(
+        True,
+        description="whether a run makes `report/index.html`; `snakemake report_page` makes it"
+        " whatever is set here",
+    )
+    images: Count = Field(
+        4,
+        description="images that are shown of each phase of a flare; 0: none, and no image is read",
+    )
+    one_page: Count = Field(
+        50, description="so many flares are shown on one page; of more, each has a page of its own"
+    )
+
+
 class NoOp(Section):
     """A step that does nothing."""
 
@@ -708,6 +725,7 @@ class Config(Section):
     completeness: Completeness = Completeness()
     leaks: Leaks = Leaks()
     splits: Splits = Splits()
+    report_page: ReportPage = ReportPage()
     export: Export = Export()
     release: Release = Release()
     clean: Literal["list", "remove"] = Field(

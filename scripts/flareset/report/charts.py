@@ -1,0 +1,225 @@
+"""Charts as SVG: drawn 1000 wide and as high as their panel, and stretched by the page.
+
+They hold marks alone. Words are set by the page beside them, so that they keep their size on a
+phone. Marks have classes, not colours: the page's style has those, for day, night and print.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+WIDTH = 1000
+# Marks nearer than this are one (of WIDTH).
+_APART = 1.0
+
+
+class Span(NamedTuple):
+    """An interval of time, drawn over the whole width."""
+
+    start: datetime
+    end: datetime
+
+    def place(self, when: datetime) -> float:
+        """Return where a time lies (0 to WIDTH within the interval)."""
+        return (when - self.start) / (self.end - self.start) * WIDTH
+
+    def cut(self, start: datetime, end: datetime) -> tuple[float, float]:
+        """Return the left end and the width of what lies of another interval in this one."""
+        left, right = (min(max(self.place(when), 0), WIDTH) for when in (start, end))
+        return left, right - left
+
+
+class Curve(NamedTuple):
+    """A curve, and what its lower and upper edge stand for."""
+
+    svg: Markup
+    low: float
+    high: float
+
+
+class Tick(NamedTuple):
+    """A word on an axis, and where it stands (per cent of the width)."""
+
+    place: float
+    text: str
+
+
+def svg(marks: Iterable[str], height: float, kind: str) -> Markup:
+    """Return a drawing of so many units in height that stretches to the place it is given."""
+    return Markup(
+        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height:g}" preserveAspectRatio="none"'
+        f' aria-hidden="true">{"".join(marks)}</svg>'
+    )
+
+
+def bands(span: Span, height: float, spans: Iterable[tuple[str, datetime, datetime]]) -> str:
+    """Return intervals as bands from top to bottom, each of a class."""
+    found = []
+    for kind, start, end in spans:
+        left, width = span.cut(start, end)
+        if width > 0:
+            box = f'x="{left:.1f}" width="{width:.1f}" height="{height:g}"'
+            found.append(f'<rect class="{kind}" {box}/>')
+    return "".join(found)
+
+
+def rule(span: Span, when: datetime, height: float, kind: str) -> str:
+    """Return a moment as a line from top to bottom."""
+    return f'<path class="line {kind}" d="M{span.place(when):.1f} 0V{height:g}"/>'
+
+
+def curve(
+    span: Span, series: Sequence[tuple[str, list[tuple[datetime, float]]]], height: float,
+    behind: str,
+) -> Curve:  # fmt: skip
+    """Return values over time as dots, each series of a class, on top of the marks `behind`.
+
+    The scale is logarithmic where all values are positive and the highest is 20 times the lowest.
+    """
+    values = [value for _, points in series for _, value in points]
+    low, high = min(values), max(values)
+    logarithmic = low > 0 and high > 20 * low
+    scaled = math.log10 if logarithmic else float
+    bottom, top = scaled(low), scaled(high)
+    margin = 6.0
+    dots = [
+        (kind, span.place(when), height - margin - _part(scaled(value), bottom, top)
+         * (height - 2 * margin))
+        for kind, points in series
+        for when, value in points
+    ]  # fmt: skip
+    paths = [
+        f'<path class="dots {name}" d="'
+        + "".join(f"M{x:.1f} {y:.1f}h0" for kind, x, y in dots if kind == name)
+        + '"/>'
+        for name, _ in series
+    ]
+    return Curve(svg([behind, *paths], height, "panel"), low, high)
+
+
+def sparkline(points: Sequence[tuple[datetime, float]], span: Span, behind: str) -> Markup:
+    """Return values over time as a small line, some sixty points of it; empty without any."""
+    if not points:
+        return Markup("")
+    height, margin = 100.0, 8.0
+    step = max(1, len(points) // 60)
+    # Of each few values the highest: a flare is no longer than that.
+    some = [max(points[n : n + step], key=lambda p: p[1]) for n in range(0, len(points), step)]
+    low, high = min(v for _, v in some), max(v for _, v in some)
+    line = "L".join(
+        f"{span.place(t):.0f} {height - margin - _part(v, low, high) * (height - 2 * margin):.0f}"
+        for t, v in some
+    )
+    return svg([behind, f'<path class="line" d="M{line}"/>'], height, "spark")
+
+
+def lane(span: Span, times: Iterable[datetime], step: timedelta, kind: str) -> Markup:
+    """Return the slots at some times as marks, each of a slot's width; neighbours are one."""
+    width = max(step / (span.end - span.start) * WIDTH, _APART)
+    runs: list[list[float]] = []
+    for x in sorted(span.place(time) for time in times):
+        if runs and x - runs[-1][1] < _APART:
+            runs[-1][1] = x + width
+        else:
+            runs.append([x, x + width])
+    path = "".join(f"M{x:.1f} 5h{min(end, WIDTH) - x:.1f}" for x, end in runs if x < WIDTH)
+    return svg([f'<path class="{kind}" d="{path}"/>'], 10, "lane")
+
+
+def class_marks(span: Span, flares: Iterable[tuple[datetime, datetime, datetime, float]],
+                height: float, low: float, high: float) -> list[str]:  # fmt: skip
+    """Return flares as triangles from start over peak to end, as high as their peak flux.
+
+    The scale is logarithmic, from `low` to `high` (W m-2).
+    """
+    found = []
+    for start, peak, end, flux in flares:
+        y = height * (1 - logarithmic(flux, low, high))
+        x = [span.place(when) for when in (start, peak, end)]
+        points = f"{x[0]:.1f},{height:g} {x[1]:.1f},{y:.1f} {x[2]:.1f},{height:g}"
+        found.append(f'<polygon class="known" points="{points}"/>')
+    return found
+
+
+def clock(span: Span, most: int = 8) -> list[Tick]:
+    """Return whole hours, minutes or days in an interval, at most so many."""
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400)
+    length = span.end - span.start
+    minutes = next((step for step in steps if length / timedelta(minutes=step) < most), steps[-1])
+    step = timedelta(minutes=minutes)
+    midnight = span.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    when = midnight + step * math.ceil((span.start - midnight) / step)
+    form = "%H:%M" if minutes < 1440 else "%m-%d"
+    found = []
+    while when <= span.end:
+        found.append(Tick(span.place(when) / WIDTH * 100, when.strftime(form)))
+        when += step
+    # A word must not pass the edge.
+    return [tick for tick in found if 3 <= tick.place <= 97]
+
+
+def disc(places: Iterable[tuple[float, float, str]]) -> Markup:
+    """Return the Sun's disc with flares on it, x to the west and y to the north (solar radii).
+
+    Each has a class of its size. The grid is that of every thirty degrees, as without tilt.
+    """
+    marks = ['<circle class="limb" r="1"/>']
+    for degrees in (-60, -30, 0, 30, 60):
+        turn = math.radians(degrees)
+        across, along = math.cos(turn), math.sin(turn)
+        marks.append(f'<path class="grid" d="M{-across:.3f} {along:.3f}H{across:.3f}"/>')
+        sweep = int(degrees > 0)
+        marks.append(
+            f'<path class="grid" d="M0-1A{abs(along):.3f} 1 0 0 {sweep} 0 1"/>'
+            if degrees
+            else '<path class="grid" d="M0-1V1"/>'
+        )
+    radius = {"small": 0.03, "medium": 0.045, "large": 0.06}
+    marks += [
+        f'<circle class="flare {size}" cx="{x:.3f}" cy="{-y:.3f}" r="{radius[size]}"/>'
+        for x, y, size in places
+    ]
+    return Markup(
+        f'<svg class="disc" viewBox="-1.12 -1.12 2.24 2.24" aria-hidden="true">'
+        f"{''.join(marks)}</svg>"
+    )
+
+
+def years(moments: Sequence[tuple[datetime, float]]) -> tuple[Markup, list[Tick]]:
+    """Return flares over time as needles of a height (0 to 1), and the words of the axis."""
+    first, last = moments[0][0], moments[-1][0]
+    span = Span(
+        first.replace(month=1, day=1, hour=0, minute=0, second=0),
+        last.replace(year=last.year + 1, month=1, day=1, hour=0, minute=0, second=0),
+    )
+    height = 100.0
+    marks = []
+    for when, part in moments:
+        x, y = span.place(when), height * (1 - 0.85 * part)
+        marks.append(f'<path class="line flare" d="M{x:.1f} {height:g}V{y:.1f}"/>')
+        marks.append(f'<path class="dots flare" d="M{x:.1f} {y:.1f}h0"/>')
+    several = span.end.year - span.start.year
+    if several == 1:
+        starts = [span.start.replace(month=month) for month in range(1, 13, 2)]
+        words = [each.strftime("%Y" if each.month == 1 else "%b") for each in starts]
+    else:
+        step = math.ceil(several / 8)
+        starts = [span.start.replace(year=y) for y in range(span.start.year, span.end.year, step)]
+        words = [str(each.year) for each in starts]
+    places = (span.place(each) / WIDTH * 100 for each in starts)
+    return svg(marks, height, "years"), [Tick(*each) for each in zip(places, words, strict=True)]
+
+
+def logarithmic(value: float, low: float, high: float) -> float:
+    """Return how far a positive value lies between two others on a logarithmic scale, 0.05 to 1."""
+    return min(max(_part(math.log10(value), math.log10(low), math.log10(high)), 0.05), 1)
+
+
+def _part(value: float, low: float, high: float) -> float:
+    """Return how far a value lies between two others, 0 to 1; the middle where they are equal."""
+    return (value - low) / (high - low) if high > low else 0.5

@@ -1,0 +1,166 @@
+"""What the page shows of a campaign, read from its tables; no pixel is looked at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flareset.campaign.events import Event, read_event
+from flareset.campaign.known import KnownFlare, KnownFlares
+
+# HEK's name of the column, and ours.
+_CLASS = ("goes_class", "fl_goescls")
+
+
+class Image(NamedTuple):
+    """A drawn image; `rate` is the mean of its pixels over its exposure (DN/s), where known.
+
+    `exposure` is `short`, `normal`, or empty where nothing is known.
+    """
+
+    wavelength: int
+    phase: str
+    time: datetime
+    filename: str
+    exposure: str
+    seconds: float | None
+    rate: float | None
+
+
+class Entry(NamedTuple):
+    """A row of the ledger: what became of a slot, a file, or a bin of the draw."""
+
+    wavelength: int
+    time: datetime
+    phase: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FlareFacts:
+    """What is known of one flare; `counts` are its rows of summary.csv, one for each channel."""
+
+    event: Event
+    goes_class: str
+    split: str
+    counts: list[dict[str, str]]
+    images: list[Image]
+    ledger: list[Entry]
+    known: list[KnownFlare]
+
+    @property
+    def wavelengths(self) -> list[int]:
+        """The channels, in the order of summary.csv."""
+        return [int(row["wavelength"]) for row in self.counts]
+
+
+@dataclass(frozen=True)
+class CampaignFacts:
+    """What is known of the campaign as a whole: its config, and the tables about its set."""
+
+    config: dict[str, Any]
+    summary: list[dict[str, str]]
+    total: dict[str, str]
+    leaks: list[dict[str, str]]
+    audit: dict[str, Any]
+    splits: dict[str, dict[str, str]]
+
+    @property
+    def phases(self) -> list[str]:
+        """The phases, in the order of summary.csv."""
+        return [name for name in self.total if f"listed_{name}" in self.total]
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The events in the order of time."""
+        return list(dict.fromkeys(row["event_id"] for row in self.summary))
+
+
+def read_campaign(results: Path, config: Path) -> CampaignFacts:
+    """Return what the tables about the whole set say."""
+    data = results / "data_selection"
+    *summary, total = _rows(results / "summary.csv")
+    return CampaignFacts(
+        config=_read_json(config),
+        summary=summary,
+        total=total,
+        leaks=list(_rows(data / "leaks.csv")),
+        audit=_read_json(data / "audit.json"),
+        splits={row["event_id"]: row for row in _rows(data / "splits.csv")},
+    )
+
+
+def read_flares(
+    results: Path, campaign: CampaignFacts, known: KnownFlares | None
+) -> Iterator[FlareFacts]:
+    """Yield the facts of each flare, one at a time, in the order of images.csv: by event_id.
+
+    So a campaign of any size fits into memory. A flare without images comes as well.
+    """
+    counts = {name: [] for name in sorted(campaign.event_ids)}
+    for row in campaign.summary:
+        counts[row["event_id"]].append(row)
+    images = groupby(_rows(results / "data_selection" / "images.csv"), itemgetter("event_id"))
+    following = next(images, None)
+    for event_id, rows in counts.items():
+        drawn: list[Image] = []
+        if following and following[0] == event_id:
+            drawn = [_image(row) for row in following[1]]
+            following = next(images, None)
+        event = read_event(results / "events" / event_id / "event.json")
+        yield FlareFacts(
+            event=event,
+            goes_class=next((event.columns[n] for n in _CLASS if event.columns.get(n)), ""),
+            split=campaign.splits[event_id]["split"],
+            counts=rows,
+            images=drawn,
+            ledger=[
+                entry
+                for row in rows
+                for entry in _ledger(results / "ledger", event_id, int(row["wavelength"]))
+            ],
+            known=known.in_window(event) if known else [],
+        )
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _image(row: dict[str, str]) -> Image:
+    seconds, mean = _number(row["exposure_seconds"]), _number(row["DATAMEAN"])
+    # A magnetogram has a mean, and no exposure.
+    rate = mean / (seconds or 1) if mean is not None else None
+    return Image(
+        int(row["wavelength"]), row["phase"], datetime.fromisoformat(row["time"]),
+        row["filename"], row["exposure"], seconds, rate,
+    )  # fmt: skip
+
+
+def _ledger(folder: Path, event_id: str, wavelength: int) -> Iterator[Entry]:
+    for row in _rows(folder / f"{event_id}.{wavelength}.csv"):
+        time = datetime.fromisoformat(row["time"])
+        yield Entry(wavelength, time, row["phase"], row["status"], row["reason"])
+
+
+def _number(text: str) -> float | None:
+    """Return the number in a text; None where there is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

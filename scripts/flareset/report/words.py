@@ -1,0 +1,204 @@
+"""What the page says of a campaign, in words: verdicts first."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from flareset.report.facts import CampaignFacts, Entry
+from flareset.tables.status import Status
+
+# A keyword of these kinds tells the label because of the camera, not because of the Sun.
+_TELLING_KINDS = ("instrument", "carried")
+_MOST_NAMED = 4
+# The lanes of a window, in this order, and what each means.
+MEANINGS = {
+    Status.VERIFIED: "on disk, and proven to be the image of its record",
+    Status.FAILED: "asked for, and not to be had",
+    Status.REJECTED: "by QUALITY, exposure, another flare or the guard",
+    Status.NO_RECORD: "the archive has nothing in this slot",
+    Status.NO_IMAGE: "the archive has the record, but no image of it",
+    Status.OUTSIDE: "outside the window",
+    Status.NOT_NEEDED: "there, and not drawn",
+}
+
+
+class Verdict(NamedTuple):
+    """A finding: `good`, `note` or `bad`, its heading, its sentences, and where to read on."""
+
+    grade: str
+    head: str
+    sentences: list[str]
+    link: str
+
+
+@dataclass
+class Found:
+    """What became of the slots of all flares: counts by status, and the reasons of two of them."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    short: Counter[str] = field(default_factory=Counter)
+
+    def add(self, event_id: str, entries: Iterable[Entry]) -> None:
+        """Count what became of the slots of a flare."""
+        for entry in entries:
+            self.statuses[entry.status] += 1
+            if entry.status == Status.REJECTED:
+                self.rejected[_kind_of(entry.reason)] += 1
+            elif entry.status == Status.FAILED:
+                self.failed[event_id] += 1
+            elif entry.status == Status.SHORT:
+                self.short[event_id] += 1
+
+
+def number(value: int, word: str = "", plural: str = "") -> str:
+    """Return a count with its word: `1 image`, `2,378 images`."""
+    said = plural or f"{word}s"
+    return f"{value:,} {word if value == 1 else said}" if word else f"{value:,}"
+
+
+def value(value: float) -> str:
+    """Return a value with three figures, as people write it."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def title(campaign: CampaignFacts, found: Found) -> str:
+    """Return what the campaign came to, in a line."""
+    flares = number(len(campaign.event_ids), "flare")
+    images = number(int(campaign.total["total"]), "image")
+    short = found.statuses[Status.SHORT]
+    gaps = number(short, "gap") if short else "nothing missing"
+    return f"{flares}, {images}, {gaps}"
+
+
+def verdicts(campaign: CampaignFacts, found: Found) -> list[Verdict]:
+    """Return what was asked, what is there, what is missing, what leaks, and how it is split."""
+    return [
+        _asked(campaign),
+        _there(campaign),
+        _missing(found),
+        _leaks(campaign),
+        _splits(campaign),
+    ]
+
+
+def _asked(campaign: CampaignFacts) -> Verdict:
+    config, sample = campaign.config, campaign.config["sample"]
+    channels = sorted({int(row["wavelength"]) for row in campaign.summary})
+    waves = ", ".join(map(str, channels))
+    sentences = [
+        f"{number(len(campaign.event_ids), 'flare')} at {waves} Å, {config['series']},"
+        f" by {config['source']}.",
+        f"{number(sample['per_minute'], 'image')} of each minute of flare, {sample['pre']} from"
+        f" before and {sample['post']} from after it, drawn by the seed {sample['seed']}.",
+    ]
+    made_up = config["archive"]["kind"] == "rehearsal"
+    if made_up:
+        sentences.append("A rehearsal: the images are made up, nothing in them was observed.")
+    return Verdict("note" if made_up else "good", "Asked for", sentences, "../provenance.json")
+
+
+def _there(campaign: CampaignFacts) -> Verdict:
+    total = {name: int(campaign.total[name]) for name in ("pre", "flare", "post", "total")}
+    phases = (
+        f"{total['pre']:,} from before, {total['flare']:,} in and {total['post']:,} from after"
+        " the flares."
+    )
+    sentences = [f"{number(total['total'], 'image')}: {phases}"]
+    outside = int(campaign.total["short_outside"])
+    if outside:
+        sentences.append(
+            f"{number(outside, 'short exposure')} lie outside every listed flare: of one that the"
+            " list lacks?"
+        )
+    grade = "note" if outside else "good" if total["total"] else "bad"
+    return Verdict(grade, "There", sentences, "../data_selection/images.csv")
+
+
+def _missing(found: Found) -> Verdict:
+    sentences = []
+    failed, short = found.statuses[Status.FAILED], found.statuses[Status.SHORT]
+    if short:
+        bins = number(short, "minute or phase has", "minutes or phases have")
+        sentences.append(f"{bins} fewer images than wanted: {_named(found.short)}.")
+    else:
+        sentences.append("Nothing of what was wanted.")
+    if failed:
+        sentences.append(
+            f"{number(failed, 'image')} could not be had: {_named(found.failed)}. Others of the"
+            " draw took their place where there were any; a new run asks for them again."
+        )
+    gone = [
+        f"{found.statuses[status]:,} {words}"
+        for status, words in (
+            (Status.NO_RECORD, "slots without a record"),
+            (Status.NO_IMAGE, "records without an image"),
+        )
+        if found.statuses[status]
+    ]
+    if gone:
+        sentences.append(f"The archive itself has gaps: {' and '.join(gone)}.")
+    if found.rejected:
+        sentences.append(f"Not accepted for the draw: {_named(found.rejected)}.")
+    grade = "bad" if short else "note" if failed else "good"
+    return Verdict(grade, "Missing", sentences, "../ledger/")
+
+
+def _leaks(campaign: CampaignFacts) -> Verdict:
+    link = "../data_selection/leaks.csv"
+    judged = [row for row in campaign.leaks if row["kind"] in _TELLING_KINDS]
+    if not judged:
+        return Verdict("note", "Leaks", ["No keyword of the camera was judged."], link)
+    leaks = {
+        f"{row['keyword']} at {row['wavelength']} Å": float(row["auc"])
+        for row in judged
+        if row["verdict"] == "leak"
+    }
+    if leaks:
+        told = _named(leaks, "AUC {:.2f}")
+        return Verdict("bad", "Leaks", [f"Without a pixel, the label is told by {told}."], link)
+    names = {row["keyword"] for row in judged}
+    weak = sorted({row["keyword"] for row in judged if row["verdict"].startswith("weak")})
+    sentences = [f"No keyword of the {len(names)} judged tells the label by itself."]
+    if weak:
+        sentences.append(f"Weak signs, more than chance but uncertain: {', '.join(weak)}.")
+    return Verdict("note" if weak else "good", "Leaks", sentences, link)
+
+
+def _splits(campaign: CampaignFacts) -> Verdict:
+    audit = campaign.audit
+    parts = ", ".join(
+        f"{name} {held['images']:,}" for name in ("train", "validation", "test")
+        if (held := audit["splits"].get(name))
+    )  # fmt: skip
+    link = "../data_selection/audit.md"
+    if audit["breaches"]:
+        text = f"The audit found {number(len(audit['breaches']), 'breach', 'breaches')}."
+        return Verdict("bad", "Splits", [text], link)
+    if not parts:
+        notes = audit["notes"][:1] or ["no split was asked for"]
+        return Verdict("note", "Splits", [f"None: {notes[0]}."], link)
+    groups = number(audit["groups"], "group")
+    sentences = [
+        f"By {groups} of flares, images: {parts}. The audit found nothing that they share."
+    ]
+    sentences += [f"{note[0].upper()}{note[1:]}." for note in audit["notes"][:3]]
+    return Verdict("note" if audit["notes"] else "good", "Splits", sentences, link)
+
+
+def _kind_of(reason: str) -> str:
+    """Return a reason without what differs from image to image, which stands behind a mark."""
+    return re.split("[;,:]", reason)[0].strip()
+
+
+def _named(counts: Mapping[str, float], form: str = "{:,}") -> str:
+    """Return the largest counts with their names, and how many more there are."""
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{name} ({form.format(count)})" for name, count in most[:_MOST_NAMED])
+    more = len(most) - _MOST_NAMED
+    return f"{said}, and {more} more" if more > 0 else said

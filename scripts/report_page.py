@@ -1,0 +1,37 @@
+"""Make the page that shows a campaign, from its tables and some of its images."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flareset.campaign.known import read_known
+from flareset.campaign.run import tried_once
+from flareset.report.page import Look, write_report
+from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", required=True, type=Path, help="the folder of results")
+    parser.add_argument(
+        "--config", required=True, type=Path, help="<results>/settings/config.*.json"
+    )
+    parser.add_argument("--flares", default="", help="flares.csv with all known flares")
+    parser.add_argument(
+        "--images", required=True, type=int, help="how many images of each phase are shown"
+    )
+    parser.add_argument(
+        "--one-page", required=True, type=int, help="more flares than this get a page each"
+    )
+    parser.add_argument("--page", required=True, type=Path, help="output: index.html")
+    args = parser.parse_args()
+
+    with job_log(), tried_once(args.results / ".report_page.failed"):
+        known = read_known(args.flares) if args.flares else None
+        look = Look(args.images, args.one_page)
+        write_report(args.results, args.config, args.page.parent, look, known)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

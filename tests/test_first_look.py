@@ -1,0 +1,71 @@
+"""What users do with a campaign: the first look, Snakemake's report, a workflow of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+from support import loaded, needs
+from support.project import ROOT, Project
+
+
+def code_in(page: Path, language: str) -> str:
+    """Return the one block of code of a language in a page, as written."""
+    (block,) = re.findall(
+        rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return block
+
+
+def test_the_first_look_as_written(finished: Project, tmp_path: Path) -> None:
+    needs.module("matplotlib")
+    needs.module("reproject")
+    code = code_in(ROOT / "docs/first_look.md", "python")
+    assert len(code.splitlines()) <= 25
+    data = tmp_path / "results/data_selection"
+    data.mkdir(parents=True)
+    (data / "fits").symlink_to(finished.path("results/data_selection/fits"))
+    # Two flares are too few for a split.
+    images = pd.read_csv(finished.path("results/data_selection/images.csv"))
+    images.assign(split="train").to_csv(data / "images.csv", index=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "131.0 Angstrom" in done.stdout
+    assert f"{len(images)} (128, 128) 0" in done.stdout
+
+
+def test_snakemakes_own_report(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "copy")
+    assert project.run("report_page").jobs == {"report_page": 1}
+    assert project.planned("report_page") == {}
+    run = project.run("report_page", "--report", "report.html")
+    added = set(re.findall(r"Adding (\S+) \(", run.text))
+    # Not images.csv, which is as large as the campaign.
+    assert added == {"index.html", "summary.csv", "leaks.csv", "audit.md"}
+    report = project.path("report.html").read_text()
+    assert "Begin with the page of the campaign" in report
+    assert "how well each keyword alone" in report.lower()
+
+
+def test_a_workflow_of_others_uses_it_as_a_module(tmp_path: Path) -> None:
+    code = code_in(ROOT / "config/README.md", "python")
+    (tmp_path / "Snakefile").write_text(code.replace("flareset/Snakefile", f"{ROOT}/Snakefile"))
+    (tmp_path / "my_flares.csv").write_text(
+        "event_starttime,event_endtime\n2014-04-18 12:31:00,2014-04-18 12:33:30\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run"]
+    done = loaded.run(command, tmp_path, os.environ)
+    assert done.returncode == 0, done.stdout
+    assert "flareset_download" in done.stdout
+    assert "my_flares/data_selection/images.csv" in done.stdout

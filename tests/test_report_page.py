@@ -1,0 +1,252 @@
+"""The page of a campaign: its numbers, its pictures, and that it lies well in a browser."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tracemalloc
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import astropy.units as units
+import numpy as np
+import pytest
+from astropy.io import fits
+from bs4 import BeautifulSoup
+from support import needs
+from support.browser import laid_out
+from support.factories import an_event, at
+from support.project import Project
+from support.stages import script
+from support.tables import event_of, write_tables
+
+from flareset.campaign.known import KnownFlare, KnownFlares
+from flareset.report import charts
+from flareset.report.colours import colour_table
+from flareset.report.facts import Image
+from flareset.report.page import Look, write_report
+from flareset.report.pictures import picture, some_of
+
+WIDTHS = (320, 390, 700, 1200)
+
+
+def soup_of(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(), "html.parser")
+
+
+def numbers_of(row: BeautifulSoup) -> list[str]:
+    return [cell.text.replace(",", "") for cell in row.select("td.n")]
+
+
+@pytest.fixture(scope="module")
+def shown(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the small campaign, made by its script."""
+    page = tmp_path_factory.mktemp("report") / "report" / "index.html"
+    (config,) = finished.path("results/settings").glob("config.*.json")
+    told = ["--results", str(finished.path("results")), "--config", str(config)]
+    script("report_page", *told, "--images=3", "--one-page=50", f"--page={page}")
+    return page
+
+
+def test_the_page_has_the_numbers_of_the_summary(finished: Project, shown: Path) -> None:
+    *rows, total = finished.table("results/summary.csv")
+    page = soup_of(shown)
+    for row in rows:
+        (cells,) = page.select(f"section[id='{row['event_id']}'] tbody tr")
+        names = ("pre", "flare", "post", "total", "listed_pre", "listed_flare", "listed_post")
+        names += ("duration_minutes", "minute_bins", "short_outside")
+        assert numbers_of(cells) == [row[name] for name in names]
+    assert numbers_of(page.select_one("tfoot tr"))[:4] == [
+        total[name] for name in ("pre", "flare", "post", "total")
+    ]
+    assert page.h1.text == f"2 flares, {total['total']} images, nothing missing"
+
+
+def test_a_figure_and_pictures_of_each_flare(finished: Project, shown: Path) -> None:
+    events = finished.read_events()
+    sections = soup_of(shown).select("section.event")
+    assert [section["id"] for section in sections] == [event.event_id for event in events]
+    for section in sections:
+        assert len(section.select("svg.panel")) == 1
+        assert len(section.select("figure.thumb img")) == 9
+    # Only the first flare has a place.
+    assert [len(section.select(".here")) for section in sections] == [9, 0]
+
+
+def test_nothing_is_outside_of_the_page(shown: Path) -> None:
+    page = soup_of(shown)
+    assert not page.select("script, link, iframe, object, embed, base")
+    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.select("img"))
+    links = [a["href"] for a in page.select("a")]
+    assert all(link.startswith(("#", "../")) for link in links)
+    assert not [link for link in links if link[0] == "#" and not page.select(f"[id='{link[1:]}']")]
+    text = shown.read_text()
+    assert "://" not in text
+    assert not re.search(r"@import|url\(", text)
+
+
+def test_same_bytes_twice(finished: Project, shown: Path, tmp_path: Path) -> None:
+    (config,) = finished.path("results/settings").glob("config.*.json")
+    write_report(finished.path("results"), config, tmp_path, Look(3, 50), None)
+    assert (tmp_path / "index.html").read_bytes() == shown.read_bytes()
+
+
+def test_nothing_overflows_or_overlaps(shown: Path, tmp_path: Path) -> None:
+    """With all that may be on a page: channels, failures, gaps, classes, long reasons."""
+    found = laid_out(shown, WIDTHS, tmp_path)
+    config = write_tables(tmp_path / "r", flares=5, wavelengths=(94, 131, 171), failed=5)
+    write_report(tmp_path / "r", config, tmp_path, Look(2, 50), None)
+    found += laid_out(tmp_path / "index.html", WIDTHS, tmp_path)
+    assert [each["width"] for each in found] == [*WIDTHS, *WIDTHS]
+    assert all(each["words"] > 100 for each in found)
+    assert [each["wrong"] for each in found] == [[]] * len(found)
+    assert [each["broken"] for each in found] == [0] * len(found)
+    assert found[0]["pictures"] == 18
+
+
+def test_what_is_missing_is_told_first(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=3, failed=5)
+    write_report(tmp_path, config, tmp_path / "report", Look(0, 50), None)
+    page = soup_of(tmp_path / "report" / "index.html")
+    assert page.h1.text.endswith(", 3 gaps")
+    verdicts = {each.h2.contents[1]: each for each in page.select(".verdict")}
+    assert list(verdicts) == ["Asked for", "There", "Missing", "Leaks", "Splits"]
+    said = verdicts["Missing"].text
+    assert "bad" in verdicts["Missing"]["class"]
+    assert "3 minutes or phases have fewer images than wanted" in said
+    assert "15 images could not be had" in said
+    assert "short exposure" in said
+    assert "EXPTIME at 131 Å (AUC 0.97)" in verdicts["Leaks"].text
+    lanes = [name.text.split() for name in page.select("section.event .name:not(.tall)")]
+    counts = {" ".join(words): int(n) for *words, n in lanes[:5]}
+    with open(next((tmp_path / "ledger").iterdir())) as file:
+        statuses = [row["status"] for row in csv.DictReader(file)]
+    assert counts == {
+        name: statuses.count(name.replace(" ", "_"))
+        for name in ("verified", "failed", "rejected", "no record", "not needed")
+    }
+
+
+def test_of_many_flares_each_has_a_page(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=6)
+    folder = tmp_path / "report"
+    write_report(tmp_path, config, folder, Look(0, 5), None)
+    index = soup_of(folder / "index.html")
+    assert not index.select("section.event")
+    rows = index.select("tbody tr:has(a)")
+    assert len(rows) == len(index.select("svg.spark")) == 6
+    for row in rows:
+        page = soup_of(folder / row.a["href"])
+        assert page.select_one("a")["href"] == "../index.html"
+        assert len(page.select("svg.panel")) == 1
+    # Fewer flares, all on the page again: the other pages are gone.
+    write_report(tmp_path, config, folder, Look(0, 50), None)
+    assert [path.name for path in folder.rglob("*.html")] == ["index.html"]
+
+
+def test_memory_does_not_grow_with_the_flares(tmp_path: Path) -> None:
+    def peak(flares: int) -> int:
+        top = tmp_path / str(flares)
+        config = write_tables(top, flares=flares)
+        tracemalloc.start()
+        write_report(top, config, top / "report", Look(0, 1), None)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(1)
+    few, many = peak(2), peak(8)
+    # A row of the index stays of each flare.
+    assert many - few < 6 * 40_000
+
+
+def test_words_of_the_user_are_no_markup(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=1)
+    (event,) = tmp_path.glob("events/*/event.json")
+    told = json.loads(event.read_text())
+    told["columns"]["goes_class"] = "<script>alert(1)</script>"
+    event.write_text(json.dumps(told))
+    write_report(tmp_path, config, tmp_path / "report", Look(0, 50), None)
+    page = tmp_path / "report" / "index.html"
+    assert "<script" not in page.read_text()
+    assert "<script>alert(1)</script>" in soup_of(page).text
+
+
+def test_known_flares_are_shown_by_their_class(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=1)
+    (path,) = tmp_path.glob("events/*")
+    start = event_of(0).flare_start + timedelta(minutes=20)
+    end = start + timedelta(minutes=9)
+    known = [KnownFlare("k", start, None, end, "C3.0", ((start, end),))]
+    write_report(tmp_path, config, tmp_path / "report", Look(0, 50), KnownFlares(known))
+    section = soup_of(tmp_path / "report" / "index.html").select_one(f"[id='{path.name}']")
+    assert [name.contents[1].strip() for name in section.select(".tall")] == [
+        "131 Å, DN/s", "GOES class"
+    ]  # fmt: skip
+    assert len(section.select("polygon.known")) == 1
+
+
+# Pictures
+
+
+def an_image(number: int, name: str = "a.fits", wavelength: int = 131) -> Image:
+    return Image(wavelength, "flare", at(60 * number), name, "normal", 2.0, 9.0)
+
+
+def write_image(path: Path, pixels: np.ndarray, **header: float) -> None:
+    hdu = fits.CompImageHDU(pixels.astype("i2"), compression_type="RICE_1")
+    hdu.header.update(header)
+    hdu.writeto(path)
+
+
+def test_a_picture_keeps_its_aspect_and_marks_the_flare(tmp_path: Path) -> None:
+    pixels = np.full((300, 600), 10)
+    pixels[20:40, 440:480] = 5000
+    axes = {"CRPIX1": 300.5, "CRPIX2": 150.5, "CDELT1": 2.0, "CDELT2": 2.0, "CROTA2": 0.0}
+    write_image(tmp_path / "a.fits", pixels, **axes)
+    # The bright pixels are west and south of the centre: columns 440 to 480, rows 20 to 40.
+    event = replace(an_event((0, 600), (0, 600)), hpc_x=2 * (460 - 300), hpc_y=2 * (30 - 150))
+    (shown,) = picture([an_image(0)], tmp_path, event).thumbnails
+    assert (shown.width, shown.height) == (192, 96)
+    assert shown.here == pytest.approx((100 * 460 / 600, 100 - 100 * 30 / 300), abs=0.2)
+
+
+def test_a_frame_with_the_south_up_is_turned(tmp_path: Path) -> None:
+    axes = {"CRPIX1": 50.5, "CRPIX2": 50.5, "CDELT1": 10.0, "CDELT2": 10.0, "CROTA2": 180.0}
+    write_image(tmp_path / "a.fits", np.eye(100) * 50 + 5, **axes)
+    event = replace(an_event((0, 600), (0, 600)), hpc_x=300.0, hpc_y=200.0)
+    (shown,) = picture([an_image(0)], tmp_path, event).thumbnails
+    assert shown.here == pytest.approx((80, 30), abs=0.2), "west is right, north is up"
+
+
+def test_what_cannot_be_read_has_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "torn.fits").write_bytes(b"SIMPLE  = no")
+    event = an_event((0, 600), (0, 600))
+    found = picture([an_image(0, "none.fits"), an_image(1, "torn.fits")], tmp_path, event)
+    assert [each.source for each in found.thumbnails] == ["", ""]
+
+
+def test_some_images_with_that_of_the_peak() -> None:
+    images = [an_image(number) for number in range(100)]
+    found = some_of(images, 4, at(60 * 42))
+    assert [image.time for image in found] == [at(0), at(60 * 42), at(60 * 66), at(60 * 99)]
+    assert some_of(images[:3], 4, at(0)) == images[:3]
+    assert some_of(images, 0, at(0)) == []
+
+
+@pytest.mark.parametrize("wavelength", [94, 131, 171, 193, 211, 304, 335, 1600, 1700, 4500])
+def test_the_colours_are_those_of_sunpy(wavelength: int) -> None:
+    needs.module("matplotlib")
+    tables = needs.module("sunpy.visualization.colormaps.color_tables")
+    theirs = tables.aia_color_table(wavelength * units.angstrom)(np.arange(256))
+    assert np.abs(colour_table(wavelength) - theirs[:, :3] * 255).max() <= 1
+
+
+def test_words_on_an_axis_are_few_and_whole() -> None:
+    for minutes in (3, 8, 60, 459, 3000, 20_000, 100_000):
+        span = charts.Span(at(0), at(60 * minutes))
+        ticks = charts.clock(span)
+        assert 1 <= len(ticks) <= 8
+        assert all(0 < tick.place < 100 for tick in ticks)

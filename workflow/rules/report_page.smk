@@ -1,0 +1,36 @@
+# The page that shows the campaign. The pages of single flares in a large one are no outputs. Ledgers
+# and events are read as well: what changes them changes summary.csv or images.csv.
+rule report_page:
+    input:
+        script=script("report_page"),
+        templates=templates("report"),
+        config=settings("config"),
+        summary=f"{RESULTS}/summary.csv",
+        about=[
+            f"{RESULTS}/data_selection/{name}"
+            for name in ("images.csv", "leaks.csv", "splits.csv", "audit.json")
+        ],
+        flares=CAMPAIGN.config.flares or [],
+    output:
+        page=report(
+            f"{RESULTS}/report/index.html",
+            category="Campaign",
+            labels={"what": "the page of the campaign"},
+            caption="../report/report_page.rst",
+        ),
+    log:
+        f"{RESULTS}/logs/report_page.log",
+    conda:
+        "../../envs/flareset.yaml"
+    resources:
+        mem_mb=growing(700, 0.2),
+        runtime=growing(10, 0.2),
+    params:
+        code=code("report_page"),
+        results=RESULTS,
+        images=CAMPAIGN.config.report_page.images,
+        one_page=CAMPAIGN.config.report_page.one_page,
+    shell:
+        "python {input.script:q} --results {params.results:q} --config {input.config:q}"
+        " --flares={input.flares:q} --images {params.images} --one-page {params.one_page}"
+        " --page {output.page:q} > {log:q} 2>&1"
