@@ -110,7 +110,7 @@ def test_the_default_campaign(tmp_path: Path) -> None:
     project.configure(archive={"frame_size": 128})
     project.events((ROOT / "config/events.csv").read_text())
     stages = dict.fromkeys(("event", "list", "draw", "download", "partition", "sample"), 5)
-    together = dict.fromkeys(("split", "label", "leaks", "audit", "summary"), 1)
+    together = dict.fromkeys(("split", "label", "leaks", "audit", "summary", "report_page"), 1)
     assert project.planned() == {**stages, "settings": 3, **together}
     rows = re.findall(r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+$", project.run("plan").text, re.M)
     # Of each flare an image a minute, and of the time before and after as many as are published.

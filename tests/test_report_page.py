@@ -162,6 +162,17 @@ def test_memory_does_not_grow_with_the_flares(tmp_path: Path) -> None:
     assert many - few < 6 * 40_000
 
 
+def test_a_campaign_without_images_has_a_page(tmp_path: Path) -> None:
+    """As of pictures and movies, which are not drawn."""
+    config = write_tables(tmp_path, flares=2)
+    images = tmp_path / "data_selection" / "images.csv"
+    images.write_text(images.read_text().partition("\n")[0] + "\n")
+    write_report(tmp_path, config, tmp_path / "report", Look(4, 50), None)
+    page = soup_of(tmp_path / "report" / "index.html")
+    assert not page.select("svg.panel, img")
+    assert "No light curve" in page.select_one("section.event").text
+
+
 def test_words_of_the_user_are_no_markup(tmp_path: Path) -> None:
     config = write_tables(tmp_path, flares=1)
     (event,) = tmp_path.glob("events/*/event.json")

@@ -27,7 +27,7 @@ rule report_page:
         runtime=growing(10, 0.2),
     params:
         code=code("report_page"),
-        results=RESULTS,
+        results=lambda wildcards, input: str(Path(input.summary).parent),
         images=CAMPAIGN.config.report_page.images,
         one_page=CAMPAIGN.config.report_page.one_page,
     shell:
