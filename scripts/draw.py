@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from flareset.campaign.config import Quality
 from flareset.campaign.events import read_event
 from flareset.campaign.run import alone
-from flareset.candidates import BLANK, Rules, write_candidates
+from flareset.candidates import Rules, write_candidates
 from flareset.draw import draw
 from flareset.sdo.exposure import KINDS
-from flareset.sdo.quality import BITS
 from flareset.sdo.times import parse_duration
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -24,12 +24,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", required=True, help="a number or text: decides every choice")
     parser.add_argument(
-        "--reject",
-        nargs="*",
-        default=[],
-        choices=[*BITS, BLANK],
-        metavar="BIT",
-        help="QUALITY bits",
+        "--quality",
+        required=True,
+        type=Quality.model_validate_json,
+        help="the settings under `quality`, as JSON",
     )
     parser.add_argument(
         "--other-flares",
@@ -60,9 +58,7 @@ def main() -> None:
 
     with job_log(), alone(args.event.parent):
         event = read_event(args.event)
-        rules = Rules(
-            tuple(args.reject), args.other_flares, exposure=args.exposure, guard=args.guard
-        )
+        rules = Rules(args.quality, args.exposure, args.other_flares, args.guard)
         tables = [read_records(path) for path in args.records]
         candidates = draw(tables, event, rules, seed=args.seed, channels=args.channels)
         write_candidates(candidates, args.candidates)

@@ -31,12 +31,13 @@ def main() -> None:
         "--series", required=True, choices=SERIES, metavar="SERIES", help=", ".join(SERIES)
     )
     parser.add_argument("--segment", required=True, help="the segment that is used, like image")
-    for phase in PHASES:
+    for quota in dict.fromkeys(phase.quota for phase in PHASES):
+        phases = ", ".join(phase.name for phase in PHASES if phase.quota == quota)
         parser.add_argument(
-            f"--{phase.quota.replace('_', '-')}",
+            f"--{quota.replace('_', '-')}",
             required=True,
             type=int,
-            help=f"images from each bin of the phase {phase.name}",
+            help=f"images from each bin of the phase {phases}",
         )
     parser.add_argument("--sample", required=True, help="output: CSV, a row per drawn image")
     parser.add_argument("--log", required=True, help="output: the sampling log, CSV")

@@ -356,6 +356,7 @@ class Rounds:
             ],
             "draw": [
                 *(*of_event, "--records", folder / "records.csv", "--seed=1"),
+                *("--quality", campaign.config.quality.model_dump_json()),
                 *("--other-flares", "exclude", "--candidates", folder.parent / "candidates.csv"),
             ],
         }

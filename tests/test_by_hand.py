@@ -15,17 +15,17 @@ from support.project import ROOT, Project
 from flareset.campaign import environment
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import SCRIPTS
-from flareset.campaign.config import Leaks
+from flareset.campaign.config import Leaks, Quality
 from flareset.campaign.settings import IntakeSettings, ReleaseSettings
 from flareset.standin.server import StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
 JOB = f"results/events/{A}/131"
 SCRIPT_NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
-# What SMALL says of the draw, and the default of quality.reject.
+# What SMALL says of the draw, and the defaults of quality.
 QUOTAS = ["--per-minute=1", "--pre=5", "--post=5"]
 DRAW = ["--seed=7", "--channels=together", "--other-flares=exclude", "--exposure=any"]
-REJECT = ["no_image", "no_sun", "eclipse", "safe_mode", "dark", "calibration"]
+QUALITY = Quality().model_dump_json().replace("{", "{{").replace("}", "}}")
 CANDIDATES = f"results/events/{A}/candidates.csv"
 EVENT = ["--event", f"results/events/{A}/event.json"]
 CHANNEL = [*EVENT, "--wavelength", "131", "--source", "page"]
@@ -49,7 +49,7 @@ COMMANDS: dict[str, list[str]] = {
         "--records", "new/records.csv", "--facts", "new/export.json",
     ],
     "draw": [
-        *EVENT, "--records", f"{JOB}/records.csv", *DRAW, "--reject", *REJECT,
+        *EVENT, "--records", f"{JOB}/records.csv", *DRAW, "--quality", QUALITY,
         "--candidates", "new/candidates.csv",
     ],
     "download": [

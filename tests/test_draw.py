@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.factories import an_event, at, records_at, some_candidates
+from support.factories import an_event, at, records_at, rejecting, some_candidates
 from support.strategies import events
 
 from flareset.campaign.events import Event
 from flareset.candidates import (
     ACCEPTED,
-    Rules,
     candidates_of,
     judge,
     read_candidates,
@@ -23,7 +22,7 @@ from flareset.candidates import (
 from flareset.draw import bind_channels, choose, rank
 from flareset.sdo.flares import Flare
 
-RULES = Rules(("dark",))
+RULES = rejecting("dark")
 MOST = {"pre": 3, "flare": 1, "post": 2}
 SLOTS = st.lists(st.integers(-10, 350), max_size=80, unique=True)
 
@@ -152,7 +151,7 @@ def test_other_flares_may_be_allowed() -> None:
     most = dict.fromkeys(MOST, 9)
     names = {}
     for mode in ("exclude", "allow"):
-        found = some_candidates(event, [50, 150, 350], rules=Rules((), mode))
+        found = some_candidates(event, [50, 150, 350], rules=rejecting(other_flares=mode))
         assert found["other_flare"].tolist() == ["", "other", ""]
         names[mode] = choose(found, set(), most)["record"].tolist()
     assert names["allow"] == ["aia[50][131]", "aia[150][131]", "aia[350][131]"]
@@ -205,12 +204,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_keyword_that_is_not_known_rejects_nothing() -> None:
-    normal = Rules(("dark",), exposure="normal")
+    normal = rejecting("dark", exposure="normal")
     for rules in (RULES, normal):
         assert judge({}, 131, rules) == ""
         assert judge({"QUALITY": "", "EXPTIME": "", "AIMGSHCE": ""}, 131, rules) == ""
         assert judge({"QUALITY": 0x10000}, 131, rules) == "QUALITY 0x00010000: dark"
-    no_image = judge({"QUALITY": -2147483648}, 131, Rules(("no_image",)))
+    no_image = judge({"QUALITY": -2147483648}, 131, rejecting("no_image"))
     assert no_image == "QUALITY 0x80000000: no_image"
     # The magnetogram of HMI is of no exposure.
     assert judge({"EXPTIME": "0.1"}, 6173, normal) == ""

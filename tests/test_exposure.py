@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.factories import BASE, an_event, records_at, some_candidates
+from support.factories import BASE, an_event, records_at, rejecting, some_candidates
 from support.project import ONE_FLARE, Project
 from support.stages import in_process
 
@@ -23,7 +23,7 @@ from flareset.sdo.series import SERIES
 from flareset.sdo.times import name_time
 from flareset.standin.server import StandIn, running
 
-ANY, NORMAL, SHORT = (Rules((), exposure=kind) for kind in ("any", "normal", "short"))
+ANY, NORMAL, SHORT = (rejecting(exposure=kind) for kind in ("any", "normal", "short"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_why_an_exposure_is_not_drawn() -> None:
 def test_a_guard_keeps_images_away_from_the_flare() -> None:
     event = an_event((600, 700), (0, 1300))
     seconds = [479, 480, 481, 599, 600, 700, 701, 819, 820, 821]
-    found = candidates_of(records_at(seconds), event, Rules((), guard=timedelta(minutes=2)))
+    found = candidates_of(records_at(seconds), event, rejecting(guard=timedelta(minutes=2)))
     near = [481, 599, 701, 819]
     expected = ["rejected" if second in near else "accepted" for second in seconds]
     assert found["verdict"].tolist() == expected

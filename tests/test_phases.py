@@ -8,7 +8,12 @@ import pytest
 from support.project import ONE_FLARE, Project
 from support.stages import in_process
 
+from flareset.campaign.config import Quotas
 from flareset.partition import PHASES
+
+
+def test_each_phase_has_its_quota_in_the_config() -> None:
+    assert {phase.quota for phase in PHASES} == set(Quotas.model_fields)
 
 
 def test_the_length_of_bins_stands_in_one_place(

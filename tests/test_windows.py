@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.factories import an_event
+from support.factories import an_event, rejecting
 
-from flareset.candidates import Rules, candidates_of
+from flareset.candidates import candidates_of
 from flareset.sdo.recordset import (
     Recordset,
     recnum_recordsets,
@@ -130,7 +130,7 @@ def test_what_may_be_drawn_is_what_lies_in_the_window(
     rows = [told(series, number, behind) for number in slots_of(series, recordset)]
     records = expected_records(rows, recordset, series, series.wavelengths[0])
     event = an_event((begin, end), (begin, end))
-    candidates = candidates_of(records, event, Rules(()))
+    candidates = candidates_of(records, event, rejecting())
     accepted = set(candidates.loc[candidates["verdict"] == "accepted", "slot"])
     around = range(number_of(series, begin) - 4, number_of(series, end) + 4)
     inside = [n for n in around if begin <= time_of(series, n, behind) <= end]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from flareset.campaign.config import Quality
 from flareset.campaign.events import Event
 from flareset.partition import OUTSIDE, PHASES, partition
 from flareset.sdo.exposure import KINDS, kind_of, seconds_of
@@ -40,16 +41,14 @@ COLUMNS = [
 class Rules:
     """The rules for accepting images.
 
-    `reject` are names of QUALITY bits, or `blank`. `other_flares`: `exclude` rejects images in
-    other flares. `unproven` tells whether to `reject` a stored file that only its header proves.
-    `exposure` is the kind of exposures that is drawn, or `any`. Images before and after the flare
-    that are nearer to it than `guard` are rejected.
+    `quality` are the settings of that section. `exposure` is the kind of exposures that is drawn,
+    or `any`. `other_flares`: `exclude` rejects images in other flares. Images before and after the
+    flare that are nearer to it than `guard` are rejected.
     """
 
-    reject: tuple[str, ...]
+    quality: Quality
+    exposure: str
     other_flares: str = "exclude"
-    unproven: str = "reject"
-    exposure: str = "any"
     guard: timedelta = timedelta(0)
 
 
@@ -97,10 +96,10 @@ def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:
 
     A missing keyword does not reject an image.
     """
-    if BLANK in rules.reject and keywords.get(BLANK):
+    if BLANK in rules.quality.reject and keywords.get(BLANK):
         return SHOWS_NOTHING
     quality = quality_of(str(keywords.get("QUALITY", "")))
-    if quality is not None and (bits := rejected_by(quality, rules.reject)):
+    if quality is not None and (bits := rejected_by(quality, rules.quality.reject)):
         return f"QUALITY {quality:#010x}: {', '.join(bits)}"
     lasted = tuple(str(keywords.get(name, "")) for name in ("AIMGSHCE", "EXPTIME"))
     kind = kind_of(wavelength, *lasted)

@@ -346,7 +346,7 @@ class Downloader:
         if why := judge(known, self.delivered.wavelength, self.rules):
             return Status.REJECTED, why
         alone = facts.get("proof") == "header" and (self.delivered.as_stored or self.direct)
-        if alone and self.rules.unproven == "reject":
+        if alone and self.rules.quality.unproven == "reject":
             why = "JSOC states no statistics of its pixels, and nothing else proves it"
             return Status.REJECTED, why
         notes = [SHOWS_NOTHING] if facts.get("blank") else []
@@ -612,11 +612,7 @@ def open_acquisition(
             site.transfer(progress.receive),
             store,
             delivered=Delivered.of(job, settings.request.filename_format),
-            rules=Rules(
-                tuple(settings.quality.reject),
-                unproven=settings.quality.unproven,
-                exposure=settings.exposure,
-            ),
+            rules=Rules(settings.quality, settings.exposure),
             check=source.check if isinstance(source, Direct) else ImageCheck,
         ) as downloader:
             ask_least = job.facts.source in ("export", "direct") and not job.facts.pictured

@@ -52,12 +52,7 @@ def look_up(
     candidates = draw(
         [each.records for each in found.values()],
         event,
-        Rules(
-            tuple(settings.quality.reject),
-            settings.other_flares,
-            exposure=settings.exposure,
-            guard=settings.guard,
-        ),
+        Rules(settings.quality, settings.exposure, settings.other_flares, settings.guard),
         seed=sample.seed,
         channels=sample.channels,
     )

@@ -11,7 +11,6 @@ import pandas as pd
 
 from flareset.archive.connections import Connections
 from flareset.archive.transfer import Transfer
-from flareset.candidates import Rules
 from flareset.download import Acquisition, Delivered, Downloader, manifest_of
 from flareset.job import Job
 from flareset.sdo.recordset import window_recordset
@@ -20,7 +19,7 @@ from flareset.standin import catalogue
 from flareset.standin.server import StandIn
 from flareset.store.store import Store
 from flareset.system.progress import Progress
-from support.factories import EUV, HOSTS, SHORT, a_job
+from support.factories import EUV, HOSTS, SHORT, a_job, rejecting
 
 
 def connected(url: str, folder: Path, **options: Any) -> Connections:
@@ -82,7 +81,7 @@ class Bench:
             self.archive,
             self.store,
             delivered=Delivered(EUV, "image", shared=shared),
-            rules=Rules(()),
+            rules=rejecting(),
         )
 
     def sleep(self, seconds: float) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
+from flareset.campaign.config import Quality
 from flareset.campaign.events import Event
 from flareset.candidates import Rules, candidates_of
 from flareset.draw import rank
@@ -18,8 +20,15 @@ from flareset.sources.query import Query
 
 BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
 EUV = SERIES["aia.lev1_euv_12s"]
-DARK = Rules(("dark",))
 HOSTS = ["jsoc.stanford.edu", "jsoc1.stanford.edu"]
+
+
+def rejecting(*bits: str, exposure: str = "any", **others: Any) -> Rules:
+    """Return rules that reject images with these QUALITY bits."""
+    return Rules(Quality(reject=bits), exposure, **others)
+
+
+DARK = rejecting("dark")
 
 
 def at(seconds: float) -> datetime:
@@ -76,7 +85,7 @@ def a_query(event: Event, **over: object) -> Query:
 def a_job(page: str, event: Event, *, seed: int | str = 1, reject: Iterable[str] = ()) -> Job:
     """Return the tables that `list` and `draw` make for an event with a saved page."""
     found = list_page(a_query(event), page, hosts=HOSTS, accept=False)
-    candidates = candidates_of(found.records, event, Rules(tuple(reject)))
+    candidates = candidates_of(found.records, event, rejecting(*reject))
     ranked = rank(candidates, event.event_id, seed)
     return Job(event, 131, EUV, "image", found.records, found.listing, found.facts, ranked)
 

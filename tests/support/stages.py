@@ -52,7 +52,7 @@ def list_and_draw(campaign: Campaign, row: Row) -> None:
     sample = campaign.config.sample
     records = [str(top / str(wavelength) / "records.csv") for wavelength in row.wavelengths]
     drawn = [f"--seed={sample.seed}", "--channels", sample.channels]
-    rules = ["--reject", *campaign.config.quality.reject]
+    rules = ["--quality", campaign.config.quality.model_dump_json()]
     rules += ["--other-flares", campaign.config.other_flares, "--exposure", sample.exposure]
     rules += ["--guard", duration_text(campaign.config.window.guard)]
     script("draw", *of_event, "--records", *records, *drawn, *rules, *options(top, "candidates"))
@@ -72,13 +72,10 @@ def bring_and_sample(campaign: Campaign, event_id: str, wavelength: int) -> None
     script("partition", *candidates, *manifest, *store, *folder, *options(job, "partition"))
     (results / "ledger").mkdir(exist_ok=True)
     series = ["--series", campaign.config.series, "--segment", campaign.config.segment]
-    quotas = {
-        key: getattr(campaign.config.sample, key.replace("-", "_"))
-        for key in ("per-minute", "pre", "post")
-    }
     outputs = [*options(job, "sample"), "--log", str(job / "sampling_log.csv")]
     outputs += ["--account", str(job / "account.json"), *ledger]
-    flags = [f"--{key}={value}" for key, value in quotas.items()]
+    quotas = campaign.config.sample.quotas
+    flags = [f"--{key.replace('_', '-')}={count}" for key, count in quotas.items()]
     script("sample", *of_job, *manifest, *series, *flags, *outputs)
 
 

@@ -18,12 +18,12 @@ rule draw:
         code=code("draw"),
         seed=CAMPAIGN.config.sample.seed,
         channels=CAMPAIGN.config.sample.channels,
-        reject=CAMPAIGN.config.quality.reject,
+        quality=CAMPAIGN.config.quality.model_dump_json(),
         other_flares=CAMPAIGN.config.other_flares,
         exposure=CAMPAIGN.config.sample.exposure,
         guard=duration_text(CAMPAIGN.config.window.guard),
     shell:
         "python {input.script:q} --event {input.event:q} --records {input.records:q}"
-        " --seed={params.seed:q} --channels {params.channels} --reject {params.reject:q}"
+        " --seed={params.seed:q} --channels {params.channels} --quality {params.quality:q}"
         " --other-flares {params.other_flares} --exposure {params.exposure} --guard {params.guard}"
         " --candidates {output.candidates:q} > {log:q} 2>&1"

@@ -24,12 +24,12 @@ rule sample:
         code=code("sample"),
         series=CAMPAIGN.config.series,
         segment=CAMPAIGN.config.segment,
-        per_minute=CAMPAIGN.config.sample.per_minute,
-        pre=CAMPAIGN.config.sample.pre,
-        post=CAMPAIGN.config.sample.post,
+        quotas=[
+            f"--{key.replace('_', '-')}={count}"
+            for key, count in CAMPAIGN.config.sample.quotas.items()
+        ],
     shell:
         'python {input.script:q} --job "$(dirname {input.records:q})" --manifest {input.manifest:q}'
-        " --series {params.series:q} --segment {params.segment:q} --per-minute {params.per_minute}"
-        " --pre {params.pre} --post {params.post} --sample {output.sample:q}"
-        " --log {output.sampling_log:q} --ledger {output.ledger:q} --account {output.account:q}"
-        " > {log:q} 2>&1"
+        " --series {params.series:q} --segment {params.segment:q} {params.quotas}"
+        " --sample {output.sample:q} --log {output.sampling_log:q} --ledger {output.ledger:q}"
+        " --account {output.account:q} > {log:q} 2>&1"

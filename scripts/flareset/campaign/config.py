@@ -154,13 +154,18 @@ class Quality(Section):
     )
 
 
-class Sample(Section):
-    """The draw."""
+class Quotas(Section):
+    """How many images a bin gives: each is the `quota` of a phase in `partition.PHASES`."""
 
-    seed: Seed = Field(20140107, description="decides every choice of the draw")
     per_minute: Count = Field(1, description="images drawn from each minute of flare")
     pre: Count = Field(178, description="images drawn from before the flare")
     post: Count = Field(178, description="images drawn from after the flare")
+
+
+class Sample(Quotas):
+    """The draw."""
+
+    seed: Seed = Field(20140107, description="decides every choice of the draw")
     exposure: Literal["any", "normal", "short"] = Field(
         "normal",
         description="which exposures are drawn. In a flare AIA shortens every other exposure, so"
@@ -174,6 +179,11 @@ class Sample(Section):
         " they show the same moments. `apart`: each channel is judged by itself, as always for"
         " `aia.lev1`, whose channels share no slot",
     )
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """The quotas alone, by their keys."""
+        return {key: getattr(self, key) for key in Quotas.model_fields}
 
 
 class Completeness(Section):
@@ -788,4 +798,4 @@ class Config(Section):
         """The number of images per bin, by the keys under `sample`; None if all are fetched."""
         if self.fetch == "all":
             return None
-        return {key: getattr(self.sample, key) for key in ("per_minute", "pre", "post")}
+        return self.sample.quotas

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from flareset.sdo.keywords import KEYWORD_NAMES, LISTED
+from flareset.sdo.keywords import KEYWORD_NAMES
 
+# The columns that are computed from the exposure follow its keywords.
+_EXPOSURE = KEYWORD_NAMES.index("AIMGSHCE") + 1
 OF_SPLITS = ["split", "split_leaky", "group"]
 # The columns about the image. The columns of its event's row follow them.
 COLUMNS = [
     "event_id", "wavelength", "phase", "label", "filename", "record", "slot", "channels",
     "time",
     "minutes_from_start", "minutes_from_peak", "minutes_from_end",
-    "QUALITY", "EXPTIME", "AIMGSHCE", "exposure", "exposure_seconds", "AECTYPE",
-    *(name for name in KEYWORD_NAMES if name not in LISTED),
+    *KEYWORD_NAMES[:_EXPOSURE], "exposure", "exposure_seconds", *KEYWORD_NAMES[_EXPOSURE:],
     "proof", "blank", "bytes", "sha256",
     *OF_SPLITS,
 ]  # fmt: skip
