@@ -285,7 +285,7 @@ def test_a_record_never_stands_for_another(bench: Callable[..., Bench]) -> None:
     row = b.images.iloc[0]
     b.fetch(1)
     path = b.store.path_of(131, row["filename"], row["t_rec"])
-    with pytest.raises(StoreError, match="the store holds"):
+    with pytest.raises(StoreError, match="the store has"):
         b.store.facts(path, "aia.lev1_euv_12s[2014-01-07T18:01:13Z][131]")
 
 
