@@ -3,7 +3,8 @@ import json
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -12,6 +13,7 @@ import pytest
 import requests
 from astropy.io import fits
 
+from flareset.sdo.flares import Flare
 from flareset.sdo.recordset import Recordset
 from flareset.standin.catalogue import record_of, records
 from flareset.standin.frames import Frames
@@ -645,6 +647,23 @@ def test_active_regions(client: Any) -> None:
     values = [entry["values"][0] for entry in found["keywords"]]
     assert values == ["2015.05.01_00:00:00_UTC", "10.000000", "-5.500000"]
     assert asking.info("rs_list", "su_rsb.NOAA_ActiveRegions[][1]", key=keys)["count"] == 0
+
+
+def test_the_regions_of_a_campaign_are_where_its_flares_are(client: Any) -> None:
+    # The X9.3 of 2017-09-06: HEK has it at 529, -244 arcsec, which SWPC calls S09W34.
+    start = datetime(2017, 9, 6, 11, 53, tzinfo=UTC)
+    flare = Flare("big", start, start + timedelta(minutes=17), None, 529.0, -244.0, 12673)
+    keys = "ObservationTime,LatitudeHG,LongitudeCM"
+    asked = ("rs_list", "su_rsb.NOAA_ActiveRegions[][12673]")
+    entries = client(flares=[flare]).info(*asked, key=keys)["keywords"]
+    times, latitudes, longitudes = (entry["values"] for entry in entries)
+    seen = dict(zip(times, zip(latitudes, longitudes, strict=True), strict=True))
+    latitude, longitude = map(float, seen["2017.09.07_00:00:00_UTC"])
+    assert latitude == pytest.approx(-9, abs=1)
+    # Half a day later it has turned by 6.7 degrees.
+    assert longitude == pytest.approx(34 + 6.7, abs=1.5)
+    assert all(abs(float(longitude)) < 80 for longitude in longitudes)
+    assert client(flares=[replace(flare, hpc_x=None)]).info(*asked, key=keys)["count"] == 0
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,8 @@ class Event:
     @property
     def flare(self) -> Flare:
         """The event's own flare."""
-        return Flare(
-            self.event_id, self.flare_start, self.flare_end, self.flare_peak, self.hpc_x, self.hpc_y
-        )
+        span = self.flare_start, self.flare_end, self.flare_peak
+        return Flare(self.event_id, *span, self.hpc_x, self.hpc_y, self.noaa_ar)
 
     @property
     def flares(self) -> list[Flare]:

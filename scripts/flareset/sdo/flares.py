@@ -17,6 +17,7 @@ class Flare:
     peak: datetime | None = None
     hpc_x: float | None = None
     hpc_y: float | None = None
+    noaa_ar: int | None = None
 
 
 def five_digits(noaa_ar: int) -> int:

@@ -35,7 +35,7 @@ from flareset.standin.given import Given
 from flareset.standin.hek import HEK
 from flareset.standin.hek import answer as hek_answer
 from flareset.standin.holdings import Holdings
-from flareset.standin.info import REGIONS, Info, Regions
+from flareset.standin.info import REGIONS, Info, Regions, regions_of
 from flareset.standin.madeup import MadeUp
 from flareset.standin.products import fits_file, original
 from flareset.standin.wire import Answer
@@ -97,7 +97,8 @@ class StandIn(ThreadingHTTPServer):
         self.verbose = verbose
         known = MadeUp(self.frames) if holdings is None else Given(holdings)
         self.holdings = Holdings(known, self.frames)
-        self.info = Info(self.holdings, regions, self.faults)
+        known_regions = {**regions_of(self.frames.flares), **regions}
+        self.info = Info(self.holdings, known_regions, self.faults)
         self.exports = Exports(
             self.holdings,
             state=state,
