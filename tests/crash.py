@@ -1,4 +1,4 @@
-"""Rounds of crashes: a download is killed, terminated or loses power, and is looked at.
+"""Rounds of crashes: kill or terminate a download, or take its power, and check the results.
 
 `python tests/crash.py --rounds 200 --seed 1` tells what went wrong and what the crashes cost.
 """
@@ -60,8 +60,10 @@ _LOADED = ("crash", "flareset.download", "flareset.ledger", "flareset.system.pro
 
 
 class SlowStandIn(StandIn):
-    """A stand-in that sends images and tars in small pieces, a `pause` (seconds) behind each;
-    `sent` counts their bytes."""
+    """A stand-in that sends images and tars in small pieces, with a `pause` (seconds) after each.
+
+    `sent` counts their bytes.
+    """
 
     def __init__(self, pause: float, **options: Any) -> None:
         super().__init__(**options)
@@ -77,7 +79,7 @@ class SlowStandIn(StandIn):
 
 
 class _Slow:
-    """What a handler writes to."""
+    """The output of a handler, which writes slowly."""
 
     def __init__(self, handler: Any) -> None:
         self._handler, self._server, self._out = handler, handler.server, handler.wfile
@@ -100,7 +102,7 @@ class _Slow:
 
 @dataclass(frozen=True)
 class Plan:
-    """What strikes a process: before its n-th change of the store, or after some seconds."""
+    """A crash of a process: before its n-th change of the store, or after some seconds."""
 
     crash: str
     operation: int = 0
@@ -108,14 +110,16 @@ class Plan:
 
     @property
     def signal(self) -> signal.Signals:
-        """What the process gets."""
+        """The signal that the process gets."""
         return signal.SIGTERM if self.crash == TERM else signal.SIGKILL
 
 
 @dataclass(frozen=True)
 class Run:
-    """A process that has ended: its exit code, what it said, whether it changed the store, and the
-    seconds that it took, in all and from the signal to its end."""
+    """A process that has ended: exit code, output, whether it changed the store, and seconds.
+
+    The seconds are those in all, and those from the signal to the end.
+    """
 
     code: int
     text: str
@@ -126,7 +130,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Listed:
-    """A job that was listed and drawn: its folder, its settings and its store's name."""
+    """A job after `list` and `draw`: its folder, its settings and its store's name."""
 
     folder: Path
     settings: str
@@ -134,7 +138,7 @@ class Listed:
     store: Store
 
     def args(self, home: Path) -> list[str]:
-        """The arguments of its download into a folder of its own."""
+        """Return the arguments of the job's download into a folder."""
         return [
             *("--job", str(self.folder), "--store", str(home / "store")),
             *("--settings", self.settings),
@@ -157,7 +161,7 @@ class Known:
     seconds: float
 
     def check_store(self, root: Path) -> None:
-        """Raise Violation where a file under its final name is not what the archive has."""
+        """Raise Violation if a file with its final name differs from the archive's."""
         store = Store(root, self.job.store.archive, self.job.store.folder.name)
         for path in root.rglob("*.fits"):
             name = path.relative_to(root).as_posix()
@@ -169,7 +173,7 @@ class Known:
                 raise Violation(f"bad bytes in {name}, which {taken}")
 
     def check_complete(self, home: Path) -> None:
-        """Raise Violation where a finished download lacks something or left something."""
+        """Raise Violation if a finished download lacks a file or has left one behind."""
         manifest = read_manifest(home / "manifest.csv")
         if set(manifest["path"]) != set(self.files) or set(manifest["status"]) != {"verified"}:
             raise Violation(f"the manifest is not complete: {manifest['status'].value_counts()}")
@@ -187,7 +191,7 @@ class Known:
 
 @dataclass
 class Tally:
-    """What a kind of crash cost, over the events that came to their end."""
+    """The costs of a kind of crash, over the events that were completed."""
 
     events: int = 0
     crashes: int = 0
@@ -208,7 +212,7 @@ class Tally:
 
 @dataclass
 class Result:
-    """What went wrong, and the costs by kind of crash and method of export."""
+    """The violations, and the costs by kind of crash and method of export."""
 
     rounds: int = 0
     violations: list[str] = field(default_factory=list)
@@ -238,12 +242,14 @@ class Result:
 
 
 class Violation(Exception):
-    """Something that must not be."""
+    """A state that must not occur."""
 
 
 class Rounds:
-    """Rounds of crashes against one stand-in, in a folder of their own; the event's window has so
-    many `minutes` before and behind its flare."""
+    """Rounds of crashes against one stand-in, in a folder of their own.
+
+    The event's window has `minutes` before and after its flare.
+    """
 
     def __init__(self, server: SlowStandIn, folder: Path, seed: int, minutes: int) -> None:
         self.server = server
@@ -255,7 +261,7 @@ class Rounds:
         self.jobs = {method: self._measure(self._list(method)) for method in METHODS}
 
     def play(self, rounds: int) -> Result:
-        """Download events, each with a kind of crash, until so many crashes have struck."""
+        """Download events, each with a kind of crash, until a number of crashes have struck."""
         number = 0
         while self.result.rounds < rounds:
             kind = KINDS[number % len(KINDS)]
@@ -277,7 +283,7 @@ class Rounds:
         return self.result
 
     def _event(self, kind: str, known: Known, home: Path, rng: random.Random, tally: Tally) -> None:
-        """Download an event into a store of its own, with one crash or some more on the way."""
+        """Download an event into a store of its own, with one or more crashes."""
         store, journal = home / "store", home / "journal"
         store.mkdir(parents=True)
         powerloss.begin(journal, store)
@@ -314,7 +320,7 @@ class Rounds:
         tally.fetched += self.server.sent - sent
 
     def _plan(self, kind: str, known: Known, rng: random.Random) -> Plan:
-        """When a crash strikes: any moment of a whole download is as likely as another."""
+        """Return a crash at a random moment: all moments of a download are equally likely."""
         crash = rng.choice((KILL, TERM, POWER_LOSS)) if kind == "mixed" else kind
         if rng.random() < 0.5:
             return Plan(crash, operation=rng.randint(1, known.operations))
@@ -371,7 +377,7 @@ class Rounds:
         return Listed(folder, str(path), environment, store)
 
     def _measure(self, job: Listed) -> Known:
-        """Download the job once, and learn from the server itself what was to be had."""
+        """Download the job once, and get the right files from the server itself."""
         home = job.folder / "measured"
         (home / "store").mkdir(parents=True)
         powerloss.begin(home / "journal", home / "store")
@@ -397,7 +403,7 @@ class Rounds:
         boot: int = 0,
         plan: Plan | None = None,
     ) -> Run:
-        """Run a script in a process of its own until it ends, by itself or by a plan."""
+        """Run a script in a new process until it ends, by itself or by a planned crash."""
         journal = home / "journal"
         before = journal.stat().st_size
         environment = {**environment, "XDG_STATE_HOME": str(home), powerloss.BOOT: f"boot {boot}"}
@@ -425,7 +431,7 @@ class Rounds:
 
 
 def _speak(said: Path, journal: Path, script: str, args: list[str], environment: dict) -> None:
-    """In the process of a round: run a script with what it says in a file."""
+    """Run a script with its output in a file. Called in the process of a round."""
     assert transfer._SYNCED_EVERY > 1 << 20, "what is synced at a time has another name now"
     transfer._SYNCED_EVERY = int(environment.get(_SYNCED_EVERY, transfer._SYNCED_EVERY))
     with open(said, "wb") as out:
@@ -435,7 +441,7 @@ def _speak(said: Path, journal: Path, script: str, args: list[str], environment:
 
 
 def _forkserver() -> Any:
-    """What forks processes in which the package is loaded already."""
+    """Return a fork server whose processes have loaded the package."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_LOADED))
     before = os.environ.get("PYTHONPATH")
@@ -454,7 +460,7 @@ def _forkserver() -> Any:
 
 
 def _served(server: SlowStandIn) -> tuple[dict[str, bytes], int]:
-    """The bytes of each file of the newest export, and how many bytes they are on the wire."""
+    """Return the bytes of each file of the newest export, and the bytes on the network."""
     question = f"jsoc_fetch?op=exp_status&requestid={server.created[-1]}&format=json"
     with urllib.request.urlopen(server.cgi_url + question) as answer:
         found = json.load(answer)
@@ -474,14 +480,14 @@ def _served(server: SlowStandIn) -> tuple[dict[str, bytes], int]:
 
 
 def _age(*folders: Path) -> None:
-    """Make files as old as they are when a machine has taken its time to start anew."""
+    """Make files as old as they are after a reboot of the machine."""
     for path in (path for folder in folders for path in folder.rglob("*")):
         found = path.stat()
         os.utime(path, (found.st_atime - _RESTART, found.st_mtime - _RESTART))
 
 
 def _check_ending(run: Run) -> None:
-    """Raise Violation where a process that was terminated did not end in good order."""
+    """Raise Violation if a terminated process did not end in good order."""
     if run.code < 0 and run.changed:
         raise Violation(f"it died of signal {-run.code} without a word")
     if "Traceback" in run.text or "Exception ignored" in run.text:
@@ -492,7 +498,7 @@ def _check_ending(run: Run) -> None:
 
 @contextmanager
 def rounds(folder: Path, seed: int, minutes: int = 9) -> Iterator[Rounds]:
-    """Rounds against a stand-in that runs while the block does; of 9 minutes are 109 images."""
+    """Yield rounds against a stand-in that runs during the block. 9 minutes have 109 images."""
     with running(SlowStandIn(0.001, frame_size=128)) as server:
         yield Rounds(server, folder, seed, minutes)
 

@@ -1,8 +1,8 @@
-"""A disk that forgets: what a power loss leaves of what a process wrote, by the rules of POSIX.
+"""A disk that loses data: simulate a power loss by the rules of POSIX.
 
-`python tests/powerloss.py JOURNAL scripts/download.py --store STORE ...` runs a script and notes in
-JOURNAL what it does to the names under STORE and which of its bytes it had synced; `lose` then
-takes away some of what was not.
+`python tests/powerloss.py JOURNAL scripts/download.py --store STORE ...` runs a script. JOURNAL
+gets all changes of names under STORE, and the bytes that the script has synced. `lose` then takes
+away some of the data that were not synced.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-# The machine's start that the script finds itself in, and `<signal>:<n>`: the script gets that
-# signal just before its n-th change of the store.
+# The boot id that the script sees, and `<signal>:<n>`: the script gets that signal just before its
+# n-th change of the store.
 BOOT, CRASH = "FLARESET_TEST_BOOT", "FLARESET_TEST_CRASH"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CHANGES = (
@@ -36,7 +36,7 @@ Names = dict[str, int]
 
 
 def begin(journal: Path, store: Path) -> None:
-    """Begin the journal of a boot: all that lies in the store now is on the disk."""
+    """Begin the journal of a boot: all that is in the store now counts as on the disk."""
     for file in _kept(journal).glob("*"):
         file.unlink()
     _kept(journal).mkdir(parents=True, exist_ok=True)
@@ -48,8 +48,8 @@ def begin(journal: Path, store: Path) -> None:
 def lose(journal: Path, store: Path, rng: random.Random) -> None:
     """Take from a store what a power loss may take, and begin the journal of the next boot.
 
-    Of names, every creation, rename and removal of which the folder was not synced since may be
-    undone. Of bytes, those after a file's last sync may be cut, or be zeros or noise.
+    A creation, rename or removal may be undone if its folder was not synced since. Bytes after a
+    file's last sync may be cut, or become zeros or noise.
     """
     catch_up(journal, store)
     disk = _Disk(journal)
@@ -74,7 +74,7 @@ def catch_up(journal: Path, store: Path) -> None:
 
 
 def operations(journal: Path) -> int:
-    """How many changes of the store the last process that ended by itself made."""
+    """Return how many changes of the store the last process that ended by itself made."""
     return max((int(line.get("operations", 0)) for line in _lines(journal)), default=0)
 
 
@@ -121,7 +121,7 @@ class _Disk:
         self.changes = [change for change in self.changes if change]
 
     def names_after(self, rng: random.Random) -> Names:
-        """The names after a power loss."""
+        """Return the names after a power loss."""
         left = dict(self.names)
         kept = rng.choice((0.0, 0.5, 0.5, 1.0))
         for change in self.changes:
@@ -187,7 +187,7 @@ def _lay_out(store: Path, left: Names, sources: dict[int, Path], beside: Path) -
 
 
 def _names(store: Path) -> Names:
-    """Every name under a store and its inode."""
+    """Return every name under a store and its inode."""
     return {path.relative_to(store).as_posix(): _inode(path) for path in store.rglob("*")}
 
 
@@ -196,7 +196,7 @@ def _inode(path: Path) -> int:
 
 
 def _kept(journal: Path) -> Path:
-    """Where files are kept that have no name in the store any more."""
+    """Return where files are kept that have no name in the store any more."""
     return journal.with_name(f"{journal.name}.kept")
 
 
@@ -222,7 +222,7 @@ class _Hook:
         os.write(self.journal, f"{json.dumps(line)}\n".encode())
 
     def name(self, path: Any) -> str | None:
-        """The name in the store of a path or descriptor, None where it lies elsewhere."""
+        """Return the name in the store of a path or descriptor; None if it is elsewhere."""
         if isinstance(path, int):
             path = os.readlink(f"/proc/self/fd/{path}")
         folder, last = os.path.split(os.path.abspath(os.fsdecode(path)))
@@ -260,7 +260,7 @@ class _Hook:
             self.write(inode=inode, cut=to, copy=copy)
 
     def watch(self, event: str, args: tuple[Any, ...]) -> None:
-        """An audit hook: tells of changes of the store that went past the functions below."""
+        """Report changes of the store that do not use the functions below. An audit hook."""
         writes = event == "open" and isinstance(args[2], int) and args[2] & _WRITING
         if (writes or event in _CHANGES) and not getattr(self._within, "one", False):
             path = args[0]

@@ -29,7 +29,7 @@ _ITEM = re.compile(r"#?\d{10}|2014[.-]01[.-]07[T_][\d:]{8}(?:_UTC|_TAI|_Z|Z|)(?:
 
 @cache
 def rows(real: Path, name: str) -> list[dict[str, Any]]:
-    """The rows of a recorded file, their requests whole."""
+    """Return the rows of a recorded file, their requests whole."""
     found = json.loads((real / FOLDER / f"{name}.json").read_text())
     for row in found:
         if isinstance(row.get("request"), dict) and "ds" in row["request"]:
@@ -38,17 +38,17 @@ def rows(real: Path, name: str) -> list[dict[str, Any]]:
 
 
 def text(real: Path, name: str) -> str:
-    """A file of the recorded ones."""
+    """Return a file of the recorded ones."""
     return (real / FOLDER / name).read_text()
 
 
 def slot(n: int) -> datetime:
-    """The time of the n-th slot of the records, UTC without a zone."""
+    """Return the time of the n-th slot of the records, UTC without a zone."""
     return FIRST + timedelta(seconds=12 * n)
 
 
 def slots() -> Iterator[tuple[int, int, datetime]]:
-    """The records: number of the slot, wavelength, T_REC."""
+    """Yield the records: number of the slot, wavelength, T_REC."""
     for n in range((LAST - FIRST) // timedelta(seconds=12) + 1):
         for wavelength in CHANNELS:
             when = slot(n)
@@ -57,12 +57,12 @@ def slots() -> Iterator[tuple[int, int, datetime]]:
 
 
 def recnum(n: int, wavelength: int) -> int:
-    """The number of a record."""
+    """Return the number of a record."""
     return FIRST_RECNUM + 10 * n + CHANNELS.index(wavelength)
 
 
 def whole(ds: str) -> str:
-    """A recordset whose middle was cut out when it was recorded, with records put in again."""
+    """Return a recordset, whose middle was cut out of the recording, with its records again."""
     hidden = _HIDDEN.search(ds)
     if hidden is None:
         return ds
@@ -86,7 +86,7 @@ def whole(ds: str) -> str:
 
 
 def spelled(n: int, when: datetime, like: str) -> str:
-    """A record in the spelling of another."""
+    """Return a record in the spelling of another."""
     if like.lstrip("#").isdigit():
         return ("#" if like.startswith("#") else "") + str(recnum(n, 131))
     if "_TAI" in like:
@@ -96,7 +96,7 @@ def spelled(n: int, when: datetime, like: str) -> str:
 
 
 def holdings(real: Path) -> list[dict[str, Any]]:
-    """The series and records of that machine, as the stand-in is given them."""
+    """Return the series and records of that machine, as the stand-in is given them."""
     own = _structure(json.loads(text(real, "direct/series_struct.json")))
     given = {name.lower(): name for name in (key["name"] for key in own["keywords"])}
     (sample,) = _columns(json.loads(text(real, "direct/all_keys.json")))
@@ -128,7 +128,10 @@ def _structure(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lev1_structure(real: Path, own: dict[str, Any]) -> dict[str, Any]:
-    """The structure of aia.lev1, of which the middle was cut out: the same keywords, unlinked."""
+    """Return the structure of aia.lev1.
+
+    The middle of its recording is cut out: the keywords are those of the linked series, unlinked.
+    """
     answer = next(
         row["real"]["json"]
         for row in rows(real, "info_ops")
@@ -189,7 +192,7 @@ def _hmi_records() -> Iterator[dict[str, Any]]:
 
 
 def _record(sample: dict[str, Any], n: int, wavelength: int, when: datetime) -> dict[str, Any]:
-    """A record of the 12 s series, with what is not told of it as in the sample."""
+    """Return a record of the 12 s series. Keywords that were not recorded are as in the sample."""
     sunum = FIRST_SUNUM + 3072 * n + 16 * CHANNELS.index(wavelength)
     folder = f"/SUM{1 + sunum % 89}/D{sunum}/S00000"
     number = recnum(n, wavelength)
@@ -214,7 +217,7 @@ def _record(sample: dict[str, Any], n: int, wavelength: int, when: datetime) -> 
 
 
 def _linked(row: dict[str, Any]) -> dict[str, Any]:
-    """The record of aia.lev1 that a record links to; the link's spikes have its dimensions."""
+    """Return the record of aia.lev1 that a record links to, with the dimensions of its spikes."""
     row["segments"]["spikes"]["dims"] = f"{row['NSPIKES']}x3"
     folder = row["segments"]["image"]["path"].rpartition("/")[0]
     second = datetime.fromisoformat(row["T_OBS"][:-1]) + timedelta(milliseconds=500)
@@ -238,14 +241,14 @@ def _linked(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _columns(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The keywords of an answer of rs_list, a dict for each of its records that is told of."""
+    """Yield the keywords of an answer of rs_list, a dict for each record in it."""
     columns = {key["name"]: key["values"] for key in answer["keywords"] if isinstance(key, dict)}
     told = range(len(next(iter(columns.values()), [])))
     return [{name: values[n] for name, values in columns.items()} for n in told]
 
 
 def _told(real: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """The records that answers tell keywords of: time of T_REC, wavelength, keywords."""
+    """Yield the records with keywords in answers: time of T_REC, wavelength, keywords."""
     answers = [json.loads(text(real, f"direct/{n}.json")) for n in ("all_keys", "six_records")]
     for row in rows(real, "info_ops"):
         asked, answer = row["request"], row["real"]["json"] or {}
@@ -268,7 +271,7 @@ def _told(real: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 def _seconds_told(real: Path) -> Iterator[tuple[str, int, str]]:
-    """The records whose exposure's second is told: time of T_REC, wavelength, that second."""
+    """Yield time of T_REC, wavelength and second of the exposures whose second was recorded."""
     names = re.compile(rf"{SERIES}\.2014-01-07T(\d\d)(\d\d)(\d\d)Z\.(\d+)\.image_lev1")
     told = [text(real, "exports_finished.json"), text(real, "index/081.index.txt")]
     for hour, minute, second, wavelength in (found for t in told for found in names.findall(t)):
@@ -285,7 +288,7 @@ def _seconds_told(real: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def _bright(real: Path) -> list[str]:
-    """The T_RECs of the exposures over 2.90003 s: those that are told, others in between."""
+    """Return the T_RECs of the exposures over 2.90003 s, recorded ones and others between."""
     answer = next(
         row["real"]["json"]
         for row in rows(real, "info_recordsets")

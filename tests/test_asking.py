@@ -62,7 +62,7 @@ def asker(tmp_path: Path, opened: ExitStack) -> Callable[..., Asker]:
 
 
 def fetched(server: StandIn, folder: Path, **over: object) -> list[Path]:
-    """The pages of January 2014, fetched without a pause."""
+    """Return the pages of January 2014, fetched without a pause."""
     connections = Connections(server.url, 1, patience=2.0, folder=folder / "meet", sleep=bool)
     transfer = Transfer(
         server.url, [], connections=connections, max_file_size=10**8, pages=True, sleep=bool, **over

@@ -17,7 +17,7 @@ class Tries:
         self.counted = Attempts(clock=lambda: self.now)
 
     def gained(self, there: int, seconds: float = 1.0) -> bool:
-        """Whether a try of so many seconds, after which so much was there, counts as a gain."""
+        """Return whether a try that took `seconds` and got so many bytes counts as a gain."""
         self.counted.begin()
         self.now += seconds
         return self.counted.gained(there)

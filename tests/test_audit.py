@@ -1,4 +1,4 @@
-"""The audit: it passes what the split makes, and finds each thing that two splits may not share."""
+"""The audit: it passes the split's results, and finds everything that two splits must not share."""
 
 from __future__ import annotations
 

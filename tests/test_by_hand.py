@@ -148,7 +148,7 @@ SAYS = {
 
 @pytest.fixture(scope="module")
 def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished campaign, in which the targets `plan` and `verify` were asked for as well."""
+    """Return a finished campaign in which the targets `plan` and `verify` have run, too."""
     project = finished.copy(tmp_path_factory.mktemp("by") / "hand")
     project.run("plan", "verify")
     settings = IntakeSettings.of(check_config(project.config))

@@ -28,7 +28,7 @@ def _address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def slots(project: Project) -> dict[str, set[str]]:
-    """The slots that each channel drew."""
+    """Return the slots that each channel drew."""
     found = defaultdict(set)
     for row in project.table("results/data_selection/images.csv"):
         found[row["wavelength"]].add(row["slot"])
@@ -36,7 +36,7 @@ def slots(project: Project) -> dict[str, set[str]]:
 
 
 def datasum(path: Path) -> str:
-    """The checksum of the compressed data, as the file's header has it."""
+    """Return the checksum of the compressed data, as the file's header has it."""
     return fits.getval(path, "DATASUM", 1, disable_image_compression=True)
 
 

@@ -74,12 +74,12 @@ def test_the_stand_in_is_as_expected(
 
 
 def _from_t_rec_on(slots: Slots, seconds: float) -> int:
-    """The slot of a server where a slot begins with its T_REC."""
+    """Return the slot on a server whose slots begin with their T_REC."""
     return math.floor((seconds - slots.epoch + AIA_LEAD) / slots.step)
 
 
 def _begun(slots: Slots, duration: float) -> int:
-    """The slots of a server where a span has those that it begins, too."""
+    """Return the slots of a span on a server that also counts slots which the span only begins."""
     return math.ceil(duration / slots.step)
 
 

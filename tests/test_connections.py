@@ -48,7 +48,7 @@ EAGER = Timing(turn=0.0)
 
 
 def asking(server: StandIn, folder: Path, times: int, timing: str = "") -> subprocess.Popen[bytes]:
-    """A process of four threads that want files, over two connections."""
+    """Return a process of four threads that want files, over two connections."""
     name = "aia.lev1_euv_12s.2014-01-07T180112Z.131.image_lev1.fits"
     scripts = str(ROOT / "scripts")
     code = ASKING.format(
@@ -271,7 +271,7 @@ def test_jobs_of_all_machines_meet_at_home(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder where others may write."""
+    """Return a state folder where others may write."""
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(0o1777)

@@ -39,7 +39,7 @@ FILES, FILES_UNDER_WAY = 50, 4
 
 
 class Disk:
-    """A store with one file, and a script that writes it anew."""
+    """A store with one file, and a script that writes the file again."""
 
     def __init__(self, folder: Path) -> None:
         self.store, self.journal = folder / "store", folder / "journal"
@@ -60,7 +60,7 @@ class Disk:
         )
 
     def after_loss(self, seed: int) -> dict[str, bytes]:
-        """What the power leaves of the store."""
+        """Return what a power loss leaves of the store."""
         powerloss.lose(self.journal, self.store, random.Random(seed))
         return {path.name: path.read_bytes() for path in self.store.iterdir()}
 

@@ -27,7 +27,7 @@ SERIES = "aia.lev1_euv_12s"
 
 @pytest.fixture
 def recorded(real: Path) -> Path:
-    """The folder of what JSOC's software answered."""
+    """Return the folder of what JSOC's software answered."""
     return real / "jsoc" / "recorded"
 
 
@@ -38,7 +38,7 @@ def structure(recorded: Path) -> Structure:
 
 
 def answered(recorded: Path, **wanted: str) -> dict[str, Any]:
-    """The recorded answer to the request that has these arguments and no others but `ds`."""
+    """Return the recorded answer to the request that has these arguments and no others but `ds`."""
     for row in json.loads((recorded / "info_ops.json").read_text()):
         arguments = {name: value for name, value in row["request"].items() if name != "ds"}
         if arguments == wanted:

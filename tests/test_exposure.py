@@ -116,7 +116,7 @@ QUOTAS = {"pre": 178, "flare": 1, "post": 178}
 
 @pytest.fixture(scope="module")
 def of_the_day(real: Path) -> pd.DataFrame:
-    """The images of the real page of 2014-01-07, short where T_OBS is late in its slot."""
+    """Return the images of the real page of 2014-01-07, short where T_OBS is late in its slot."""
     page = (real / "original/html_dump/2014-01-07.html").read_text()
     rows = re.findall(r">(aia[^<]*image_lev1[^<]*fits)<", page)
     names = sorted(set(rows))

@@ -145,7 +145,7 @@ class World:
         self.reason = (packed and case.tar_reason) or case.reason
 
     def _tar(self, begin: int, count: int) -> str:
-        """The link of a tar of so many images."""
+        """Return the link of a tar of so many images."""
         when = self.images["t_rec"].iloc[begin].strftime("%Y-%m-%dT%H:%M:%SZ")
         ds = f"aia.lev1_euv_12s[{when}/{12 * count}s][131]{{image}}"
         answer = json.loads(self.server.exports.request({**ASKED, "ds": ds}, "127.0.0.1").text)
@@ -162,7 +162,7 @@ class World:
         return {*self.names[:2]} if whole_tar else {self.struck}
 
     def requests(self) -> int:
-        """How often the struck file was asked for, or its tar."""
+        """Return how often the struck file was asked for, or its tar."""
         link = self.images["url"].iloc[-2 if len(self.images) > 1 else 0]
         return self.server.log[urlsplit(link).path]
 
@@ -173,14 +173,14 @@ class World:
             self.server.faults.append(replace(fault, pattern=self.struck, **times))
 
     def run(self, **options: Any) -> tuple[Bench, pd.DataFrame]:
-        """What a run does, with nothing in memory of those before it."""
+        """Download with new objects, as a new process would. Return them and the manifest."""
         bench = Bench(self.server, self.folder, **{**self.case.limits, **options})
         bench.images = self.images
         with bench.downloader:
             return bench, bench.fetch(IMAGES).set_index("filename")
 
     def right(self, name: str) -> set[bytes]:
-        """What a file may hold: of a file that changed, what it is now."""
+        """Return the bytes that a file may have. A changed file must have the new ones."""
         frame = Frame.of(name)
         was, is_now = (b"".join(fits_file(self.server.frames, frame, k)) for k in ("", "changed"))
         kind = self.case.faults[-1].kind
@@ -190,7 +190,7 @@ class World:
         return {was, is_now} if self.packed and kind == "changed_silent" else {is_now}
 
     def check(self, manifest: pd.DataFrame, lost: set[str]) -> None:
-        """Every file is there, right, under its name, but for the lost ones; and nothing else."""
+        """Check that all files but the lost ones are right and named, and that nothing is left."""
         root = self.folder
         for name, row in manifest.iterrows():
             assert row["status"] == ("failed" if name in lost else "verified"), row["reason"]
@@ -299,14 +299,14 @@ class Endless:
         self.name = name
 
     def file(self, frame: Frame, *args: Any, **kwargs: Any) -> list[bytes]:
-        """The file of a frame, in pieces."""
+        """Return the file of a frame, in pieces."""
         if frame.name == self.name:
             return [b"SIMPLE  =                    T".ljust(80), *[b" " * 2**20] * 100]
         return self.frames.file(frame, *args, **kwargs)
 
 
 def spent(name: str, *, packed: bool) -> dict[str, Any]:
-    """What `spend` prints in a process of its own."""
+    """Return what `spend` prints in a process of its own."""
     code = f"import test_faults; test_faults.spend({name!r}, {packed})"
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("scripts", "tests"))
     done = subprocess.run(

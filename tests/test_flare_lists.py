@@ -33,13 +33,13 @@ LONGEST = timedelta(hours=12)
 
 
 def reports(given: Path | bytes, name: str = "list.csv") -> list[Report]:
-    """The flares of a list, cleaned."""
+    """Return the flares of a list, cleaned."""
     rows = read_list(given, "" if isinstance(given, Path) else name).rows
     return [report for row in rows if (report := clean(row, LONGEST)[0]) is not None]
 
 
 def rules(given: bytes) -> list[str]:
-    """The rules that fire on a list, in order."""
+    """Return the rules that fire on a list, in order."""
     return [
         note.rule for row in read_list(given, "list.csv").rows for note in clean(row, LONGEST)[1]
     ]

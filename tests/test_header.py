@@ -41,7 +41,7 @@ NOTHING = Structure((), (), (Segment("image", linked=False),))
 
 
 def lines_of(path: Path, index: int) -> list[str]:
-    """The lines of a file's header, bytes as they stand, END apart."""
+    """Return the lines of a file's header, bytes as they stand, END apart."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
@@ -54,19 +54,19 @@ def lines_of(path: Path, index: int) -> list[str]:
 
 @pytest.fixture
 def direct(real: Path) -> Path:
-    """The folder of what was recorded of one record and its file."""
+    """Return the folder of what was recorded of one record and its file."""
     return real / "jsoc" / "recorded" / "direct"
 
 
 @pytest.fixture
 def structure(direct: Path) -> Structure:
-    """The recorded series."""
+    """Return the recorded series."""
     return parse_structure(json.loads((direct / "series_struct.json").read_text()))
 
 
 @pytest.fixture
 def record(direct: Path) -> Record:
-    """The recorded record; its number is that of the exported file."""
+    """Return the recorded record; its number is that of the exported file."""
     answer = json.loads((direct / "all_keys.json").read_text())
     answer["keywords"].append({"name": "*recnum*", "values": [RECNUM]})
     (found,) = parse_records(answer)
@@ -74,12 +74,12 @@ def record(direct: Path) -> Record:
 
 
 def precise(record: Record) -> Record:
-    """A record as M=1 tells it."""
+    """Return a record with the digits that M=1 gives."""
     return replace(record, keywords={**record.keywords, **MILLISECONDS})
 
 
 def made(direct: Path, cards: list[Card], now: datetime = EXPORTED) -> bytes:
-    """The exported form of the recorded stored file."""
+    """Return the exported form of the recorded stored file."""
     out = io.BytesIO()
     digest = write_image(direct / "stored.fits", cards, out, now)
     assert digest == hashlib.sha256(out.getvalue()).hexdigest()
@@ -154,7 +154,7 @@ def test_six_records_are_told_apart(direct: Path, structure: Structure) -> None:
 
 
 def told(line: str, following: list[str]) -> tuple[Keyword, str]:
-    """What jsoc_info would tell, with M=1, of the keyword of a line in a real header."""
+    """Return jsoc_info's keyword and text, with M=1, for a line of a real header."""
     name = line[:8].strip()
     text = re.match(r"'(?:[^']|'')*'|[^/]*", line[10:])[0]
     comment = line[10 + len(text) :].strip().removeprefix("/").strip()
@@ -190,7 +190,7 @@ def told(line: str, following: list[str]) -> tuple[Keyword, str]:
 
 
 def record_of(lines: list[str]) -> tuple[Structure, Record]:
-    """The structure and record that lines of a real header come from."""
+    """Return the structure and record that lines of a real header come from."""
     keywords: list[Keyword] = []
     values: dict[str, str] = {}
     for place, line in enumerate(lines):
@@ -257,7 +257,7 @@ def test_headsum_of_a_real_export(real: Path) -> None:
 
 
 def card(keyword: Keyword, text: str) -> list[str]:
-    """The exported lines of a keyword, none where it is left out."""
+    """Return the exported lines of a keyword; none if it is left out."""
     structure = replace(NOTHING, keywords=(keyword,))
     name = f"{keyword.name}_000" if keyword.scope == "segment" else keyword.name
     cards = record_cards("a.b", structure, Record(1, {name: text}), "image")
@@ -404,7 +404,7 @@ def test_an_uncompressed_image_stays_the_primary_one(tmp_path: Path) -> None:
 
 
 def damaged(raw: bytes, how: str) -> bytes:
-    """A stored file that is none."""
+    """Return a damaged stored file."""
     if how == "cut":
         return raw[: len(raw) - 2880]
     if how == "cut in the header":

@@ -50,7 +50,7 @@ ANY = Wanted()
 
 
 def taken(real: Path, *names: str, wanted: Wanted = ANY, **how: Any) -> Outcome:
-    """What comes of lists of the real folder, the first with the highest rank."""
+    """Return the outcome of lists of the real folder. The first has the highest rank."""
     return taken_once(tuple(real / "flares" / name for name in names), Cleaning(**how), wanted)
 
 
@@ -60,7 +60,7 @@ def taken_once(paths: tuple[Path, ...], how: Cleaning, wanted: Wanted) -> Outcom
 
 
 def from_text(*texts: str, **preferences: Any) -> Outcome:
-    """What comes of tables, the first with the highest rank."""
+    """Return the outcome of tables. The first has the highest rank."""
     lists = [[read_list(text.encode(), f"{n}.csv")] for n, text in enumerate(texts)]
     return take_in(lists, Cleaning(preferences=Preferences(**preferences)), Wanted())
 
@@ -470,7 +470,7 @@ def test_a_sample_is_the_seeds(order: list[tuple[int, str]], number: int) -> Non
 
 
 def shuffled_list(chance: random.Random, texts: list[str], names: list[str]) -> list[Any]:
-    """Lists of CSV texts with their rows in another order, in another order themselves."""
+    """Return lists of CSV texts with their rows in another order, in another order themselves."""
     lists = []
     for text, name in zip(texts, names, strict=True):
         header, *rows = text.splitlines(keepends=True)
@@ -501,7 +501,7 @@ HEADER = "event_starttime,event_peaktime,event_endtime,fl_goescls,ar_noaanum,hgs
 
 
 def made(chance: random.Random, method: str) -> list[str]:
-    """Rows of a made-up list: flares close to each other, doubled, with holes."""
+    """Return rows of a made-up list: flares close to each other, doubled, with holes."""
     rows = []
     for _ in range(40):
         start = datetime(2014, 1, 7) + timedelta(minutes=chance.randrange(600))
@@ -553,7 +553,7 @@ LIST = """start,peak,end,goes_class
 
 @pytest.fixture
 def campaign(tmp_path: Path) -> Project:
-    """A campaign with a flare list and without an events.csv."""
+    """Return a campaign with a flare list and without an events.csv."""
     project = Project(tmp_path / "campaign", {"intake": INTAKE})
     (project.folder / "config/events.csv").unlink()
     (project.folder / "lists").mkdir()

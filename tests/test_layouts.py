@@ -42,7 +42,7 @@ def judged(*command: str | Path) -> str:
 
 @pytest.fixture
 def data(finished: Project, tmp_path: Path) -> Path:
-    """What a release is made of: the small campaign, with splits as if it had more flares."""
+    """Return the contents of a release: the small campaign, split as if it had more flares."""
     folder = tmp_path / "data_selection"
     shutil.copytree(finished.path("results/data_selection"), folder, copy_function=os.link)
     table = pd.read_csv(folder / "images.csv", dtype=str, keep_default_na=False)

@@ -32,7 +32,7 @@ def table(rows: list[tuple[bool, float, int]]) -> pd.DataFrame:
 
 
 def auc_by_hand(images: pd.DataFrame, keyword: str = "EXPTIME") -> float:
-    """How often a flare image has the higher value than another, of all pairs; a tie is half."""
+    """Return the share of pairs in which the flare image has the higher value; ties are half."""
     flares, others = (images.loc[images["label"] == n, keyword] for n in (1, 0))
     pairs = [(a > b) + (a == b) / 2 for a in flares for b in others]
     found = sum(pairs) / len(pairs)
@@ -93,7 +93,7 @@ def test_no_rule_is_better_than_that_which_is_told(rows: list) -> None:
 
 
 def a_set(short_in_flare: float, events: int = 20) -> pd.DataFrame:
-    """Each event has 60 flare images and 60 others, and that part of the former is short."""
+    """Return events with 60 flare images and 60 others each; a part of the former is short."""
     rows = [
         (label, 0.25 if label and n < 60 * short_in_flare else 2.9, event)
         for event in range(events)

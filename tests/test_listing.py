@@ -28,7 +28,7 @@ REAL_EVENTS = {
 
 
 def whole_event(begin: str, close: str) -> Event:
-    """An event whose flare fills its window but for an hour on either side."""
+    """Return an event whose flare fills its window but for an hour on either side."""
     start, end = parse_utc(begin) + timedelta(hours=1), parse_utc(close) - timedelta(hours=1)
     return an_event((start, end), (begin, close), event_id="test")
 

@@ -72,19 +72,19 @@ TAKE_OVER, GIVE_BACK = 5, 2
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a lock is."""
+    """Return the path of a lock."""
     return tmp_path / "folder/x.lock"
 
 
 @pytest.fixture
 def other(path: Path) -> Iterator[Other]:
-    """A process that may hold it."""
+    """Return a process that may hold the lock."""
     with Other(path) as process:
         yield process
 
 
 def left(path: Path) -> list[str]:
-    """What is in a lock's folder."""
+    """Return the names in a lock's folder."""
     return sorted(str(found.relative_to(path.parent)) for found in path.parent.rglob("*"))
 
 
@@ -95,7 +95,7 @@ def is_beating(marker: Path) -> None:
 
 
 def marker_of(path: Path) -> Path:
-    """The marker of a lock that is held."""
+    """Return the marker of a lock that is held."""
     (marker,) = path.iterdir()
     return marker
 
@@ -528,7 +528,7 @@ sys.exit(exit_status(main))
 
 
 def lock_of(store: Path) -> Path:
-    """The one lock of a store."""
+    """Return the one lock of a store."""
     (found,) = (store / ".locks").glob("*.lock")
     return found
 

@@ -1,4 +1,4 @@
-"""Where a job's lines go: its log, and what Snakemake was given as its standard error."""
+"""A job's lines go to its log, and to the standard error that Snakemake was given."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_the_order_does_not_matter(mine: list[Span], other: list[Span], chance: 
 
 
 def lists_of(real: Path) -> tuple[dict[str, Span], dict[str, Span]]:
-    """The first flares of SWPC's list and of SSW's, each by the start that SSW's names have."""
+    """Return the first flares of SWPC's and SSW's lists. Starts are those in SSW's names."""
     folder = real / "flares/hayesla_lists"
     swpc, ssw = {}, {}
     with (folder / "swpc_flarelist_20100101-20210810.first3000.csv").open() as lines:
@@ -125,7 +125,7 @@ def test_swpc_and_ssw(real: Path, minutes: int) -> None:
 
 
 def carried(date: str, clocks: list[str]) -> Span:
-    """Times of one date, what is earlier than the start on the next day."""
+    """Return times of one date. A time before the start is on the next day."""
     midnight = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
     times: list[datetime | None] = []
     for clock in clocks:

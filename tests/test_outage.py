@@ -177,7 +177,10 @@ class Machine:
 
 
 def play(folder: Path, ahead: float, *, stamps: bool) -> tuple[int, float]:
-    """How often two machines ask in an outage, and when both give up (s); one is `ahead`."""
+    """Return how often two machines ask in an outage, and when both give up (s).
+
+    The clock of one machine is `ahead`.
+    """
     folder.mkdir()
     now = [0.0]
     machines = [Machine(folder, now, ahead=by, stamps=stamps) for by in (0.0, ahead)]

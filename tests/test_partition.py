@@ -1,4 +1,4 @@
-"""Where an image lies, and the folders of links."""
+"""The phase of an image, and the folders of links."""
 
 import os
 import threading

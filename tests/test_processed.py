@@ -46,7 +46,7 @@ def lev1(wavelength: int, when: datetime) -> Frame:
 
 
 def centre(pixels: np.ndarray, header: fits.Header) -> tuple[float, float]:
-    """Where the middle of an image lies, arcsec."""
+    """Return where the middle of an image lies, arcsec."""
     rows, columns = pixels.shape
     return (
         ((columns + 1) / 2 - header["CRPIX1"]) * header["CDELT1"],

@@ -43,7 +43,7 @@ PEAK = START + timedelta(hours=4, minutes=7)
 
 
 def filled(*steps: dict[str, Any], series: str = "aia.lev1_euv_12s") -> tuple[ProcessingStep, ...]:
-    """The steps of a config, with every default."""
+    """Return the steps of a config, with every default."""
     instrument = {"wavelengths": [6173], "segment": next(iter(SERIES[series].segments))}
     over = instrument if series.startswith("hmi") else {}
     given_ = {"series": series, "source": "export", "export": {"processing": list(steps)}, **over}
@@ -54,7 +54,7 @@ def filled(*steps: dict[str, Any], series: str = "aia.lev1_euv_12s") -> tuple[Pr
 def around(
     series: str = "aia.lev1_euv_12s", region: Region | None = None, **event: Any
 ) -> Surroundings:
-    """What an event of 2014-02-05 gives, its window from 8 to 16 h."""
+    """Return the surroundings of an event of 2014-02-05 with a window from 8 to 16 h."""
     end = START + timedelta(hours=8)
     flare = PEAK - timedelta(minutes=7), PEAK + timedelta(minutes=9)
     made = an_event(flare, (START, end), **{"flare_peak": PEAK, **event})
@@ -62,7 +62,7 @@ def around(
 
 
 def wired(*steps: dict[str, Any], **event: Any) -> list[Step]:
-    """The steps on the wire for an event."""
+    """Return the steps on the wire for an event."""
     series = event.get("series", "aia.lev1_euv_12s")
     return wire_steps(filled(*steps, series=series), around(**event))[0]
 
@@ -398,14 +398,14 @@ def frame_of(series: str, hours: float) -> Frame:
 
 
 def sent(frame: Frame, steps: list[Step], size: int = 256) -> Made:
-    """Header and shape of the file that the stand-in sends."""
+    """Return header and shape of the file that the stand-in sends."""
     content = b"".join(SKY[size].file(frame, steps))
     with fits.open(io.BytesIO(content), do_not_scale_image_data=True) as hdus:
         return dict(hdus[1].header), hdus[1].shape
 
 
 def planned(view: View, steps: list[Step], when: datetime) -> Made:
-    """The same without pixels."""
+    """Return header and shape of the file, without computing pixels."""
     view, _ = plan(view, steps, when)
     header = {
         "DRMS_ID": "x_mod:1:image", "LVL_NUM": view.level, "CROTA2": view.crota,
@@ -625,7 +625,7 @@ def test_a_header_may_leave_out_what_is_not_needed() -> None:
 
 
 def checked(path: Path, frame: Frame, came: list[Step], **over: Any) -> None:
-    """Check the file of a frame against what was asked of it."""
+    """Check the file of a frame against the steps that were asked for."""
     path.write_bytes(b"".join(SKY[128].file(frame, came)))
     check_image(
         path,

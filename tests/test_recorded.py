@@ -49,7 +49,7 @@ class Row:
         return " ".join(filter(None, parts)) or self.data.get("request", {}).get("ds", "")
 
     def excepted(self) -> set[str]:
-        """The fields that are not compared."""
+        """Return the fields that are not compared."""
         return {
             field
             for file, pattern, fields, _ in EXCEPTIONS
@@ -59,7 +59,7 @@ class Row:
 
 
 def rows(*files: str) -> list[Any]:
-    """The rows of recorded files as parameters; one that stands for all where they are missing."""
+    """Return the rows of recorded files as parameters; a single one if the files are missing."""
     if not REAL.is_dir():
         return [pytest.param(None, id="missing")]
     found = []
@@ -84,7 +84,7 @@ class Client:
         return self.session.request(method, self.server.cgi_url + endpoint, **place)
 
     def counted(self, ds: str) -> list[str]:
-        """The T_RECs of a recordset."""
+        """Return the T_RECs of a recordset."""
         if ds not in self._counted:
             form = {"op": "rs_list", "ds": ds, "key": "T_REC"}
             answer = self.ask("jsoc_info", "POST", form).json()
@@ -127,7 +127,7 @@ def client(holdings: list[dict[str, Any]], clock: Clock) -> Iterator[Client]:
 
 
 def same(told: Any, answered: Any, dropped: set[str] = frozenset()) -> bool:
-    """Whether an answer is the recorded one, of which long lists are cut in the middle."""
+    """Return whether an answer is the recorded one, whose long lists are cut in the middle."""
     if isinstance(told, dict):
         if not isinstance(answered, dict) or [*told] != [*answered]:
             return False
@@ -147,7 +147,7 @@ def same(told: Any, answered: Any, dropped: set[str] = frozenset()) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value whose RequestIDs are one."""
+    """Return a value with all RequestIDs replaced by the same one."""
     return re.sub(r"JSOC_\d{8}_\d+(_IN)?", "JSOC_ID", value) if isinstance(value, str) else value
 
 
@@ -157,7 +157,7 @@ def differences(told: Any, answered: Any) -> str:
 
 
 def check(row: Row, answer: requests.Response) -> None:
-    """The answer is the recorded one: status, media type, shape, types and values."""
+    """Check that an answer is the recorded one: status, media type, shape, types and values."""
     told = row.data["real"]
     assert (answer.status_code, answer.headers["Content-Type"]) == (told["http"], told["type"])
     if told["json"] is None:
@@ -171,7 +171,7 @@ def check(row: Row, answer: requests.Response) -> None:
 
 
 def spaces(text: str) -> str:
-    """How a text is laid out: digits do not count."""
+    """Return the layout of a text, in which digits do not count."""
     return re.sub(r"\d+", "0", plain(text))
 
 
@@ -230,18 +230,18 @@ WINDOW = re.compile(
 
 
 def moment(text: str) -> datetime:
-    """A time of the recorded recordsets, in its own zone."""
+    """Return a time of the recorded recordsets, in its own zone."""
     return datetime.fromisoformat(re.sub(r"_TAI|Z", "", text).replace("_", "T").replace(".", "-"))
 
 
 def spelled(when: datetime, like: str) -> str:
-    """A time in the spelling of another."""
+    """Return a time in the spelling of another."""
     layout = "%Y.%m.%d_%H:%M:%S_TAI" if like.endswith("_TAI") else "%Y-%m-%dT%H:%M:%SZ"
     return when.strftime(layout)
 
 
 def pieces(data: dict[str, Any]) -> list[str]:
-    """The parts that a recordset was cut into: two are told, and the others are alike."""
+    """Return the parts of a recordset: two were recorded, and the others are like them."""
     whole, one, two = (WINDOW.fullmatch(data[key]) for key in ("ds", "first_part", "second"))
     begins = [moment(one["begin"]) + n * (moment(two["begin"]) - moment(one["begin"]))
               for n in range(data["parts"])]  # fmt: skip
@@ -313,7 +313,7 @@ def test_what_a_window_of_hmi_loses(client: Client, row: Row) -> None:
 
 
 def earlier(real: Path, row: Row) -> dict[str, str] | None:
-    """The request that had begun the export which a row's answer names, if it was another."""
+    """Return the request that began the export named in a row's answer, if it was another one."""
     ids = re.findall(r"JSOC_\d{8}_\d+_IN", json.dumps(row.data["real"]["json"]))
     if not ids or row.data["real"]["json"]["status"] == 25:
         return None
@@ -336,7 +336,7 @@ def finished(real: Path) -> list[dict[str, Any]]:
 
 
 def request_of(made: dict[str, Any]) -> dict[str, str]:
-    """The request of a finished export, whose recordset has JSOC's filter."""
+    """Return the request of a finished export, whose recordset has JSOC's filter."""
     dataset = made["dataset"].rpartition("|")[2]
     ds = dataset.replace("[? drms.image_exists(quality) ?]", "")
     form = {
@@ -353,7 +353,7 @@ def request_of(made: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 def archive(client: Client, clock: Clock) -> Client:
-    """The stand-in days after whatever was asked of it before."""
+    """Return the stand-in, days after its last request."""
     clock.now += 10 * 86400
     return client
 
@@ -373,7 +373,7 @@ def test_jsoc_fetch(real: Path, archive: Client, clock: Clock, row: Row) -> None
 
 
 def begin(real: Path, archive: Client, requestid: str) -> dict[str, Any]:
-    """The answer to the request of an export that was recorded when it was finished."""
+    """Return the answer to the request of an export that was recorded when it was finished."""
     asked = [
         (data["method"], data["request"])
         for file in ("fetch_requests", "fetch_lists", "fetch_lists_4kB")
@@ -441,7 +441,7 @@ INDEX = sorted(path.name for path in (REAL / recorded.FOLDER / "index").glob("*"
 
 
 def bare(text: str) -> str:
-    """An index file without what is of the one export: RequestID, folder, time."""
+    """Return an index file without RequestID, folder and time, which differ between exports."""
     text = re.sub(r"\\?/SUM\d+\\?/D\d+\\?/S\d+", "/SUM/D/S", plain(text))
     return re.sub(r"\d{4}\.\d\d\.\d\d_[\d:]{8}_UT", "_UT", text)
 

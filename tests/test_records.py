@@ -174,7 +174,7 @@ def test_written_and_read_back(tmp_path: Path) -> None:
 
 
 def records_at(late: list[float]) -> pd.DataFrame:
-    """Records of slots of 12 s, each exposed so many seconds after its slot began."""
+    """Return records of slots of 12 s, each exposed so many seconds after its slot began."""
     begin = datetime(2014, 1, 7, 18, 5, 1, tzinfo=UTC)
     rows = []
     for n, seconds in enumerate(late):

@@ -229,7 +229,7 @@ def test_every_slot_of_hmi_in_the_window_is_asked_for(
 
 
 def held(text: str, series: Series) -> list[int]:
-    """The numbers of the slots that JSOC gives for a recordset, its cadence considered.
+    """Return the numbers of the slots that JSOC gives for a recordset, its cadence considered.
 
     JSOC turns times into slot numbers: a span has as many slots as whole steps fit, a range has
     the slots of both its ends (jsoc-protocol.md, 11; test_windows pins the model by records).

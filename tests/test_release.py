@@ -51,7 +51,7 @@ def contents_of(project: Project) -> Contents:
 
 @pytest.fixture(scope="module")
 def contents(finished: Project) -> Contents:
-    """The small campaign, with splits as if it had more flares."""
+    """Return the small campaign, with splits as if it had more flares."""
     found = contents_of(finished)
     splits = {"2014-01-07T180534": "train", "2014-02-24T235710": "test"}
     for table in (found.images, found.files):
@@ -61,7 +61,7 @@ def contents(finished: Project) -> Contents:
 
 @pytest.fixture(scope="module")
 def release(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release of the small campaign; nobody changes it."""
+    """Return a release of the small campaign; nobody changes it."""
     folder = tmp_path_factory.mktemp("release")
     pack(contents, TERMS, folder)
     return folder / "two_flares-1.0.0"

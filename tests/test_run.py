@@ -1,4 +1,4 @@
-"""What jobs know of the run that they belong to."""
+"""The facts that jobs know about their run."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ from flareset.tables.manifest import COLUMNS
 
 
 def named(candidates: pd.DataFrame) -> dict[str, str]:
-    """The file of each record: `aia[590][131]` has 590.fits."""
+    """Return the file of each record: `aia[590][131]` has 590.fits."""
     return {record: f"{record.split('[')[1][:-1]}.fits" for record in candidates["record"]}
 
 

@@ -35,7 +35,7 @@ CAP = 2
 
 @pytest.fixture(scope="session")
 def plugins() -> str:
-    """Where Snakemake finds its Slurm plugin; the test is skipped without, but never in CI.
+    """Return where Snakemake finds its Slurm plugin; the test is skipped without, but never in CI.
 
     The plugin makes each start of Snakemake slower, so it has a folder of its own.
     """
@@ -52,7 +52,7 @@ def plugins() -> str:
 
 @pytest.fixture
 def cluster(plugins: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A Slurm of this test's own."""
+    """Return a Slurm of this test's own."""
     cluster = Cluster(tmp_path_factory.mktemp("slurm"), plugins)
     try:
         cluster.start()
@@ -88,27 +88,27 @@ class Cluster:
         os.kill(int((self.folder / f"{daemon}.pid").read_text()), signal.SIGKILL)
 
     def call(self, *command: str) -> str:
-        """What one of Slurm's commands prints."""
+        """Return what one of Slurm's commands prints."""
         return subprocess.check_output(command, env=self.env, text=True, timeout=60)
 
     def queue(self, state: str) -> dict[str, int]:
-        """The downloads that are in this state: numbers of their jobs, and wavelengths."""
+        """Return the downloads that are in this state: numbers of their jobs, and wavelengths."""
         lines = self.call("squeue", "-h", "-t", state, "-o", "%i_%k").splitlines()
         jobs = [line.split("_") for line in lines if "_rule_download_" in line]
         return {job: int(wavelength) for job, *_, wavelength in jobs}
 
     def node(self, job: str) -> str:
-        """Where a job runs."""
+        """Return where a job runs."""
         return self.call("squeue", "-h", "-o", "%N", "-j", job).strip()
 
     def ended(self) -> list[dict[str, str]]:
-        """What is known of the jobs that have ended: JobState, NodeList and so on."""
+        """Return JobState, NodeList and so on of the jobs that have ended."""
         log = self.folder / "jobs.log"
         lines = log.read_text().splitlines() if log.exists() else []
         return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
 
     def states(self) -> Counter[str]:
-        """How many jobs have ended how."""
+        """Return the number of ended jobs by their state."""
         return Counter(job["JobState"] for job in self.ended())
 
     def run(self, project: Project, *args: str, python: str | Path = sys.executable) -> Run:
@@ -150,14 +150,14 @@ class Run:
         self._process.wait(10)
 
     def ended(self) -> bool:
-        """Whether it has ended, which is to be without an error."""
+        """Return whether the run has ended. It must have ended without an error."""
         if self._process.poll() is None:
             return False
         assert self._process.returncode == 0, self.text
         return True
 
     def submitted(self) -> Counter[str]:
-        """How often each rule or group was submitted."""
+        """Return how often each rule or group was submitted."""
         return Counter(re.findall(r"/logs/slurm/(?:rule|group)_(\w+?)(?:/|_)", self.text))
 
 
@@ -199,7 +199,7 @@ class Watch:
 
 
 def _free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody uses."""
+    """Return the first of some ports in a row that nobody uses."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
@@ -257,7 +257,7 @@ def test_the_default_campaign_on_two_nodes(
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A campaign of one flare and three wavelengths that has been listed."""
+    """Return a campaign of one flare and three wavelengths that has been listed."""
     project = Project(tmp_path_factory.mktemp("listed") / "campaign", {"wavelengths": WAVELENGTHS})
     project.events(ONE_FLARE)
     with running(StandIn(frame_size=128)) as server:
@@ -268,7 +268,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What comes of that campaign as a rehearsal, in which nothing goes wrong."""
+    """Return the results of that campaign after a rehearsal without any trouble."""
     folder = tmp_path_factory.mktemp("expected") / "campaign"
     project = Project(folder, {"wavelengths": WAVELENGTHS})
     project.events(ONE_FLARE)
@@ -279,14 +279,14 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def slow(listed: Project, serve: Callable[..., StandIn]) -> StandIn:
-    """A stand-in that takes its time, until its faults are cleared."""
+    """Return a stand-in that is slow until its faults are cleared."""
     flares = [event.flare for event in listed.read_events()]
     return serve(flares=flares, faults=[Fault("stall", seconds=3)])
 
 
 @pytest.fixture
 def project(listed: Project, slow: StandIn, tmp_path: Path) -> Project:
-    """A campaign of three downloads at the slow stand-in."""
+    """Return a campaign of three downloads at the slow stand-in."""
     project = listed.copy(tmp_path / "campaign")
     project.configure(archive={"data_url": slow.url})
     return project

@@ -41,7 +41,7 @@ def _address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path, serve: Callable[..., StandIn]) -> Callable[..., tuple[Project, StandIn]]:
-    """A campaign of exports against a server of its own."""
+    """Return a campaign of exports against a server of its own."""
 
     def make(*faults: Fault, **config: Any) -> tuple[Project, StandIn]:
         project = Project(tmp_path / "project")

@@ -34,7 +34,7 @@ ONE_STRATUM = Rules(stratify="")
 
 
 def are_linked(one: Event, other: Event, buffer: timedelta) -> bool:
-    """The definition, by hand: one active region, or windows nearer than the buffer."""
+    """Return whether events are linked: same active region, or windows nearer than the buffer."""
     regions = [int(event.columns.get("noaa_ar", "").strip() or 0) for event in (one, other)]
     regions = [number % 10_000 for number in regions]
     gap = max(one.window_start - other.window_end, other.window_start - one.window_end)
@@ -288,7 +288,7 @@ def test_a_release_that_cannot_be_frozen(tmp_path: Path, text: str | None, sente
 
 @pytest.fixture(scope="module")
 def cycle24(real: Path) -> list[Event]:
-    """The M and X flares from 2010 to the start of 2013 of a public list of solar cycle 24."""
+    """Return the M and X flares from 2010 to early 2013 of a public list of solar cycle 24."""
     path = real / "flares/hayesla_lists/final_flare_list_sc24.first3000.csv"
     with open(path, newline="") as file:
         header = next(csv.reader(file))

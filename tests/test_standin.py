@@ -317,7 +317,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def exported_tar(session: requests.Session, server: StandIn) -> str:
-    """The URL of the tar of an export of three images."""
+    """Return the URL of the tar of an export of three images."""
     asked = {
         "op": "exp_request", "ds": "aia.lev1_euv_12s[2014-01-07T15:00:00Z/36s][131]{image}",
         "method": "url-tar", "protocol": "fits", "notify": "jane.doe@example.org",
@@ -461,7 +461,7 @@ def test_redirects_and_gzip(serve: Callable[..., StandIn], session: requests.Ses
 
 
 def fits_checks(path: Path, wrong: str) -> None:
-    """A file of NAME is the image, or is refused for a reason."""
+    """Check that a file is the image of NAME or, with `wrong`, is refused for that reason."""
     asked = Asked("r", Frame.of(NAME).t_rec, 131, frozenset({"image"}), Frame.of(NAME).time)
     if not wrong:
         check_image(path, asked)

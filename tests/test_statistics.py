@@ -47,7 +47,7 @@ BLANK = -32768
 
 @contextmanager
 def quietly_opened(path: Path) -> Iterator[fits.HDUList]:
-    """The HDUs of a file whose header astropy grumbles about."""
+    """Yield the HDUs of a file, without astropy's warnings about its header."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with fits.open(path, memmap=False) as hdus:
@@ -55,7 +55,7 @@ def quietly_opened(path: Path) -> Iterator[fits.HDUList]:
 
 
 def header_of(path: Path) -> tuple[int, dict[str, int | float]]:
-    """The HDU of a file's image, and the statistics in its header."""
+    """Return the HDU of a file's image, and the statistics in its header."""
     with quietly_opened(path) as hdus:
         index = next(i for i, hdu in enumerate(hdus) if hdu.header.get("NAXIS"))
         header = hdus[index].header
@@ -63,7 +63,7 @@ def header_of(path: Path) -> tuple[int, dict[str, int | float]]:
 
 
 def written(pixels: np.ndarray, folder: Path, scale: float = 1.0) -> Path:
-    """A Rice-compressed file of stored values, with their BLANK and BSCALE."""
+    """Return a Rice-compressed file of stored values, with their BLANK and BSCALE."""
     hdu = fits.CompImageHDU(pixels, compression_type="RICE_1")
     hdu.header["BLANK"] = int(np.iinfo(pixels.dtype).min)
     buffer = io.BytesIO()
@@ -76,7 +76,7 @@ def written(pixels: np.ndarray, folder: Path, scale: float = 1.0) -> Path:
 
 
 def expected(pixels: np.ndarray) -> dict[str, float]:
-    """The eight statistics by their definitions, from the pixels one by one."""
+    """Return the eight statistics by their definitions, from the pixels one by one."""
     values = [float(value) for value in pixels.ravel()]
     count, mean = len(values), math.fsum(values) / len(values)
     rms = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
@@ -170,7 +170,7 @@ def test_a_wild_value_is_no_reason_to_take_all_memory() -> None:
 
 @pytest.fixture
 def sun() -> np.ndarray:
-    """An image of a disk, 16 bits."""
+    """Return an image of a disk, 16 bits."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[-128:128, -128:128]
     bright = np.where(np.hypot(x, y) < 100, 400 + 150 * np.sin(x / 9) * np.cos(y / 7), 12)
@@ -235,7 +235,7 @@ def test_values_that_were_rounded_afterwards(seed: int, step: float, heavy: bool
 
 
 def despiked(sun: np.ndarray, count: int) -> tuple[np.ndarray, dict[str, float]]:
-    """An image with spikes removed and its negative values cut, and JSOC's statistics of it.
+    """Return an image with spikes removed and its negative values cut, and JSOC's statistics of it.
 
     By do_flat.c AIA's are counted before both; percentiles are one more than their value.
     """

@@ -63,7 +63,7 @@ class Mounts:
         raise OSError(f"nothing can be mounted here: {said}")
 
     def mount(self, folder: Path, size: str) -> None:
-        """A tmpfs of a size like `400k` at a folder."""
+        """Mount a tmpfs of a size like `400k` at a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self._run("mount", "-t", "tmpfs", "-o", f"size={size}", "flareset-test", str(folder))
 
@@ -74,7 +74,7 @@ class Mounts:
         self._run("mount", "-o", f"remount,{option}", "flareset-test", str(folder))
 
     def seen(self, path: Path) -> Path:
-        """Where this process finds what the namespace has at a path."""
+        """Return the path at which this process sees a path of the namespace."""
         return Path(f"/proc/{self._holder.pid}/root", *path.parts[1:])
 
     def _run(self, *words: str) -> None:
@@ -102,7 +102,7 @@ class Confined(Project):
 
 @pytest.fixture(scope="module")
 def mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounts]:
-    """A mount namespace; the test is skipped where there is none to be had, but never in CI."""
+    """Return a mount namespace. Without one the test is skipped, but in CI it fails."""
     try:
         found = Mounts(tmp_path_factory.mktemp("mounts"))
     except OSError as error:
@@ -113,12 +113,12 @@ def mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounts]:
 
 @pytest.fixture
 def confined(tmp_path: Path, mounts: Mounts) -> Confined:
-    """A small campaign whose store can be a filesystem of its own."""
+    """Return a small campaign whose store can be a filesystem of its own."""
     return Confined(tmp_path / "campaign", mounts)
 
 
 def error_in(text: str) -> str:
-    """The one error that a job's log tells of."""
+    """Return the only error in a job's log."""
     assert "Traceback" not in text, text
     assert "Exception ignored" not in text, text
     (error,) = [line for line in text.splitlines() if line.startswith("error: ")]
@@ -126,7 +126,7 @@ def error_in(text: str) -> str:
 
 
 def assert_whole(project: Project, server: StandIn) -> set[str]:
-    """The stored images' names; each is the server's file to the byte, and its note says so."""
+    """Return the stored images' names, after a check that files and notes are the server's."""
     for path in project.path("store").rglob("*.fits"):
         content = path.read_bytes()
         assert content == b"".join(server.frames.file(Frame.of(path.name))), path
@@ -135,7 +135,7 @@ def assert_whole(project: Project, server: StandIn) -> set[str]:
 
 
 def leftovers(project: Project) -> list[Path]:
-    """What a finished download leaves of its work: nothing."""
+    """Return files that a finished download should have removed."""
     store = project.path(project.config.get("store", "store"))
     return [
         path
@@ -147,7 +147,7 @@ def leftovers(project: Project) -> list[Path]:
 
 
 def images_asked(server: StandIn) -> Counter[str]:
-    """How often each image was asked for, by its name."""
+    """Return how often each image was asked for, by its name."""
     names = Counter[str]()
     for path, count in server.log.items():
         if path.endswith(".fits"):
@@ -215,7 +215,7 @@ def test_a_store_that_fills_at_any_point(confined: Confined, serve: Callable[...
 
 
 def download_job(project: Project) -> tuple[list[str], dict[str, str]]:
-    """The download of the first event as its rule runs it, and its environment."""
+    """Return the download of the first event as its rule runs it, and its environment."""
     config = yaml.safe_load((project.folder / "config/config.yaml").read_text())
     config["events"] = str(project.folder / "config/events.csv")
     campaign = Campaign(config)
@@ -451,7 +451,7 @@ class Refusing:
 
 @pytest.fixture
 def gate(serve: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """A server that sends three images, and the others when it is told to."""
+    """Return a server that sends three images at once, and the others when it is told to."""
     return Gate(serve(), monkeypatch)
 
 
@@ -494,7 +494,7 @@ class Started:
 
 
 def later(minutes: int) -> str:
-    """The first of the two flares, so many minutes later."""
+    """Return the first of the two flares, so many minutes later."""
     rows = []
     for moment in ("2014-01-07 18:05:34", "2014-01-07 18:09:58"):
         begin = datetime.fromisoformat(moment) + timedelta(minutes=minutes)
@@ -514,7 +514,7 @@ def pair(tmp_path: Path) -> tuple[Project, Project]:
 
 
 def names_in(project: Project) -> set[str]:
-    """The images that a campaign's manifests have."""
+    """Return the names of the images in a campaign's manifests."""
     (manifest,) = project.path("results").glob("events/*/131/manifest.csv")
     return {row["filename"] for row in project.table(str(manifest.relative_to(project.folder)))}
 
@@ -554,7 +554,7 @@ def test_two_runs_on_one_store_at_once(
 
 
 def assert_once(pair: tuple[Project, Project], server: StandIn) -> None:
-    """Both campaigns are whole, and what they share was fetched once."""
+    """Check that both campaigns are complete, and that shared files were fetched once."""
     first, second = pair
     ours, theirs = names_in(first), names_in(second)
     assert len(ours & theirs) > 30

@@ -22,7 +22,7 @@ LARGEST = 10_000
 def packed(
     content: dict[str, bytes] = CONTENT, *more: tarfile.TarInfo, prefix: str = "./"
 ) -> bytes:
-    """A tar as JSOC makes it: of `./`, with an index and scripts beside the images."""
+    """Return a tar as JSOC makes it: of `./`, with an index and scripts beside the images."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         folder = tarfile.TarInfo(prefix)

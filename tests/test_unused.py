@@ -1,4 +1,4 @@
-"""What the store lists as its files, and which of them nobody uses."""
+"""The files that the store lists, and those that nobody uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNDER_WAY = (".part", ".part.json", ".part.json.new", ".part.new", ".part.whole"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store with all that may lie in one."""
+    """Return a store with every kind of file that a store may have."""
     kept = (f"{LOCKS}/a.lock", "jsoc/requests/jsoc.example/a.json", "rehearsal-requests.json")
     files = [f"{IMAGE}{end}" for end in FINISHED + UNDER_WAY]
     for name in [*files, *(f"{TAR}{end}" for end in UNDER_WAY), *kept]:

@@ -1,4 +1,4 @@
-"""The targets that are asked for by name."""
+"""The targets that run only by their name."""
 
 import re
 from collections.abc import Callable

@@ -92,7 +92,7 @@ def test_no_image_of_a_window_is_lost(
 
 
 def told(series: Series, number: int, behind: timedelta) -> dict[str, str]:
-    """Return what jsoc_info says of a slot's record, observed so long after its T_REC."""
+    """Return jsoc_info's answer for a slot's record that was observed `behind` its T_REC."""
     t_rec = t_rec_of(series, number)
     t_obs = t_rec + behind
     known = {"WAVELNTH": str(series.wavelengths[0]), "CAMERA": "2", "QUALITY": "0x00000000"}

@@ -242,7 +242,7 @@ def test_settings_that_are_as_they_were_make_nothing_stale(copy: Project) -> Non
 
 
 def cloned(folder: Path) -> Path:
-    """A copy of the workflow, whose code a test may change."""
+    """Return a copy of the workflow, whose code a test may change."""
     clone = folder / "clone"
     for name in ("scripts", "workflow", "profiles", "envs"):
         shutil.copytree(ROOT / name, clone / name)
