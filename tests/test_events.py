@@ -168,7 +168,7 @@ def test_unusable_files(tmp_path: Path) -> None:
     assert "the file is empty" in refused(tmp_path, "")
     assert "no flare below it" in refused(tmp_path, "event_starttime,event_endtime\n\n")
     assert "no column event_endtime" in refused(tmp_path, "event_starttime,x\n1,2\n")
-    assert "twice" in refused(tmp_path, "event_starttime,event_endtime,x,x\n1,2,3,4\n")
+    assert "two columns" in refused(tmp_path, "event_starttime,event_endtime,x,x\n1,2,3,4\n")
     latin = "event_starttime,event_endtime,n\n2014-01-07 18:05:34,2014-01-07 19:48:58,é\n"
     assert "line 2: byte 0xe9 is not UTF-8" in refused(tmp_path, latin.encode("latin-1"))
     ragged = "event_starttime,event_endtime\n2014-01-07 18:05:34\n"
