@@ -107,9 +107,10 @@ def _there(campaign: CampaignFacts) -> Verdict:
     total = {name: int(campaign.total[name]) for name in ("pre", "flare", "post", "total")}
     phases = (
         f"{total['pre']:,} from before, {total['flare']:,} in and {total['post']:,} from after"
-        " the flares."
+        " the flares"
     )
-    sentences = [f"{number(total['total'], 'image')}: {phases}"]
+    others = [f"; {int(campaign.total[n]):,} in {n}" for n in campaign.phases if n not in total]
+    sentences = [f"{number(total['total'], 'image')}: {phases}{''.join(others)}."]
     outside = int(campaign.total["short_outside"])
     if outside:
         sentences.append(
