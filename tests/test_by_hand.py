@@ -16,7 +16,7 @@ from flareset.campaign import environment
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.config import Leaks, Quality
-from flareset.campaign.settings import IntakeSettings, ReleaseSettings
+from flareset.campaign.settings import ArraysSettings, IntakeSettings, ReleaseSettings
 from flareset.standin.server import StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
@@ -96,6 +96,14 @@ COMMANDS: dict[str, list[str]] = {
         *EVENT, "--wavelength", "131", "--settings", "{list}", "--report", "new/report",
     ],
     "clean_unused": [*RESULTS, *JOBS, *STORE, "--list", "new/list"],
+    "calibrate": [
+        *EVENT, "--sample", f"{JOB}/sample.csv", *STORE, "--settings", "{arrays}",
+        "--folder", "new/arrays", "--arrays", "new/arrays.csv",
+    ],
+    "arrays": [
+        "--tables", "new/arrays.csv", "--settings", "{arrays}",
+        "--arrays", "new/all_arrays.csv", "--json", "new/arrays.json",
+    ],
     "release": [
         "--data", "results/data_selection", "--ledgers", *LEDGERS,
         "--provenance", "results/provenance.json", "--settings", "{release}",
@@ -140,6 +148,7 @@ SAYS = {
     "plan": "TOTAL",
     "verify": "31 files are what their manifests say",
     "clean_unused": "unused: 0 in all",
+    "calibrate": "15 arrays",
     "release": "by_hand-1.0.0: 31 images, in fits",
     "check_archive": "things are as expected",
     "standin": "aia.lev1_euv_12s.2014-01-07T180",
@@ -153,10 +162,13 @@ def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project.run("plan", "verify")
     settings = IntakeSettings.of(check_config(project.config))
     project.path("results/settings/intake.json").write_text(settings.to_json())
+    settings = ArraysSettings.of(check_config({"arrays": {"steps": ["exposure"]}}))
+    project.path("results/settings/arrays.json").write_text(settings.to_json())
     terms = {"name": "by_hand", "creators": ["Ada"], "license": "CC0-1.0"}
     settings = ReleaseSettings.of(check_config({"release": terms}))
     project.path("results/settings/release.json").write_text(settings.to_json())
     project.path("new").mkdir()
+    project.path("new/arrays.csv").write_text("event_id,wavelength,filename,array\n")
     shutil.copy(ROOT / "config/README.md", project.path("new"))
     return project
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"sdo"},
     {"campaign"},
     {"tables", "store", "proof"},
-    {"partition", "split", "label", "leaks", "audit", "summary", "release", "report"},
+    {"partition", "split", "label", "leaks", "audit", "summary", "arrays", "release", "report"},
     {"refusals"},
     {"candidates"},
     {"draw", "sample"},
@@ -44,7 +44,7 @@ ONLY = {
 }
 STAGES = [
     "list", "draw", "download", "partition", "sample", "split", "label", "leaks", "audit",
-    "summary", "release", "report_page",
+    "summary", "calibrate", "release", "report_page",
 ]  # fmt: skip
 # Folders and modules that shape no output.
 BEHIND = {
@@ -74,7 +74,7 @@ BEHIND = {
 # These look at the rows, or at the finished set, alone.
 ABOUT = {"split", "leaks", "audit"}
 # Made of the finished set; nothing waits for them.
-AFTER = {"release", "report_page"}
+AFTER = {"calibrate", "release", "report_page"}
 # What every other stage stands on.
 ALL = {
     "campaign/events",
@@ -93,10 +93,12 @@ STALE = {
     "archive/jsoc": "list download",
     "archive/responses": "list download",
     "archive/tars": "download",
-    "campaign/settings": "list download release",
+    "campaign/settings": "list download calibrate release",
     "candidates": "draw download partition sample",
     "download": "download",
     "draw": "draw download sample",
+    "arrays/calibrate": "calibrate",
+    "arrays/degradation": "calibrate",
     "audit": "audit",
     "label": "label",
     "leaks": "leaks",
@@ -110,7 +112,7 @@ STALE = {
     "release/layouts": "release",
     "release/loader": "release",
     "sample": "sample",
-    "sdo/geometry": "list download report_page",
+    "sdo/geometry": "list download calibrate report_page",
     "sdo/header": "download",
     "sdo/matching": "report_page",
     "sources/direct": "download",
@@ -121,7 +123,7 @@ STALE = {
     "store/store": "list download",
     "split": "split label",
     "summary": "summary",
-    "tables/images": "label leaks release",
+    "tables/images": "label leaks calibrate release",
 }
 
 

@@ -23,8 +23,9 @@ from support.project import Project
 
 from flareset.campaign.checks import check_config
 from flareset.errors import ConfigError, FlaresetError, ReleaseError
+from flareset.proof.image import read_image
 from flareset.release.bundle import date_of, pack
-from flareset.release.contents import Contents, read_contents, read_image
+from flareset.release.contents import Contents, read_contents
 from flareset.release.layouts import needed
 from flareset.release.terms import Terms
 from flareset.tables.csv import write_table

@@ -13,6 +13,7 @@ FlaresetError
 ├── IncompleteError     an event with more images missing than allowed
 ├── LeakError           a keyword that tells the label better than allowed
 ├── AuditError          splits that share what they must not
+├── ArraysError         an image or a table of which no array can be made
 └── ReleaseError        a data set that cannot be published as it is
 """
 
@@ -96,6 +97,10 @@ class LeakError(FlaresetError):
 
 class AuditError(FlaresetError):
     """Splits that share what they must not."""
+
+
+class ArraysError(FlaresetError):
+    """An image or a table of which no array can be made."""
 
 
 class ReleaseError(FlaresetError):

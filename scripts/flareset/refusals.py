@@ -25,6 +25,7 @@ def refuse(config: Config, events: Collection[Event]) -> None:
         return
     columns = {name for event in events for name in event.columns}
     problems = [*_unknown_keywords(config, columns)]
+    problems += _no_place(config, events)
     if config.splits.model_fields_set:
         problems += _no_split(config, events, columns)
     if problems:
@@ -43,6 +44,12 @@ def _unknown_keywords(config: Config, columns: set[str]) -> Iterator[str]:
                 f"leaks.keywords: {keyword} is no column of images.csv{advice}; there are"
                 f" {', '.join(sorted(known))}"
             )
+
+
+def _no_place(config: Config, events: Collection[Event]) -> Iterator[str]:
+    lacking = [event.event_id for event in events if None in (event.hpc_x, event.hpc_y)]
+    if "crop" in config.arrays.steps and lacking:
+        yield f"arrays.steps: crop: no hpc_x, hpc_y in the rows of {', '.join(lacking[:5])}"
 
 
 def _no_split(config: Config, events: Collection[Event], columns: set[str]) -> Iterator[str]:

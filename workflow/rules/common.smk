@@ -51,7 +51,7 @@ sys.argv[:] = MASKED
 
 wildcard_constraints:
     event="[A-Za-z0-9][A-Za-z0-9_.+-]*",
-    stage="config|intake|list|plan|download|verify|release",
+    stage="config|intake|list|plan|download|verify|arrays|release",
     digest="[0-9a-f]+",
     wavelength="[0-9]+",
 
@@ -163,6 +163,12 @@ def configured(key, value):
         return []
 
     return nothing
+
+
+def response_table(wildcards):
+    """SolarSoft's table of responses, where one of the steps needs it."""
+    arrays = CAMPAIGN.config.arrays
+    return [arrays.tables.response] if "degradation" in arrays.steps else []
 
 
 def jobs(wildcards):

@@ -106,6 +106,15 @@ def _criteria(config: Config) -> Iterator[str]:
             yield f"{place}: from is not before to: no flare is between them"
 
 
+@_of("arrays.steps", "arrays.tables.response", "series")
+def _arrays(config: Config) -> Iterator[str]:
+    steps, series = config.arrays.steps, config.image_series
+    if "degradation" in steps and not config.arrays.tables.response:
+        yield "arrays.steps: degradation: arrays.tables.response is empty: it needs that table"
+    if series.instrument != "aia" and (strange := {"exposure", "degradation"} & {*steps}):
+        yield f"arrays.steps: {', '.join(sorted(strange))}: {series.name} has no such thing"
+
+
 @_of("release.name", "release.creators", "release.license")
 def _release(config: Config) -> Iterator[str]:
     release = config.release

@@ -274,6 +274,53 @@ class Splits(Section):
         return [name for name, share in self.shares.items() if share]
 
 
+class Tables(Section):
+    """Tables of AIA's calibration, which the release names."""
+
+    response: Annotated[Path | None, empty_is_none] = Field(
+        None,
+        description="SolarSoft's `aia_V*_response_table.txt`, from sdo/aia/response/ there; needed"
+        " for `degradation`",
+    )
+    version: Natural = Field(
+        10, description="the version of its rows that counts; a table without it is refused"
+    )
+    sha256: Text = Field("", description="what the table's sha256 has to be; empty: any")
+
+
+class Arrays(Section):
+    """What is made of the drawn images for training."""
+
+    steps: Annotated[
+        tuple[Literal["exposure", "degradation", "crop", "block_mean"], ...], unique
+    ] = Field(
+        (),
+        description="what is done: `exposure`: to DN/s; `degradation`: to the sensitivity at"
+        " launch; `crop`: to a box around the flare that follows the Sun's rotation; `block_mean`:"
+        " to fewer pixels. Needed for `snakemake arrays`",
+    )
+    size: Natural = Field(512, description="pixels a side after `block_mean`")
+    box: Above0 = Field(
+        500, description="of `crop`: arcsec a side; with `block_mean`, up to whole blocks"
+    )
+    # Every model has a method `register`.
+    register_by: Literal["none", "jsoc"] = Field(
+        "none",
+        alias="register",
+        description="`jsoc`: an image that `aia_scale` did not register is refused; `none`: images"
+        " stay as the telescope saw them, turned and scaled by less than a percent",
+    )
+    dtype: Literal["float32", "int16"] = Field(
+        "float32",
+        description="`int16` is rounded, with -32768 where a pixel is missing; a value that does"
+        " not fit is refused, not clipped",
+    )
+    format: Literal["npy", "zarr"] = Field(
+        "npy", description="a file per image, or an array per flare and channel (needs zarr)"
+    )
+    tables: Tables = Tables()
+
+
 class Release(Section):
     """How the data set is packed for others."""
 
@@ -737,6 +784,7 @@ class Config(Section):
     splits: Splits = Splits()
     report_page: ReportPage = ReportPage()
     export: Export = Export()
+    arrays: Arrays = Arrays()
     release: Release = Release()
     clean: Literal["list", "remove"] = Field(
         "list",

@@ -12,7 +12,16 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from flareset.campaign.config import Completeness, Config, Intake, Quality, Release, Request, Sample
+from flareset.campaign.config import (
+    Arrays,
+    Completeness,
+    Config,
+    Intake,
+    Quality,
+    Release,
+    Request,
+    Sample,
+)
 from flareset.campaign.events import Event
 from flareset.campaign.values import Duration, ImageSeries, Name, Section, problems
 from flareset.errors import ConfigError
@@ -96,6 +105,12 @@ class PlanSettings(VerifySettings):
     guard: Duration
 
 
+class ArraysSettings(StageSettings):
+    """What `calibrate` reads."""
+
+    arrays: Arrays
+
+
 class ReleaseSettings(StageSettings):
     """What `release` reads."""
 
@@ -108,5 +123,6 @@ OF_STAGE = {
     "plan": PlanSettings,
     "download": DownloadSettings,
     "verify": VerifySettings,
+    "arrays": ArraysSettings,
     "release": ReleaseSettings,
 }

@@ -10,7 +10,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from flareset import __version__
-from flareset.release.contents import MISSING, NO_SPLIT, SPLITS, Contents
+from flareset.proof.image import MISSING
+from flareset.release.contents import NO_SPLIT, SPLITS, Contents
 from flareset.release.terms import Terms
 
 _LAYOUTS = {

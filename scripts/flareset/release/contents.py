@@ -10,17 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from astropy.io import fits
 
 from flareset.errors import ReleaseError
 from flareset.sdo.keywords import KEYWORDS
-from flareset.tables.images import COLUMNS
+from flareset.tables.images import COLUMNS, key_of
 
 # The name of the split of images without a split.
 NO_SPLIT = "unsplit"
 SPLITS = ("train", "validation", "test", NO_SPLIT)
-# The value of a missing pixel in an image of whole numbers: BLANK in AIA's headers.
-MISSING = -32768
 INTEGERS = {
     "wavelength", "label", "channels", "blank", "bytes",
     *(keyword.name for keyword in KEYWORDS if keyword.type is int),
@@ -96,8 +93,7 @@ def _files(images: pd.DataFrame) -> pd.DataFrame:
         of_file = dict(zip(known["filename"], known[column], strict=True))
         files[column] = [of_file.get(name, "") for name in files["filename"]]
     files["split"] = files["split"].replace("", NO_SPLIT)
-    stems = files["filename"].str.removesuffix(".fits")
-    files["key"] = stems.str.replace(r"[^\w-]", "_", regex=True)
+    files["key"] = files["filename"].map(key_of)
     if (double := files[files["key"].duplicated(keep=False)]).size:
         names = " and ".join(double["filename"].iloc[:2])
         raise ReleaseError(f"{names} differ by nothing but signs: give them names that differ")
@@ -112,32 +108,3 @@ def _gaps(ledgers: list[Path]) -> Counter[tuple[str, str]]:
         lost = rows[~rows["status"].isin(["verified", "not_needed", "outside"])]
         found.update(zip(lost["status"], lost["reason"], strict=True))
     return found
-
-
-def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
-    """Return the header and pixels of an image.
-
-    Unscaled whole numbers stay as they are, with MISSING for missing pixels. Scaled numbers become
-    float32, with NaN. Raises ReleaseError.
-    """
-    try:
-        with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
-            image = next(hdu for hdu in hdus if hdu.header["NAXIS"] >= 2)
-            header, stored = image.header.copy(), image.data
-    except (OSError, StopIteration, TypeError) as error:
-        raise ReleaseError(
-            f"{path}: no image can be read: {error}; run `snakemake verify`"
-        ) from None
-    blank, missing = header.get("BLANK"), None
-    if stored.dtype.kind == "i" and blank is not None:
-        missing = stored == blank
-    scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
-    if (scale, zero) == (1, 0):
-        pixels = stored.astype(stored.dtype.newbyteorder("="))
-        fill: float = MISSING
-    else:
-        pixels = (stored * scale + zero).astype(np.float32)
-        fill = np.nan
-    if missing is not None:
-        pixels[missing] = fill
-    return header, pixels

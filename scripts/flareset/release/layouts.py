@@ -17,8 +17,9 @@ from astropy.io import fits as astropy_fits
 
 from flareset import __version__
 from flareset.errors import ReleaseError
+from flareset.proof.image import read_image
 from flareset.release.bag import Bag, refuse_addresses
-from flareset.release.contents import INTEGERS, NUMBERS, SPLITS, Contents, read_image
+from flareset.release.contents import INTEGERS, NUMBERS, SPLITS, Contents
 
 # The package that a layout needs besides the base install, as in the extras of pyproject.toml.
 EXTRAS = {"parquet": "pyarrow>=20", "zarr": "zarr>=3", "asdf": "asdf>=4"}

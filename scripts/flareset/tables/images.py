@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flareset.sdo.keywords import KEYWORD_NAMES
 
 # The columns that are computed from the exposure follow its keywords.
@@ -28,3 +30,8 @@ def carried_name(column: str) -> str:
     if column in _NOT_CARRIED:
         return ""
     return f"events.{column}" if column in COLUMNS else column
+
+
+def key_of(filename: str) -> str:
+    """Return a file's name without extension and dots, where readers of tars cut names."""
+    return re.sub(r"[^\w-]", "_", filename.removesuffix(".fits"))

@@ -1,0 +1,43 @@
+"""Make an array of each drawn image of an event and channel."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from flareset.arrays.calibrate import Calibration, read_sample, write_arrays
+from flareset.arrays.degradation import pinned
+from flareset.campaign.events import read_event
+from flareset.campaign.run import tried_once
+from flareset.campaign.settings import ArraysSettings
+from flareset.system.endings import exit_status
+from flareset.system.logs import job_log
+from flareset.tables.csv import write_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--event", required=True, help="event.json")
+    parser.add_argument("--sample", required=True, type=Path, help="sample.csv")
+    parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
+    parser.add_argument("--settings", required=True, help="<results>/settings/arrays.*.json")
+    parser.add_argument("--response", type=Path, help="SolarSoft's table, for degradation")
+    parser.add_argument("--folder", required=True, type=Path, help="output: the arrays")
+    parser.add_argument("--arrays", required=True, type=Path, help="output: a row per array, CSV")
+    args = parser.parse_args()
+
+    with job_log(), tried_once(args.arrays.with_name(".arrays.failed")):
+        settings = ArraysSettings.read(args.settings).arrays
+        responses = None
+        if "degradation" in settings.steps:
+            responses = pinned(args.response, settings.tables.version, settings.tables.sha256)
+        calibration = Calibration(read_event(args.event), settings, responses)
+        shutil.rmtree(args.folder, ignore_errors=True)
+        samples = read_sample(args.sample)
+        table = write_arrays(samples, calibration, args.store, args.folder, settings.format)
+        write_table(table, args.arrays)
+        print(f"{len(table)} arrays, {table['saturated'].sum()} saturated pixels in them")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,37 @@
+"""Read an image as it was observed: its header and its pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from flareset.errors import VerificationError
+
+# A missing pixel of an image of whole numbers: what BLANK is in AIA's headers.
+MISSING = -32768
+
+
+def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
+    """Return the header and the pixels of an image.
+
+    Stored whole numbers stay as they are, with MISSING where a pixel has none; scaled ones become
+    float32, with NaN. Raises VerificationError.
+    """
+    try:
+        with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
+            image = next(hdu for hdu in hdus if hdu.header["NAXIS"] >= 2)
+            header, stored = image.header.copy(), image.data
+    except (OSError, StopIteration, TypeError) as error:
+        raise VerificationError(
+            f"{path}: cannot be read: {error}; run `snakemake verify`"
+        ) from None
+    is_missing = False
+    if stored.dtype.kind == "i" and "BLANK" in header:
+        is_missing = stored == header["BLANK"]
+    scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
+    if (scale, zero) == (1, 0):
+        whole = stored.astype(stored.dtype.newbyteorder("="))
+        return header, np.where(is_missing, whole.dtype.type(MISSING), whole)
+    return header, np.where(is_missing, np.float32("nan"), (stored * scale + zero).astype("f4"))
