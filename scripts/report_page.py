@@ -1,4 +1,4 @@
-"""Make the page that shows a campaign, from its tables and some of its images."""
+"""Make the page that shows a campaign from its tables and some of its images."""
 
 import argparse
 import sys

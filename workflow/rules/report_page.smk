@@ -1,5 +1,6 @@
-# The page that shows the campaign. The pages of single flares in a large one are no outputs. Ledgers
-# and events are read as well: what changes them changes summary.csv or images.csv.
+# Makes the page that shows the campaign. In a large campaign, the pages of single flares are no
+# outputs: their number depends on the events. The script also reads ledgers and events. They are no
+# inputs, since each change of them changes summary.csv or images.csv too.
 rule report_page:
     input:
         script=script("report_page"),

@@ -1,7 +1,7 @@
-"""Charts as SVG: drawn 1000 wide and as high as their panel, and stretched by the page.
+"""Charts as SVG: drawn 1000 units wide and as high as their panel, and stretched by the page.
 
-They hold marks alone. Words are set by the page beside them, so that they keep their size on a
-phone. Marks have classes, not colours: the page's style has those, for day, night and print.
+A chart holds only marks. The page sets the words beside the chart, so that words keep their size
+on a phone. Marks have CSS classes: the page's style gives them colours for day, night and print.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 WIDTH = 1000
-# Marks nearer than this are one (of WIDTH).
+# Marks nearer to each other than this (units of WIDTH) are drawn as one mark.
 _APART = 1.0
 
 
 class Span(NamedTuple):
-    """An interval of time, drawn over the whole width."""
+    """An interval of time that is drawn over the whole width."""
 
     start: datetime
     end: datetime
 
     def place(self, when: datetime) -> float:
-        """Return where a time lies (0 to WIDTH within the interval)."""
+        """Return the x of a time: 0 at the interval's start, WIDTH at its end."""
         return (when - self.start) / (self.end - self.start) * WIDTH
 
     def cut(self, start: datetime, end: datetime) -> tuple[float, float]:
-        """Return the left end and the width of what lies of another interval in this one."""
+        """Return the left end and the width of the part of another interval inside this one."""
         left, right = (min(max(self.place(when), 0), WIDTH) for when in (start, end))
         return left, right - left
 
 
 class Curve(NamedTuple):
-    """A curve, and what its lower and upper edge stand for."""
+    """A curve's drawing, and the values at its lower and upper edge."""
 
     svg: Markup
     low: float
@@ -43,14 +43,14 @@ class Curve(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A word on an axis, and where it stands (per cent of the width)."""
+    """A word on an axis, and its place (per cent of the width)."""
 
     place: float
     text: str
 
 
 def svg(marks: Iterable[str], height: float, kind: str) -> Markup:
-    """Return a drawing of so many units in height that stretches to the place it is given."""
+    """Return a drawing, `height` units high, that the page stretches to any size."""
     return Markup(
         f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height:g}" preserveAspectRatio="none"'
         f' aria-hidden="true">{"".join(marks)}</svg>'
@@ -58,7 +58,7 @@ def svg(marks: Iterable[str], height: float, kind: str) -> Markup:
 
 
 def bands(span: Span, height: float, spans: Iterable[tuple[str, datetime, datetime]]) -> str:
-    """Return intervals as bands from top to bottom, each of a class."""
+    """Return intervals as bands from top to bottom, each with its CSS class."""
     found = []
     for kind, start, end in spans:
         left, width = span.cut(start, end)
@@ -69,7 +69,7 @@ def bands(span: Span, height: float, spans: Iterable[tuple[str, datetime, dateti
 
 
 def rule(span: Span, when: datetime, height: float, kind: str) -> str:
-    """Return a moment as a line from top to bottom."""
+    """Return a time as a line from top to bottom."""
     return f'<path class="line {kind}" d="M{span.place(when):.1f} 0V{height:g}"/>'
 
 
@@ -77,7 +77,7 @@ def curve(
     span: Span, series: Sequence[tuple[str, list[tuple[datetime, float]]]], height: float,
     behind: str,
 ) -> Curve:  # fmt: skip
-    """Return values over time as dots, each series of a class, on top of the marks `behind`.
+    """Return values over time as dots, each series with its CSS class, above the marks `behind`.
 
     The scale is logarithmic where all values are positive and the highest is 20 times the lowest.
     """
@@ -103,12 +103,12 @@ def curve(
 
 
 def sparkline(points: Sequence[tuple[datetime, float]], span: Span, behind: str) -> Markup:
-    """Return values over time as a small line, some sixty points of it; empty without any."""
+    """Return values over time as a small line of about sixty points; empty without points."""
     if not points:
         return Markup("")
     height, margin = 100.0, 8.0
     step = max(1, len(points) // 60)
-    # Of each few values the highest: a flare is no longer than that.
+    # Keep the highest of each few values: a flare may be no longer than those.
     some = [max(points[n : n + step], key=lambda p: p[1]) for n in range(0, len(points), step)]
     low, high = min(v for _, v in some), max(v for _, v in some)
     line = "L".join(
@@ -119,7 +119,7 @@ def sparkline(points: Sequence[tuple[datetime, float]], span: Span, behind: str)
 
 
 def lane(span: Span, times: Iterable[datetime], step: timedelta, kind: str) -> Markup:
-    """Return the slots at some times as marks, each of a slot's width; neighbours are one."""
+    """Return a mark, as wide as a slot, for each time; marks of neighbouring slots are joined."""
     width = max(step / (span.end - span.start) * WIDTH, _APART)
     runs: list[list[float]] = []
     for x in sorted(span.place(time) for time in times):
@@ -133,7 +133,7 @@ def lane(span: Span, times: Iterable[datetime], step: timedelta, kind: str) -> M
 
 def class_marks(span: Span, flares: Iterable[tuple[datetime, datetime, datetime, float]],
                 height: float, low: float, high: float) -> list[str]:  # fmt: skip
-    """Return flares as triangles from start over peak to end, as high as their peak flux.
+    """Return flares as triangles from start to peak to end; the height shows the peak flux.
 
     The scale is logarithmic, from `low` to `high` (W m-2).
     """
@@ -147,7 +147,7 @@ def class_marks(span: Span, flares: Iterable[tuple[datetime, datetime, datetime,
 
 
 def clock(span: Span, most: int = 8) -> list[Tick]:
-    """Return whole hours, minutes or days in an interval, at most so many."""
+    """Return at most `most` ticks at round minutes, hours or days of an interval."""
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400)
     length = span.end - span.start
     minutes = next((step for step in steps if length / timedelta(minutes=step) < most), steps[-1])
@@ -159,14 +159,14 @@ def clock(span: Span, most: int = 8) -> list[Tick]:
     while when <= span.end:
         found.append(Tick(span.place(when) / WIDTH * 100, when.strftime(form)))
         when += step
-    # A word must not pass the edge.
+    # A word near the edge would pass it.
     return [tick for tick in found if 3 <= tick.place <= 97]
 
 
 def disc(places: Iterable[tuple[float, float, str]]) -> Markup:
     """Return the Sun's disc with flares on it, x to the west and y to the north (solar radii).
 
-    Each has a class of its size. The grid is that of every thirty degrees, as without tilt.
+    Each flare has a CSS class for its size. The grid has a line every 30 degrees, without tilt.
     """
     marks = ['<circle class="limb" r="1"/>']
     for degrees in (-60, -30, 0, 30, 60):
@@ -191,7 +191,7 @@ def disc(places: Iterable[tuple[float, float, str]]) -> Markup:
 
 
 def years(moments: Sequence[tuple[datetime, float]]) -> tuple[Markup, list[Tick]]:
-    """Return flares over time as needles of a height (0 to 1), and the words of the axis."""
+    """Return flares over time as needles, each of its height (0 to 1), and the axis's words."""
     first, last = moments[0][0], moments[-1][0]
     span = Span(
         first.replace(month=1, day=1, hour=0, minute=0, second=0),
@@ -216,10 +216,10 @@ def years(moments: Sequence[tuple[datetime, float]]) -> tuple[Markup, list[Tick]
 
 
 def logarithmic(value: float, low: float, high: float) -> float:
-    """Return how far a positive value lies between two others on a logarithmic scale, 0.05 to 1."""
+    """Return a value's place between `low` and `high` on a logarithmic scale (0.05 to 1)."""
     return min(max(_part(math.log10(value), math.log10(low), math.log10(high)), 0.05), 1)
 
 
 def _part(value: float, low: float, high: float) -> float:
-    """Return how far a value lies between two others, 0 to 1; the middle where they are equal."""
+    """Return a value's place between `low` (0) and `high` (1); 0.5 where the two are equal."""
     return (value - low) / (high - low) if high > low else 0.5

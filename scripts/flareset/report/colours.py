@@ -12,7 +12,7 @@ _LEVELS = np.arange(256.0)
 
 
 def _ramp(first: int, length: int) -> np.ndarray:
-    """Return a rise from 0 at level `first` to 255, `length` levels above it, in whole steps."""
+    """Return a ramp of whole steps: 0 at level `first`, 255 `length` levels above `first`."""
     return np.clip(np.floor((_LEVELS - first) * 255 / length), 0, 255)
 
 
@@ -34,6 +34,6 @@ _AIA = {
 
 
 def colour_table(wavelength: int) -> np.ndarray:
-    """Return the colours of a channel (Angstrom), red, green and blue of 256 levels, as bytes."""
+    """Return red, green and blue (bytes) of a channel's 256 levels; `wavelength` in Angstrom."""
     columns = _AIA.get(wavelength, (_LEVELS, _LEVELS, _LEVELS))
     return np.rint(np.stack(columns, axis=1)).astype(np.uint8)

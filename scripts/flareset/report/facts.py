@@ -1,4 +1,4 @@
-"""What the page shows of a campaign, read from its tables; no pixel is looked at."""
+"""The facts of a campaign that the page shows, read from its tables without any pixel."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from flareset.campaign.events import Event, read_event
 from flareset.campaign.known import KnownFlare, KnownFlares
 
-# HEK's name of the column, and ours.
+# The column of the GOES class: our name, and HEK's.
 _CLASS = ("goes_class", "fl_goescls")
 
 
 class Image(NamedTuple):
-    """A drawn image; `rate` is the mean of its pixels over its exposure (DN/s), where known.
+    """A drawn image; `rate` is its pixels' mean divided by its exposure (DN/s), None if unknown.
 
-    `exposure` is `short`, `normal`, or empty where nothing is known.
+    `exposure` is `short` or `normal`, or empty if unknown.
     """
 
     wavelength: int
@@ -36,7 +36,7 @@ class Image(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A row of the ledger: what became of a slot, a file, or a bin of the draw."""
+    """A row of the ledger: the status of a slot, a file, or a bin of the draw."""
 
     wavelength: int
     time: datetime
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class FlareFacts:
-    """What is known of one flare; `counts` are its rows of summary.csv, one for each channel."""
+    """The facts of one flare; `counts` are its rows of summary.csv, one for each channel."""
 
     event: Event
     goes_class: str
@@ -65,7 +65,7 @@ class FlareFacts:
 
 @dataclass(frozen=True)
 class CampaignFacts:
-    """What is known of the campaign as a whole: its config, and the tables about its set."""
+    """The facts of the whole campaign: its config, and the tables about its set."""
 
     config: dict[str, Any]
     summary: list[dict[str, str]]
@@ -86,7 +86,7 @@ class CampaignFacts:
 
 
 def read_campaign(results: Path, config: Path) -> CampaignFacts:
-    """Return what the tables about the whole set say."""
+    """Return the facts in the tables about the whole set."""
     data = results / "data_selection"
     *summary, total = _rows(results / "summary.csv")
     return CampaignFacts(
@@ -102,9 +102,10 @@ def read_campaign(results: Path, config: Path) -> CampaignFacts:
 def read_flares(
     results: Path, campaign: CampaignFacts, known: KnownFlares | None
 ) -> Iterator[FlareFacts]:
-    """Yield the facts of each flare, one at a time, in the order of images.csv: by event_id.
+    """Yield the facts of each flare in the order of images.csv: by event_id.
 
-    So a campaign of any size fits into memory. A flare without images comes as well.
+    Only one flare is in memory at a time, so that a large campaign fits. Flares without images are
+    yielded as well.
     """
     counts = {name: [] for name in sorted(campaign.event_ids)}
     for row in campaign.summary:
@@ -143,7 +144,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _image(row: dict[str, str]) -> Image:
     seconds, mean = _number(row["exposure_seconds"]), _number(row["DATAMEAN"])
-    # A magnetogram has a mean, and no exposure.
+    # A magnetogram has a mean but no exposure: its rate is the mean itself.
     rate = mean / (seconds or 1) if mean is not None else None
     return Image(
         int(row["wavelength"]), row["phase"], datetime.fromisoformat(row["time"]),
@@ -158,7 +159,7 @@ def _ledger(folder: Path, event_id: str, wavelength: int) -> Iterator[Entry]:
 
 
 def _number(text: str) -> float | None:
-    """Return the number in a text; None where there is none."""
+    """Return the number that a text states; None if the text is no number."""
     try:
         number = float(text)
     except ValueError:

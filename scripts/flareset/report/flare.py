@@ -1,4 +1,4 @@
-"""One flare as the page shows it: its figure, its pictures, and its row among all flares."""
+"""The page's section on one flare: its figure, its pictures, and its row in the table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLASSES = (1e-7, 1e-3)
 
 
 class Panel(NamedTuple):
-    """A part of a flare's figure: its name, and a drawing with what its edges stand for."""
+    """A part of a flare's figure: its name, its drawing, and the words at the drawing's edges."""
 
     name: str
     drawing: Markup
@@ -36,7 +36,7 @@ class Panel(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """The slots of one status: how many, where, and what the word means."""
+    """The slots of one status: their count, their marks, and the meaning of the status."""
 
     status: str
     count: int
@@ -46,7 +46,7 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A flare in the table of all flares."""
+    """A flare's row in the table of all flares."""
 
     event: Event
     href: str
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class View:
-    """A flare as its section shows it."""
+    """All that a flare's section shows."""
 
     facts: FlareFacts
     row: Row
@@ -75,9 +75,9 @@ class View:
 
 
 def view_of(facts: FlareFacts, phases: Sequence[str], files: Path, images: int, href: str) -> View:
-    """Return a flare as its section shows it, with so many images of each phase.
+    """Return all that a flare's section shows, with at most `images` pictures of each phase.
 
-    `files` is the folder of the drawn images, `href` where the section is.
+    `files` is the folder of the drawn images. `href` is the link to the section.
     """
     event = facts.event
     span = Span(event.window_start, event.window_end)
@@ -109,7 +109,7 @@ def view_of(facts: FlareFacts, phases: Sequence[str], files: Path, images: int, 
 
 
 def flux_of(goes_class: str) -> float | None:
-    """Return the peak flux of a class (W m-2); None where the text is no class."""
+    """Return the peak flux of a GOES class (W m-2); None if the text is no class."""
     try:
         return class_flux(goes_class.strip().upper())
     except (KeyError, ValueError):  # the class is a text of the user's
@@ -117,7 +117,7 @@ def flux_of(goes_class: str) -> float | None:
 
 
 def _place(event: Event) -> str:
-    """Return where a flare is on the Sun, as people write it, like N12W34."""
+    """Return a flare's place on the Sun in the usual form, like N12W34."""
     if event.hpc_x is None or event.hpc_y is None:
         return ""
     when = event.flare_peak or event.flare_start
@@ -130,13 +130,13 @@ def _place(event: Event) -> str:
 
 
 def _others(facts: FlareFacts) -> list[tuple[datetime, datetime]]:
-    """Return the other flares of a window."""
+    """Return start and end of the other flares in the window."""
     own = facts.event.event_id
     return [(f.start, f.end) for f in facts.event.other_flares if f.event_id != own]
 
 
 def _behind(facts: FlareFacts, span: Span, height: float) -> str:
-    """Return what stands behind the curves: the flare, other flares, the peak."""
+    """Return the marks behind the curves: the flare, other flares, the peak."""
     event = facts.event
     spans = [("flare", event.flare_start, event.flare_end)]
     spans += [("other", *times) for times in _others(facts)]
@@ -150,7 +150,7 @@ def _points(facts: FlareFacts, wavelength: int) -> list[tuple[datetime, float]]:
 
 
 def _curves(facts: FlareFacts, span: Span) -> Iterator[Panel]:
-    """Yield the light curve of each channel, of which the mean of the pixels is known."""
+    """Yield the light curve of each channel that has images whose mean pixel is known."""
     behind = _behind(facts, span, _PANEL)
     for wavelength in facts.wavelengths:
         of_channel = [i for i in facts.images if i.wavelength == wavelength and i.rate is not None]
@@ -165,7 +165,7 @@ def _curves(facts: FlareFacts, span: Span) -> Iterator[Panel]:
 
 
 def _known(facts: FlareFacts, span: Span) -> Iterator[Panel]:
-    """Yield what GOES saw: the known flares of the window, as high as their class."""
+    """Yield a panel of the known flares in the window, each as high as its GOES class."""
     flares = [
         (flare.start, flare.peak or flare.start, flare.end or flare.peak or flare.start, flux)
         for flare in facts.known
@@ -180,7 +180,7 @@ def _known(facts: FlareFacts, span: Span) -> Iterator[Panel]:
 
 
 def _lanes(facts: FlareFacts, span: Span, statuses: Counter[str]) -> Iterator[Lane]:
-    """Yield a lane for each status of the ledger; a mark is a slot in any channel."""
+    """Yield a lane for each status of the ledger; a mark stands for a slot of any channel."""
     step = _cadence(facts)
     for status, meaning in words.MEANINGS.items():
         if statuses[status]:
@@ -190,7 +190,7 @@ def _lanes(facts: FlareFacts, span: Span, statuses: Counter[str]) -> Iterator[La
 
 
 def _cadence(facts: FlareFacts) -> timedelta:
-    """Return the time that a slot takes: the window over the slots of a channel."""
+    """Return the length of a slot: the window divided by the number of slots of a channel."""
     window = facts.event.window_end - facts.event.window_start
     return window / max(1, len(facts.ledger) / len(facts.counts))
 
@@ -198,7 +198,7 @@ def _cadence(facts: FlareFacts) -> timedelta:
 def _phases(
     facts: FlareFacts, phases: Sequence[str], peak: datetime, files: Path, number: int
 ) -> Iterator[tuple[str, Set]]:
-    """Yield pictures of each phase in the first channel, all in the same colours."""
+    """Yield pictures of each phase in the first channel, all on the same colour scale."""
     lead = facts.wavelengths[0]
     chosen = []
     for phase in phases:
@@ -214,7 +214,7 @@ def _phases(
 
 
 def _channels(facts: FlareFacts, peak: datetime, files: Path) -> Iterator[Set]:
-    """Yield a picture of each channel at the time of the peak, where there are several."""
+    """Yield a picture of each channel at the time of the peak, if there are several channels."""
     if len(facts.wavelengths) == 1:
         return
     for wavelength in facts.wavelengths:

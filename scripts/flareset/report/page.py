@@ -1,6 +1,6 @@
 """The page of a campaign: its facts in the templates beside this module.
 
-The same tables and images give the same bytes: no date, no version, nothing random.
+The same tables and images give the same bytes: the page has no date, version or random part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIZES = {"X": "large", "M": "medium"}
 
 
 class Look(NamedTuple):
-    """How much is shown: pictures of each phase, and flares on one page."""
+    """How much the page shows: the most pictures of a phase, and the most flares on one page."""
 
     images: int
     one_page: int
@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 @dataclass
 class _Tally:
-    """What is counted over all flares while they pass, one at a time."""
+    """The counts over all flares, added up while the flares are read one at a time."""
 
     found: words.Found = field(default_factory=words.Found)
     classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -49,7 +49,7 @@ class _Tally:
 def write_report(
     results: Path, config: Path, folder: Path, look: Look, known: KnownFlares | None
 ) -> None:
-    """Write `index.html` into a folder; of many flares, a page each into its `flares/` as well."""
+    """Write `index.html` into a folder; with many flares, also a page of each into `flares/`."""
     campaign = read_campaign(results, config)
     templates = _templates(campaign.phases)
     apart = len(campaign.event_ids) > look.one_page
@@ -111,7 +111,7 @@ def _time(when: datetime, form: str = "%Y-%m-%d %H:%M") -> str:
 
 
 def _balance(campaign: CampaignFacts, tally: _Tally) -> list[tuple[str, Counter[str]]]:
-    """Return the images of each phase: of all, of each class, and of each split."""
+    """Return the numbers of images by phase: of all flares, of each class, and of each split."""
     everything = Counter({name: int(campaign.total[name]) for name in campaign.phases})
     found = [("all", everything)]
     if set(tally.classes) - {""}:
@@ -128,13 +128,13 @@ def _on_disc(rows: list[Row]) -> Iterator[tuple[float, float, str]]:
         x, y = row.event.hpc_x, row.event.hpc_y
         if x is not None and y is not None:
             radius = solar_radius_arcsec(row.event.flare_start)
-            # What is far off the limb stands at the edge.
+            # A flare far off the limb is drawn at the edge of the disc.
             far = max(1.0, (x * x + y * y) ** 0.5 / radius / 1.08)
             size = _SIZES.get(row.goes_class[:1].upper(), "small")
             yield x / radius / far, y / radius / far, size
 
 
 def _needle(row: Row) -> tuple[datetime, float]:
-    """Return when a flare was, and how high it is shown: by its class, B1 to X10."""
+    """Return a flare's time, and the height of its needle: by its class, B1 to X10."""
     flux = flux_of(row.goes_class) or 1e-5
     return row.event.flare_peak or row.event.flare_start, charts.logarithmic(flux, *CLASSES)

@@ -1,4 +1,4 @@
-"""Thumbnails of images: small JPEGs in the colours of their channel, inline in the page."""
+"""Thumbnails of images: small JPEGs in the colours of their channel, inside the page itself."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 # The longer side of a thumbnail (pixels), and the quality of its JPEG.
 _SIDE = 192
 _QUALITY = 80
-# Above this part of the pixels, values are shown as the brightest colour.
+# Values above this quantile of the pixels are shown in the brightest colour.
 _BRIGHTEST = 0.9995
 
 
 class Thumbnail(NamedTuple):
-    """A picture of an image; `here` is the flare's place in it (per cent from left and top).
+    """A picture of an image; `here` is the flare's place in the picture (per cent from left, top).
 
     `source` is empty where the file cannot be read.
     """
@@ -45,9 +45,9 @@ class Thumbnail(NamedTuple):
 
 
 class Set(NamedTuple):
-    """Thumbnails of one channel in the same colours, which go from `low` to `high`.
+    """Thumbnails of one channel on one colour scale from `low` to `high` (both in `unit`).
 
-    `unit` is that of both, `side` what the longer side shows (arcsec), where the header says it.
+    `side` is the length of the longer side (arcsec), None if the header does not tell it.
     """
 
     wavelength: int
@@ -59,7 +59,7 @@ class Set(NamedTuple):
 
 
 class _Small(NamedTuple):
-    """An image made small: north up, as rows from the top, in DN/s where it has an exposure."""
+    """A reduced image: north up, rows from the top, in DN/s if the image has an exposure."""
 
     values: np.ndarray
     here: tuple[float, float] | None
@@ -68,7 +68,7 @@ class _Small(NamedTuple):
 
 
 def some_of(images: Sequence[Image], number: int, peak: datetime) -> list[Image]:
-    """Return so many images spread over all of them in time; one is the nearest to the peak."""
+    """Return `number` of the images, spread over them; among these, the nearest to the peak."""
     if len(images) <= number:
         return list(images)
     places = np.rint(np.linspace(0, len(images) - 1, number)).astype(int)
@@ -79,9 +79,9 @@ def some_of(images: Sequence[Image], number: int, peak: datetime) -> list[Image]
 
 
 def picture(images: Sequence[Image], folder: Path, event: Event) -> Set:
-    """Return the thumbnails of images of one channel, whose files lie in a folder.
+    """Return the thumbnails of images of one channel; `folder` holds their files.
 
-    A file that cannot be read is logged, and has no picture.
+    A file that cannot be read is logged, and its thumbnail has no picture.
     """
     small = [_read(image, folder / image.filename, event) for image in images]
     there = [each for each in small if each is not None]
@@ -104,9 +104,9 @@ def picture(images: Sequence[Image], folder: Path, event: Event) -> Set:
 
 
 def _level(values: np.ndarray, low: float, high: float, middle: float | None) -> np.ndarray:
-    """Return values as parts of a range, 0 to 1.
+    """Return the values scaled to 0 to 1 between `low` and `high`.
 
-    Below `middle` they rise nearly linearly, above it as a logarithm; without it, linearly.
+    The scale is nearly linear below `middle` and logarithmic above; without `middle`, linear.
     """
     size = high - low or 1.0
     part = np.clip(values, low, high) - low
@@ -117,7 +117,7 @@ def _level(values: np.ndarray, low: float, high: float, middle: float | None) ->
 
 
 def _limits(small: Sequence[_Small], *, signed: bool) -> tuple[float, float]:
-    """Return the values of the first and the last colour."""
+    """Return the values that the first and the last colour stand for."""
     if not small:
         return 0.0, 1.0
     if signed:
@@ -128,7 +128,7 @@ def _limits(small: Sequence[_Small], *, signed: bool) -> tuple[float, float]:
 
 
 def _read(image: Image, path: Path, event: Event) -> _Small | None:
-    """Return a file's image made small, or None where it cannot be read."""
+    """Return a file's image, reduced; None if the file cannot be read."""
     try:
         with fits.open(path, memmap=False) as hdus:
             index = next(n for n, hdu in enumerate(hdus) if hdu.header.get("NAXIS") == 2)
@@ -143,7 +143,7 @@ def _read(image: Image, path: Path, event: Event) -> _Small | None:
     values = np.asarray(Pillow.fromarray(values).resize(size, Pillow.Resampling.BOX))
     here = _place(header, shape, event, image.time)
     turned = math.cos(math.radians(float(header.get("CROTA2") or 0))) < 0
-    # FITS counts rows from the bottom. HMI's frames have the south there.
+    # FITS counts rows from the bottom; HMI's frames are turned, with north at the bottom.
     values = values[:, ::-1] if turned else values[::-1]
     if here and turned:
         here = 100 - here[0], 100 - here[1]
@@ -154,16 +154,16 @@ def _read(image: Image, path: Path, event: Event) -> _Small | None:
 
 
 def _seen_from_earth(header: fits.Header) -> bool:
-    """Return whether an image's axes are arcsec from the Sun's centre: those of a map are not."""
+    """Return whether an image's axes are arcsec from the Sun's centre; a map's axes are not."""
     return str(header.get("CTYPE1", "HPLN")).startswith("HPLN")
 
 
 def _place(
     header: fits.Header, shape: tuple[int, ...], event: Event, time: datetime
 ) -> tuple[float, float] | None:
-    """Return where the flare lies in an image (per cent from left and top); None off the image.
+    """Return the flare's place in an image (per cent from left and top); None outside the image.
 
-    Its place is that of its peak, turned with the Sun to the image's time.
+    The listed place holds at the peak: the Sun's rotation carries it to the image's time.
     """
     names = ("CRPIX1", "CRPIX2", "CDELT1", "CDELT2")
     known = _seen_from_earth(header) and all(header.get(name) for name in names)
@@ -172,7 +172,7 @@ def _place(
     then = event.flare_peak or event.flare_start
     try:
         x, y = rotated(event.hpc_x, event.hpc_y, (time - then).total_seconds(), then)
-    except ValueError:  # off the limb nothing turns
+    except ValueError:  # off the limb, a place has no longitude to rotate
         x, y = event.hpc_x, event.hpc_y
     x -= float(header.get("CRVAL1") or 0)
     y -= float(header.get("CRVAL2") or 0)
@@ -186,7 +186,7 @@ def _place(
 
 
 def _jpeg(colours: np.ndarray) -> str:
-    """Return a picture as a URL that holds it."""
+    """Return a picture as a data URL."""
     out = io.BytesIO()
     Pillow.fromarray(colours).save(out, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""What the page says of a campaign, in words: verdicts first."""
+"""The sentences of the page, verdicts first."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from flareset.report.facts import CampaignFacts, Entry
 from flareset.tables.status import Status
 
-# A keyword of these kinds tells the label because of the camera, not because of the Sun.
+# Keywords of these kinds should not tell the label. Those of the scene and the time may.
 _TELLING_KINDS = ("instrument", "carried")
 _MOST_NAMED = 4
 # The lanes of a window, in this order, and what each means.
 MEANINGS = {
     Status.VERIFIED: "on disk, and proven to be the image of its record",
-    Status.FAILED: "asked for, and not to be had",
+    Status.FAILED: "asked for, but the archive did not deliver it",
     Status.REJECTED: "by QUALITY, exposure, another flare or the guard",
     Status.NO_RECORD: "the archive has nothing in this slot",
     Status.NO_IMAGE: "the archive has the record, but no image of it",
@@ -27,7 +27,7 @@ MEANINGS = {
 
 
 class Verdict(NamedTuple):
-    """A finding: `good`, `note` or `bad`, its heading, its sentences, and where to read on."""
+    """A finding: its grade (`good`, `note` or `bad`), heading, sentences, and a link to details."""
 
     grade: str
     head: str
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 @dataclass
 class Found:
-    """What became of the slots of all flares: counts by status, and the reasons of two of them."""
+    """The slots of all flares: counts by status; `rejected` by reason, others by event."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Found:
     short: Counter[str] = field(default_factory=Counter)
 
     def add(self, event_id: str, entries: Iterable[Entry]) -> None:
-        """Count what became of the slots of a flare."""
+        """Add the slots of a flare to the counts."""
         for entry in entries:
             self.statuses[entry.status] += 1
             if entry.status == Status.REJECTED:
@@ -63,12 +63,12 @@ def number(value: int, word: str = "", plural: str = "") -> str:
 
 
 def value(value: float) -> str:
-    """Return a value with three figures, as people write it."""
+    """Return a value rounded to three digits, or to a whole number from 100 upwards."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def title(campaign: CampaignFacts, found: Found) -> str:
-    """Return what the campaign came to, in a line."""
+    """Return the campaign's numbers of flares, images and gaps in a line."""
     flares = number(len(campaign.event_ids), "flare")
     images = number(int(campaign.total["total"]), "image")
     short = found.statuses[Status.SHORT]
@@ -77,7 +77,7 @@ def title(campaign: CampaignFacts, found: Found) -> str:
 
 
 def verdicts(campaign: CampaignFacts, found: Found) -> list[Verdict]:
-    """Return what was asked, what is there, what is missing, what leaks, and how it is split."""
+    """Return the verdicts: what was asked, is there, is missing, leaks, and how sets are split."""
     return [
         _asked(campaign),
         _there(campaign),
@@ -114,8 +114,7 @@ def _there(campaign: CampaignFacts) -> Verdict:
     outside = int(campaign.total["short_outside"])
     if outside:
         sentences.append(
-            f"{number(outside, 'short exposure')} lie outside every listed flare: of one that the"
-            " list lacks?"
+            f"Short exposures outside every listed flare: {outside:,}. Does the list lack a flare?"
         )
     grade = "note" if outside else "good" if total["total"] else "bad"
     return Verdict(grade, "There", sentences, "../data_selection/images.csv")
@@ -128,7 +127,7 @@ def _missing(found: Found) -> Verdict:
         bins = number(short, "minute or phase has", "minutes or phases have")
         sentences.append(f"{bins} fewer images than wanted: {_named(found.short)}.")
     else:
-        sentences.append("Nothing of what was wanted.")
+        sentences.append("Nothing: every minute and phase has the images that were wanted.")
     if failed:
         sentences.append(
             f"{number(failed, 'image')} could not be had: {_named(found.failed)}. Others of the"
@@ -193,12 +192,12 @@ def _splits(campaign: CampaignFacts) -> Verdict:
 
 
 def _kind_of(reason: str) -> str:
-    """Return a reason without what differs from image to image, which stands behind a mark."""
+    """Return a reason up to its first mark (`;`, `,` or `:`); the rest differs between images."""
     return re.split("[;,:]", reason)[0].strip()
 
 
 def _named(counts: Mapping[str, float], form: str = "{:,}") -> str:
-    """Return the largest counts with their names, and how many more there are."""
+    """Return the names of the largest counts, with the counts, and the number of further names."""
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{name} ({form.format(count)})" for name, count in most[:_MOST_NAMED])
     more = len(most) - _MOST_NAMED
