@@ -251,8 +251,8 @@ class Splits(Section):
     )
     freeze: Text = Field(
         "",
-        description="the `splits.csv` of an earlier release: its events keep their split, and what"
-        " links two of its splits is in none",
+        description="the `splits.csv` of an earlier release: its events keep their split, and a"
+        " new event that links two of its splits gets none",
     )
     boundaries: tuple[Time, ...] = Field(
         (),
@@ -583,10 +583,14 @@ class Conflicts(Section):
     ar: Literal["first", "blank"] = Field(
         "first", description="the region: that of the first list that has one, or none"
     )
-    position: Literal["first", "blank"] = Field("first", description="the position, likewise")
+    position: Literal["first", "blank"] = Field(
+        "first", description="the position that is kept where sources disagree; `blank`: none"
+    )
     # Every Python class has a keyword `class`.
     goes_class: Literal["first", "blank"] = Field(
-        "first", alias="class", description="the class, likewise"
+        "first",
+        alias="class",
+        description="the class that is kept where sources disagree; `blank`: none",
     )
 
 
@@ -612,11 +616,13 @@ class Keep(Section):
     )
     sample: Natural | None = Field(
         None,
-        description="so many of each `per`, by chance: the sha256 of seed, bar and flare_id, hex,"
-        " ascending",
+        description="so many of each `per`, by chance: the first in the order of"
+        " the sha256 (hex) of the seed, a bar and the `flare_id`",
     )
     per: Literal["all", "year", "month", "date", "class"] = Field(
-        "all", description="what flares are kept of; `date` of the start, `class`: its letter"
+        "all",
+        description="what `strongest` and `sample` count in; `date` of the start, `class`: its"
+        " letter",
     )
     by: Literal["class", "fl_peakflux", "integrated_flux"] = Field(
         "class", description="what `strongest` compares; a flare without it is not kept"
@@ -673,7 +679,7 @@ class Intake(Section):
         (),
         description="flare lists of any known form: files (`*` and `**` stand for any name and"
         " folders), or URLs, which are fetched once. The order is that of precedence: values come"
-        " from the first list that has them. Files of one pattern are of one rank",
+        " from the first list that has them. Files of one pattern have equal precedence",
     )
     queries: tuple[Query, ...] = Field(
         (),
@@ -698,7 +704,8 @@ class Intake(Section):
     )
     conflicts: Conflicts = Conflicts()
     longest: Duration = Field(
-        timedelta(hours=12), description="an end later than this after the start is none"
+        timedelta(hours=12),
+        description="an end that is later than this after the start is dropped",
     )
     at_most_dropped: Part = Field(
         0.02, description="the part of a list's rows that may be unreadable"
