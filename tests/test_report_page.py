@@ -232,6 +232,20 @@ def test_a_frame_with_the_south_up_is_turned(tmp_path: Path) -> None:
     assert shown.here == pytest.approx((80, 30), abs=0.2), "west is right, north is up"
 
 
+def test_a_real_image_has_a_picture(real: Path) -> None:
+    """JSOC's headers are not all as FITS wants them."""
+    folder = real / "fits"
+    files = sorted(folder.glob("sunkit*/aia*.fits")) + sorted(
+        folder.glob("hmi*/*.magnetogram.fits")
+    )
+    for path in files:
+        (shown,) = picture(
+            [an_image(0, path.name)], path.parent, an_event((0, 9), (0, 9))
+        ).thumbnails
+        assert shown.source
+        assert max(shown.width, shown.height) == 192
+
+
 def test_what_cannot_be_read_has_no_picture(tmp_path: Path) -> None:
     (tmp_path / "torn.fits").write_bytes(b"SIMPLE  = no")
     event = an_event((0, 600), (0, 600))

@@ -6,6 +6,7 @@ import base64
 import io
 import logging
 import math
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -130,7 +131,7 @@ def _limits(small: Sequence[_Small], *, signed: bool) -> tuple[float, float]:
 def _read(image: Image, path: Path, event: Event) -> _Small | None:
     """Return a file's image, reduced; None if the file cannot be read."""
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=False) as hdus:
             index = next(n for n, hdu in enumerate(hdus) if hdu.header.get("NAXIS") == 2)
             header, shape = hdus[index].header, hdus[index].shape
         pixels = decode(path, index, shape)
