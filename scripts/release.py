@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument(
         "--ledgers", required=True, nargs="+", type=Path, help="the ledger of every job"
     )
+    parser.add_argument("--arrays", type=Path, help="arrays.csv, where the pixels are its arrays")
     parser.add_argument("--provenance", required=True, type=Path, help="provenance.json")
     parser.add_argument(
         "--settings", required=True, help="<results>/settings/release.*.json: the terms"
@@ -34,9 +35,10 @@ def main() -> None:
     with job_log(), alone(args.data.parent):
         settings = ReleaseSettings.read(args.settings).release
         terms = dict(settings)
+        arrays = args.arrays.parent if terms.pop("images") == "arrays" else None
         release = args.folder / f"{settings.name}-{settings.version}"
         terms["date"] = settings.date or date_of(release) or f"{datetime.now(UTC):%Y-%m-%d}"
-        contents = read_contents(args.data, args.ledgers, args.provenance)
+        contents = read_contents(args.data, args.ledgers, args.provenance, arrays)
         found = pack(contents, Terms(**terms), args.folder)
         print(f"{release}: {len(contents.files)} images, in {', '.join(settings.layouts)}")
         write_text(f"{found}  tagmanifest-sha256.txt\n", args.sum)

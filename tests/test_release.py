@@ -21,7 +21,10 @@ import yaml
 from astropy.io import fits
 from support.project import Project
 
+from flareset.arrays.calibrate import Calibration, read_sample, write_arrays
 from flareset.campaign.checks import check_config
+from flareset.campaign.config import Arrays
+from flareset.campaign.events import read_event
 from flareset.errors import ConfigError, FlaresetError, ReleaseError
 from flareset.proof.image import read_image
 from flareset.release.bundle import date_of, pack
@@ -277,6 +280,12 @@ def test_terms_that_are_needed(key: str) -> None:
         check_config({"release": {each: given[each] for each in given if each != key}})
 
 
+def test_arrays_that_nobody_makes() -> None:
+    given = {"name": "n", "creators": ["A"], "license": "CC0-1.0", "images": "arrays"}
+    with pytest.raises(ConfigError, match=r"release\.images: arrays: set arrays\.steps"):
+        check_config({"release": given})
+
+
 def test_a_layout_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(FlaresetError, match=r"zarr needs zarr: .* pip install 'zarr>=3'"):
@@ -295,6 +304,38 @@ def test_one_image_in_two_flares(contents: Contents, finished: Project, tmp_path
     found = read_contents(folder, ledgers, finished.path("results/provenance.json"))
     assert len(found.images) == len(found.files) + 1
     assert found.files.set_index("filename").loc[flare["filename"], "label"] == 1
+
+
+def test_arrays_take_the_place_of_pixels(
+    contents: Contents, finished: Project, tmp_path: Path
+) -> None:
+    """In every layout but `fits`, with their table and the place that they show."""
+    job = finished.path("results/events/2014-01-07T180534/131")
+    arrays = tmp_path / "arrays"
+    settings = Arrays(steps=("exposure", "crop", "block_mean"), size=16, box=600)
+    event = read_event(job.parent / "event.json")
+    folder = arrays / event.event_id / "131"
+    samples = read_sample(job / "sample.csv")
+    calibration = Calibration(event, settings, None)
+    table = write_arrays(samples, calibration, finished.path("store"), folder, "npy")
+    write_table(table, arrays / "arrays.csv")
+    (arrays / "arrays.json").write_text(json.dumps(settings.model_dump(mode="json")))
+    of_one = contents.images["event_id"] == event.event_id
+    files = contents.files[contents.files["event_id"] == event.event_id]
+    found = replace(contents, images=contents.images[of_one], files=files, arrays=arrays)
+    pack(found, TERMS, tmp_path)
+    release = tmp_path / "two_flares-1.0.0"
+    images = loader_of(release).Images(release)
+    assert "(float32): exposure, crop, block_mean." in (release / "README.md").read_text()
+    assert (release / "arrays.csv").read_bytes() == (arrays / "arrays.csv").read_bytes()
+    for row in table.itertuples():
+        pixels, _ = images[[name for (name,) in images.names].index(row.filename)]
+        np.testing.assert_array_equal(pixels, np.load(folder / row.array))
+        header = found.header(row._asdict())
+        assert (header["CRPIX1"], header["CDELT1"]) == (row.CRPIX1, row.CDELT1)
+    lost = replace(found, arrays=tmp_path / "nowhere")
+    with pytest.raises(ReleaseError, match="run `snakemake arrays`"):
+        lost.pixels(files.iloc[0])
 
 
 def test_missing_pixels(tmp_path: Path) -> None:

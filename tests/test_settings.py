@@ -125,11 +125,13 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "release.date": ("2026-11-26", ("release",)),
     "release.changes": ("more flares", ("release",)),
     "release.layouts": (["webdataset"], ("release",)),
+    "release.images": ("arrays", ("release",)),
     "release.shard_size": ("1GB", ("release",)),
     "clean": ("remove", ()),
     "refresh": (True, ()),
 }
-# What a release needs, and nothing is published without.
+# What a release of arrays needs, and nothing is published without.
+ARRAYS = {"steps": ["block_mean"]}
 RELEASE = {"name": "ours", "creators": ["Ada Lovelace"], "license": "CC0-1.0"}
 # One of several segments.
 MAGNETOGRAMS = {"series": "hmi.B_720s", "segment": "field", "wavelengths": [6173]}
@@ -158,7 +160,12 @@ def test_every_key_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_what_a_key_makes_stale(key: str) -> None:
-    base = {"source": "export", "release": RELEASE, **(MAGNETOGRAMS if key == "segment" else {})}
+    base = {
+        "source": "export",
+        "release": RELEASE,
+        "arrays": ARRAYS,
+        **(MAGNETOGRAMS if key == "segment" else {}),
+    }
     value, stages = CHANGES[key]
     before = settings_of(check_config(base))
     after = settings_of(check_config(merged(base, nested(key, value))))

@@ -9,6 +9,7 @@ rule release:
             for name in ("images.csv", "splits.csv", "leaks.csv", "audit.json")
         ],
         ledgers=every_ledger,
+        arrays=rules.arrays.output.csv if CAMPAIGN.config.release.images == "arrays" else [],
         provenance=f"{RESULTS}/provenance.json",
     output:
         sum=f"{RESULTS}/release/{CAMPAIGN.config.release.folder}.sha256",
@@ -22,8 +23,9 @@ rule release:
     params:
         code=code("release"),
         data=lambda wildcards, input: str(Path(input.data[0]).parent),
+        arrays=lambda wildcards, input: ["--arrays", input.arrays] if input.arrays else [],
         folder=lambda wildcards, output: str(Path(output.sum).parent),
     shell:
         "python {input.script:q} --data {params.data:q} --ledgers {input.ledgers:q}"
-        " --provenance {input.provenance:q} --settings {input.settings:q} --folder {params.folder:q}"
-        " --sum {output.sum:q} > {log:q} 2>&1"
+        " --provenance {input.provenance:q} --settings {input.settings:q} {params.arrays:q}"
+        " --folder {params.folder:q} --sum {output.sum:q} > {log:q} 2>&1"

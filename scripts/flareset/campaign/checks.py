@@ -115,6 +115,13 @@ def _arrays(config: Config) -> Iterator[str]:
         yield f"arrays.steps: {', '.join(sorted(strange))}: {series.name} has no such thing"
 
 
+@_of("release.images", "arrays.steps", "arrays.format")
+def _of_arrays(config: Config) -> Iterator[str]:
+    arrays = config.arrays
+    if config.release.images == "arrays" and not (arrays.steps and arrays.format == "npy"):
+        yield "release.images: arrays: set arrays.steps, and arrays.format to npy"
+
+
 @_of("release.name", "release.creators", "release.license")
 def _release(config: Config) -> Iterator[str]:
     release = config.release

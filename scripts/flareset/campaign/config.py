@@ -351,6 +351,11 @@ class Release(Section):
         description="how the images are packed, each in `data/<layout>/`: `fits` as they came,"
         " `webdataset` tars of `.npy`, and with a library more `parquet`, `zarr`, `asdf`",
     )
+    images: Literal["raw", "arrays"] = Field(
+        "raw",
+        description="what all layouts but `fits` hold: the pixels as they came, or the arrays that"
+        " `arrays` makes of them, with `arrays.format: npy`",
+    )
     shard_size: Size = Field(
         500 * 10**6, description="pixels in a file of `webdataset`, `parquet` and `zarr`, about"
     )

@@ -13,6 +13,12 @@ from flareset.errors import VerificationError
 MISSING = -32768
 
 
+def read_header(path: Path) -> fits.Header:
+    """Return the header of an image; its pixels are not decoded."""
+    with fits.open(path, memmap=False) as hdus:
+        return next(hdu.header.copy() for hdu in hdus if hdu.header["NAXIS"] >= 2)
+
+
 def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
     """Return the header and the pixels of an image.
 

@@ -11,7 +11,7 @@ from flareset.errors import ReleaseError
 from flareset.release import loader
 from flareset.release.bag import Bag
 from flareset.release.card import card
-from flareset.release.contents import TABLES, Contents
+from flareset.release.contents import OF_ARRAYS, TABLES, Contents
 from flareset.release.crate import citation, crate
 from flareset.release.croissant import croissant
 from flareset.release.layouts import WRITERS, needed
@@ -74,6 +74,9 @@ def _write(contents: Contents, terms: Terms, bag: Bag) -> str:
         WRITERS[layout](contents, bag, terms.shard_size)
     for table in TABLES:
         bag.write(table, (contents.folder / table).read_text(encoding="utf-8"))
+    if contents.arrays is not None:
+        for name in OF_ARRAYS:
+            bag.write(name, (contents.arrays / name).read_text(encoding="utf-8"))
     bag.write("loader.py", inspect.getsource(loader))
     bag.write("README.md", card(contents, terms))
     bag.write("CITATION.cff", citation(terms))

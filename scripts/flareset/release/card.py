@@ -83,8 +83,26 @@ def _composition(contents: Contents) -> str:
         f" {window['pre']} before it {sample['pre']} and from the {window['post']} after it"
         f" {sample['post']}, by seed {contents.history['seed']}.\n\n"
         f"Exposures: {_exposures(sample['exposure'])}\n\n"
-        f"Calibration: {done}. Pixels are in {units} as JSOC gives them; `exposure_seconds` is the"
-        " column to divide by. Degradation is not corrected, and cosmic-ray hits are as in level 1."
+        f"Calibration by JSOC: {done}. The FITS files' pixels are in {units} as JSOC gives them:"
+        " `exposure_seconds` is the column to divide by, degradation is not corrected, and"
+        f" cosmic-ray hits are as in level 1.{_of_arrays(contents)}"
+    )
+
+
+def _of_arrays(contents: Contents) -> str:
+    if contents.arrays is None:
+        return ""
+    told = json.loads((contents.arrays / "arrays.json").read_text(encoding="utf-8"))
+    table, steps = told["tables"], told["steps"]
+    pinned = (
+        f" The table of responses is {table['response']}, version {table['version']}, sha256"
+        f" {table['sha256']}."
+        if "degradation" in steps
+        else ""
+    )
+    return (
+        f"\n\nThe other layouts hold arrays ({told['dtype']}): {', '.join(steps)}.{pinned}"
+        " arrays.csv has both factors, and how many pixels were saturated or missing."
     )
 
 

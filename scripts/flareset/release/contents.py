@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from astropy.io import fits
 
 from flareset.errors import ReleaseError
+from flareset.proof.image import read_header, read_image
 from flareset.sdo.keywords import KEYWORDS
 from flareset.tables.images import COLUMNS, key_of
 
@@ -26,6 +30,7 @@ NUMBERS = {
     "minutes_from_start", "minutes_from_peak", "minutes_from_end", "exposure_seconds",
     *(keyword.name for keyword in KEYWORDS if keyword.type is float),
 }  # fmt: skip
+OF_ARRAYS = ("arrays.csv", "arrays.json")
 TABLES = ("images.csv", "splits.csv", "leaks.csv", "audit.json")
 
 
@@ -35,7 +40,8 @@ class Contents:
 
     `folder` is data_selection. `images` has a row per image and event, `files` a row per file, both
     with the columns of images.csv. `files` also has `key`, a name without dots. `gaps` counts
-    ledger rows by status and reason. `history` is the provenance.
+    ledger rows by status and reason. `history` is the provenance. `arrays` is the folder of arrays
+    that take the place of the images' own pixels, or None.
     """
 
     folder: Path
@@ -45,10 +51,36 @@ class Contents:
     audit: dict[str, Any]
     history: dict[str, Any]
     gaps: Counter[tuple[str, str]]
+    arrays: Path | None = None
 
     def path(self, filename: str) -> Path:
         """Return the path of an image of the data set."""
         return self.folder / "fits" / "raw" / filename
+
+    def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
+        """Return the pixels of a row of `images` or `files`. Raises FlaresetError."""
+        if self.arrays is None:
+            return read_image(self.path(row["filename"]))[1]
+        folder = self.arrays / row["event_id"] / str(row["wavelength"])
+        path = folder / f"{key_of(row['filename'])}.npy"
+        try:
+            return np.load(path)
+        except (OSError, ValueError) as error:
+            raise ReleaseError(f"{path}: {error}; run `snakemake arrays`") from None
+
+    def header(self, row: Mapping[str, Any]) -> fits.Header:
+        """Return the header of a row of `files`; it places the pixels that `pixels` returns."""
+        header = read_header(self.path(row["filename"]))
+        if self.arrays is not None:
+            header.update(self._places[row["event_id"], row["filename"]])
+        return header
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], dict[str, float]]:
+        table = pd.read_csv(self.arrays / "arrays.csv")
+        places = table[["CRPIX1", "CRPIX2", "CDELT1", "CDELT2", "CROTA2"]].to_dict("records")
+        keys = zip(table["event_id"], table["filename"], strict=True)
+        return dict(zip(keys, places, strict=True))
 
     @property
     def event_columns(self) -> list[str]:
@@ -56,7 +88,9 @@ class Contents:
         return [name for name in self.images.columns if name not in COLUMNS]
 
 
-def read_contents(folder: Path, ledgers: list[Path], provenance: Path) -> Contents:
+def read_contents(
+    folder: Path, ledgers: list[Path], provenance: Path, arrays: Path | None = None
+) -> Contents:
     """Read a run's results: the tables of data_selection, the ledgers, and provenance.json."""
     images = _typed(pd.read_csv(folder / "images.csv", dtype="str", keep_default_na=False))
     return Contents(
@@ -67,6 +101,7 @@ def read_contents(folder: Path, ledgers: list[Path], provenance: Path) -> Conten
         json.loads((folder / "audit.json").read_text(encoding="utf-8")),
         json.loads(provenance.read_text(encoding="utf-8")),
         _gaps(ledgers),
+        arrays,
     )
 
 

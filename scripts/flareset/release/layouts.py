@@ -17,7 +17,6 @@ from astropy.io import fits as astropy_fits
 
 from flareset import __version__
 from flareset.errors import ReleaseError
-from flareset.proof.image import read_image
 from flareset.release.bag import Bag, refuse_addresses
 from flareset.release.contents import INTEGERS, NUMBERS, SPLITS, Contents
 
@@ -79,7 +78,7 @@ def write_webdataset(contents: Contents, bag: Bag, shard_size: int) -> None:
             for row in rows:
                 told = {key: value for key, value in row.items() if key not in ("key", "label")}
                 pixels = io.BytesIO()
-                np.save(pixels, read_image(contents.path(row["filename"]))[1])
+                np.save(pixels, contents.pixels(row))
                 _add(tar, f"{row['key']}.cls", str(row["label"]).encode())
                 _add(tar, f"{row['key']}.json", json.dumps(told).encode())
                 _add(tar, f"{row['key']}.npy", pixels.getvalue())
@@ -101,7 +100,7 @@ def write_parquet(contents: Contents, bag: Bag, shard_size: int) -> None:
         with bag.open(file) as out:
             writer = None
             for batch in _batches(rows, _ROWS):
-                pixels = [read_image(contents.path(row["filename"]))[1] for row in batch]
+                pixels = [contents.pixels(row) for row in batch]
                 table = _arrow_table(pa, batch, pixels, columns)
                 writer = writer or parquet.ParquetWriter(
                     pa.PythonFile(out, mode="w"), table.schema, compression="zstd"
@@ -155,7 +154,7 @@ def write_zarr(contents: Contents, bag: Bag, shard_size: int) -> None:
     root = zarr.create_group(bag.folder / top)
     for (event, wavelength), rows in contents.images.groupby(["event_id", "wavelength"]):
         names = list(rows["filename"])
-        first = read_image(contents.path(names[0]))[1]
+        first = contents.pixels(rows.iloc[0])
         height, width = first.shape
         together = max(1, min(len(names), shard_size // first.nbytes))
         chunk = (1, min(height, _CHUNK), min(width, _CHUNK))
@@ -176,7 +175,8 @@ def write_zarr(contents: Contents, bag: Bag, shard_size: int) -> None:
             dimension_names=("image", "row", "column"),
         )
         for start in range(0, len(names), together):
-            stack = [read_image(contents.path(name))[1] for name in names[start : start + together]]
+            batch = rows.iloc[start : start + together].to_dict("records")
+            stack = [contents.pixels(row) for row in batch]
             if {each.shape for each in stack} != {first.shape}:
                 raise ReleaseError(
                     f"zarr: the images of {event} at {wavelength} differ in size: leave the layout"
@@ -197,7 +197,7 @@ def write_asdf(contents: Contents, bag: Bag, _: int) -> None:
     """Write `<key>.asdf`: a tree of header, data, flare, label and provenance per image."""
     asdf = importlib.import_module("asdf")
     for row in _rows(contents.files):
-        header, pixels = read_image(contents.path(row["filename"]))
+        header, pixels = contents.header(row), contents.pixels(row)
         tree = {
             "header": _header_tree(header),
             "data": pixels,
@@ -232,7 +232,7 @@ def _shards(contents: Contents, shard_size: int) -> Iterator[tuple[str, Iterator
         rows = files[files["split"] == split].sort_values("sha256", ignore_index=True)
         if rows.empty:
             continue
-        bytes_each = read_image(contents.path(rows["filename"][0]))[1].nbytes
+        bytes_each = contents.pixels(rows.iloc[0]).nbytes
         together = max(1, shard_size // bytes_each)
         for number, start in enumerate(range(0, len(rows), together)):
             yield f"{split}-{number:06}", _rows(rows.iloc[start : start + together])
