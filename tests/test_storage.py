@@ -32,7 +32,7 @@ from flareset.standin.frames import Frame
 from flareset.standin.server import Fault, StandIn
 
 A, B = "2014-01-07T180534", "2014-02-24T235710"
-FULL, ROOM = "No space left on device", "room"
+FULL, ROOM = "No space left on device", "free space"
 
 
 class Mounts:

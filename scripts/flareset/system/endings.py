@@ -41,7 +41,7 @@ def exit_status(main: Callable[[], None]) -> int:
         if error.errno not in _NO_ROOM:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _tell(f"error: {where}{error.strerror}; make room, then run again")
+        _tell(f"error: {where}{error.strerror}; free space on the disk, then run again")
         return 1
     except KeyboardInterrupt:
         _end()
