@@ -60,7 +60,7 @@ judges: .venv/judges/installed
 
 .venv/judges/installed: envs/requirements-judges.txt | $(DEV)
 	rm -rf .venv/judges
-	$(PIP) --no-deps --no-compile --target .venv/judges -r $<
+	$(PIP) --no-deps --target .venv/judges -r $<
 	@touch $@
 
 clean-venv:

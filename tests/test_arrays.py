@@ -34,7 +34,7 @@ from flareset.arrays.frame import (
 from flareset.campaign.checks import check_config
 from flareset.campaign.config import Arrays
 from flareset.errors import ArraysError, ConfigError
-from flareset.proof.image import MISSING
+from flareset.proof.image import MISSING, read_image
 from flareset.refusals import refuse
 from flareset.sdo.times import parse_utc
 
@@ -207,6 +207,27 @@ def test_what_jsoc_did_not_register_is_refused() -> None:
         with pytest.raises(ArraysError, match="it is not registered: CROTA2 is"):
             refuse_unregistered(a_frame(np.zeros((2, 2)), **over))
     refuse_unregistered(a_frame(np.zeros((2, 2))))
+
+
+@pytest.mark.parametrize(
+    ("file", "registered"),
+    [
+        ("sunkit_image_0.6.1/aia_171_cutout.fits", False),
+        ("sunpy_0.5.4_sdist/AIA20110319_105400_0171.fits", True),
+    ],
+)
+def test_real_images(real: Path, file: str, registered: bool) -> None:
+    """A cut-out of level 1 is refused, a synoptic image is not."""
+    header, pixels = read_image(real / "fits" / file)
+    frame = frame_of(header, pixels)
+    if registered:
+        refuse_unregistered(frame)
+        box = crop(frame, (0, 0), 32)
+        assert box.place_of(0, 0) == pytest.approx((16.5, 16.5), abs=0.5)
+    else:
+        with pytest.raises(ArraysError, match=r"CROTA2 is 0\.0191973"):
+            refuse_unregistered(frame)
+    assert frame.place_of(*frame.crval) == pytest.approx(frame.crpix)
 
 
 # A campaign's images
