@@ -19,7 +19,7 @@ from support import needs
 from support.project import ROOT, Project
 
 from flareset.campaign.checks import check_config
-from flareset.campaign.settings import ReleaseSettings
+from flareset.campaign.settings import ArraysSettings, ReleaseSettings
 from flareset.tables.csv import write_table
 
 JUDGES = ROOT / ".venv/judges"
@@ -33,6 +33,12 @@ for folder in ("release", "again"):
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
         assert not end.code
+"""
+# Prints the sums of the images in an array.
+SUMS = """
+import hashlib, json, zarr
+array = zarr.open_array("131", mode="r")
+print(json.dumps([hashlib.sha256(image.tobytes()).hexdigest() for image in array[:]]))
 """
 
 
@@ -88,3 +94,17 @@ def test_every_layout_is_what_the_fits_are(data: Path, finished: Project, tmp_pa
     assert sums[0] == sums[1]
     wrong = json.loads(judged(tmp_path, ROOT / "tests/judges/layouts.py", "release/two-1.0.0"))
     assert not wrong, "\n".join(f"{judge}: {told}" for judge, told in wrong.items())
+
+
+def test_arrays_as_zarr(finished: Project, tmp_path: Path) -> None:
+    """The array of a flare has the pixels of which its table has the sums."""
+    job = finished.path("results/events/2014-01-07T180534/131")
+    settings = tmp_path / "arrays.json"
+    steps = {"steps": ["exposure", "block_mean"], "size": 32, "format": "zarr"}
+    settings.write_text(ArraysSettings.of(check_config({"arrays": steps})).to_json())
+    flags = ["--event", job.parent / "event.json", "--sample", job / "sample.csv"]
+    flags += ["--store", finished.path("store"), "--settings", settings]
+    flags += ["--folder", "131", "--arrays", "arrays.csv"]
+    judged(tmp_path, ROOT / "scripts/calibrate.py", *flags)
+    found = json.loads(judged(tmp_path, "-c", SUMS))
+    assert found == list(pd.read_csv(tmp_path / "arrays.csv")["pixels_sha256"])
