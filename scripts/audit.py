@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from flareset.campaign.run import tried_once
 from flareset.sdo.times import parse_duration
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+
+log = logging.getLogger("flareset.audit")
 
 
 def main() -> None:
@@ -31,14 +34,15 @@ def main() -> None:
     )
     parser.add_argument("--json", required=True, type=Path, help="output: the result, JSON")
     parser.add_argument("--markdown", required=True, help="output: the result as a page")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), tried_once(args.json.with_name(".audit.failed")):
+    with job_log("audit", args.terminal), tried_once(args.json.with_name(".audit.failed")):
         images, splits = read_images(args.images, args.group_by), read_splits(args.splits)
         found = audit(images, splits, args.buffer, args.group_by)
-        print(to_markdown(found))
         write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", args.json)
         write_text(to_markdown(found), args.markdown)
+        log.info("%s: %s", found["verdict"], args.markdown)
         refuse_breaches(found)
 
 

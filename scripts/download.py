@@ -13,7 +13,7 @@ from flareset.job import Job
 from flareset.ledger import make_ledger, write_ledger
 from flareset.partition import quota_by_phase
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
 from flareset.system.progress import Progress
 from flareset.tables.manifest import write_manifest
 
@@ -29,17 +29,17 @@ def main() -> None:
     parser.add_argument(
         "--ledger", required=True, type=Path, help="output if too many images are missing: CSV"
     )
-    parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
+    add_terminal(parser)
     add_flags(parser)
     args = parser.parse_args()
 
     name = f"{args.job.parent.name} {args.job.name}"
-    with job_log(name, args.terminal) as streams, alone(args.job):
+    with job_log(f"download {name}", args.terminal) as streams, alone(args.job):
         settings = DownloadSettings.read(args.settings)
         job = Job.read(args.job, settings.image_series, settings.segment)
         access = Access.of(args, settings.origin)
         store = store_of(job, args.store, settings.archive_of(job.event))
-        progress = Progress(name, streams)
+        progress = Progress(f"download {name}", streams)
         quotas = settings.quotas and quota_by_phase(settings.quotas)
         with open_acquisition(job, settings, access, store, progress) as acquisition:
             manifest = acquire(acquisition, job, quotas)

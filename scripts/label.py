@@ -1,6 +1,7 @@
 """Label the drawn images of all events: the data set."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from flareset.label import image_links, label_images, read_samples, with_splits,
 from flareset.split import SHARES, read_splits, split_at_random
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+
+log = logging.getLogger("flareset.label")
 
 
 def main() -> None:
@@ -34,10 +37,11 @@ def main() -> None:
         )
     parser.add_argument("--store", required=True, help="the folder of verified files")
     parser.add_argument("--folder", required=True, help="output: the data set's folder")
+    add_terminal(parser)
     args = parser.parse_args()
 
     folder = Path(args.folder)
-    with job_log(), alone(folder.parent):
+    with job_log("label", args.terminal), alone(folder.parent):
         samples = read_samples(args.samples)
         folders = sorted({path.parents[1] for path in args.samples})
         images = label_images(samples, [read_event(path / "event.json") for path in folders])
@@ -51,7 +55,8 @@ def main() -> None:
         }
         sync_folder(folder / "sampling_logs", logs)
         write_labels(images, folder)
-        print(f"{len(images)} drawn, {(images['label'] == 1).sum()} of them in the flare")
+        flares = int((images["label"] == 1).sum())
+        log.info("%d images, %d of them in a flare: %s", len(images), flares, folder)
 
 
 if __name__ == "__main__":

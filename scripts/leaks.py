@@ -1,14 +1,19 @@
 """Measure how well each keyword of the images, without their pixels, tells the label."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
+
+import pandas as pd
 
 from flareset.campaign.run import tried_once
 from flareset.leaks import find_leaks, read_images, refuse_leaks
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
 from flareset.tables.csv import write_table
+
+log = logging.getLogger("flareset.leaks")
 
 
 def main() -> None:
@@ -25,14 +30,27 @@ def main() -> None:
         " the run (default: never)",
     )
     parser.add_argument("--leaks", required=True, type=Path, help="output: CSV, a row per keyword")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), tried_once(args.leaks.with_name(".leaks.failed")):
+    with job_log("leaks", args.terminal), tried_once(args.leaks.with_name(".leaks.failed")):
         leaks = find_leaks(read_images(args.images, args.keywords), args.keywords, args.seed)
-        print(leaks.to_string(index=False))
         write_table(leaks, args.leaks)
+        log.info("%s", told(leaks, args.leaks))
         if args.fail_above is not None:
             refuse_leaks(leaks, args.fail_above)
+
+
+def told(leaks: pd.DataFrame, path: Path) -> str:
+    """Return what tells the label best, besides the scene itself, in a line."""
+    other = leaks[leaks["kind"] != "scene"]
+    best = other.sort_values("auc", ascending=False, kind="stable").dropna(subset="auc").head(3)
+    names = ", ".join(
+        f"{row.keyword} ({row.wavelength}) {row.auc:.2f}" for row in best.itertuples()
+    )
+    return (
+        f"AUC of what tells the label best, but the scene: {names or 'nothing has values'} ({path})"
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from flareset.campaign.settings import Settings
 from flareset.listing import Found, Where, find
 from flareset.sources.query import Query
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
 from flareset.tables.listing import write_facts, write_listing
 from flareset.tables.records import write_records
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--records", required=True, help="output: CSV, a row per record")
     parser.add_argument("--listing", required=True, help="output: CSV, the links that are known")
     parser.add_argument("--facts", required=True, help="output: JSON, the export's summary")
-    parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
+    add_terminal(parser)
     add_flags(parser)
     args = parser.parse_args()
 
@@ -58,7 +58,7 @@ def main() -> None:
     access = Access.of(args, settings.origin)
     wavelengths = args.wavelengths or environment.wavelengths() or [args.wavelength]
     query = Query.of(event, args.wavelength, wavelengths, settings)
-    name = f"{event.event_id} {args.wavelength}"
+    name = f"list {event.event_id} {args.wavelength}"
     with job_log(name, args.terminal), alone(Path(args.listing).parent):
         if args.source == "page":
             print(args.page or f"the stand-in's page of {query.recordset}")
@@ -74,7 +74,7 @@ def tell(found: Found) -> None:
     """Log the number of records, remarks, and oddities of a saved page."""
     records, facts = found.records, found.facts
     lacking = (records["status"] != "").sum()
-    log.info("%d records, %d of them without an image", len(records), lacking)
+    log.info("%d records%s", len(records), f", {lacking} without an image" if lacking else "")
     for remark in facts.remarks:
         log.info("note: %s", remark)
     if facts.accepted:

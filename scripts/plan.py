@@ -1,11 +1,13 @@
 """Say what a campaign will ask for and download, before anything is."""
 
 import argparse
+import logging
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import pandas as pd
 from tabulate import tabulate
 
 from flareset.campaign.access import Access, add_flags
@@ -18,7 +20,13 @@ from flareset.listing import Where
 from flareset.partition import quota_by_phase
 from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+from flareset.system.progress import Line, time_left
+from flareset.tables.csv import write_table
+
+log = logging.getLogger("flareset.plan")
+# Of a longer plan, the largest rows are shown.
+MOST_SHOWN = 20
 
 
 def main() -> None:
@@ -36,43 +44,97 @@ def main() -> None:
     parser.add_argument("--pages", default="export_pages", help="the folder of saved pages")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
     parser.add_argument("--settings", required=True, help="<results>/settings/plan.*.json")
+    parser.add_argument("--table", type=Path, help="output: the whole table, CSV")
+    add_terminal(parser)
     add_flags(parser)
     args = parser.parse_args()
     settings = PlanSettings.read(args.settings)
     access = Access.of(args, settings.origin)
 
-    if args.missing:
-        wanted = pages_wanted(args.missing, args.events, settings, args.pages)
-        print("No page is saved for these; export them at JSOC (method url, protocol FITS):\n")
-        print(tabulate(wanted, headers="keys", showindex=False), end="\n\n")
-    rows, refused = [], []
-    with job_log():
+    with job_log("plan", args.terminal) as streams:
+        if args.missing:
+            wanted = pages_wanted(args.missing, args.events, settings, args.pages)
+            log.info("no page is saved for these; export them at JSOC (method url, protocol FITS):")
+            log.info("\n%s", tabulate(wanted, headers="keys", showindex=False))
+        plan = Plan(args, settings, access, streams)
+        try:
+            plan.look_up()
+        finally:
+            # A plan that is stopped shows what it has. JSOC's answers are kept for the next.
+            show(plan_table(plan.rows, access.archive.rate), args.table)
+            if plan.done < plan.total:
+                log.info("stopped after %d of %d flares; run again to go on", plan.done, plan.total)
+        if plan.refused:
+            raise ExportError(f"the plan is without these: {', '.join(plan.refused)}")
+
+
+class Plan:
+    """The rows of a plan, looked up event by event; `refused` names what could not be."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        settings: PlanSettings,
+        access: Access,
+        streams: list[TextIO],
+    ) -> None:
         names = (name.split("/") for name in args.look_up)
-        for (source, event_id), jobs_of in groupby(names, key=lambda name: name[:2]):
-            wavelengths = [int(name[2]) for name in jobs_of]
-            event = read_event(args.events / event_id / "event.json")
-            where = Where(access, settings.archive_of(event), args.store, args.pages)
+        self._events = [
+            (source, event_id, [int(name[2]) for name in jobs])
+            for (source, event_id), jobs in groupby(names, key=lambda name: name[:2])
+        ]
+        self._args, self._settings, self._access = args, settings, access
+        self._line = Line(streams)
+        self.rows: list[dict[str, Any]] = []
+        self.refused: list[str] = []
+        self.done, self.total = 0, len(self._events)
+
+    def look_up(self) -> None:
+        """Look up all events; log those that cannot be planned, and what there is to say."""
+        for source, event_id, wavelengths in self._events:
             try:
-                accept = event_id in args.accept
-                jobs = look_up(event, wavelengths, source, settings, where, accept=accept)
+                self._look_up(source, event_id, wavelengths)
             except FlaresetError as error:
-                refused.append(f"{event_id} cannot be listed: {error}")
-                continue
-            for job in jobs:
-                try:
-                    rows.append(planned(job, settings, where))
-                except FlaresetError as error:
-                    refused.append(f"{event_id} {job.wavelength} cannot be asked for: {error}")
-    print(tabulate(plan_table(rows), headers="keys", showindex=False, floatfmt=".3f"))
-    print("\nGB are estimated from the sizes that JSOC gives. Nothing was asked for.")
-    if refused:
-        raise ExportError(
-            "the plan is without these:\n" + "\n".join(f"  {text}" for text in refused)
-        )
+                log.info("%s cannot be listed: %s", event_id, error)
+                self.refused.append(event_id)
+            self.done += 1
+            self._line.tell(self.__str__)
+        self._line.close()
+
+    def _look_up(self, source: str, event_id: str, wavelengths: list[int]) -> None:
+        args, settings = self._args, self._settings
+        event = read_event(args.events / event_id / "event.json")
+        where = Where(self._access, settings.archive_of(event), args.store, args.pages)
+        accept = event_id in args.accept
+        for job in look_up(event, wavelengths, source, settings, where, accept=accept):
+            try:
+                self.rows.append(planned(job, settings, where))
+            except FlaresetError as error:
+                log.info("%s %d cannot be asked for: %s", event_id, job.wavelength, error)
+                self.refused.append(f"{event_id} {job.wavelength}")
+
+    def __str__(self) -> str:
+        left = time_left(self._line.seconds, self.done, self.total)
+        return f"plan: {self.done} of {self.total} flares looked up{left}"
+
+
+def show(table: pd.DataFrame, path: Path | None) -> None:
+    """Log a plan, of a long one the largest rows alone; write the whole of it to a CSV."""
+    if path:
+        write_table(table, path)
+    body, total = table.iloc[:-1], table.iloc[-1:]
+    shown = body
+    if len(body) > MOST_SHOWN:
+        largest = body.sort_values(["GB", "needed"], ascending=False, kind="stable")
+        shown = largest.head(MOST_SHOWN)
+        log.info("the %d largest of %d; the rest is in %s", MOST_SHOWN, len(body), path)
+    text = tabulate(pd.concat([shown, total]), headers="keys", showindex=False, floatfmt=".3f")
+    log.info("\n%s", text)
+    log.info("GB are estimated from the sizes that JSOC gives. Nothing was asked for.")
 
 
 def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
-    """Return a row of the plan; print what will be asked for, and what there is to say of it."""
+    """Return a row of the plan; log what will be asked for, and what there is to say of it."""
     name = f"{job.event.event_id} {job.wavelength}"
     store = store_of(job, where.store, where.name)
     needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
@@ -80,9 +142,9 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
         left = needed[~needed["record"].isin(store.kept(needed))]
         orders = requests(left, needed)
     for order in orders:
-        print(f"{name}: {order}")
+        log.info("%s: %s", name, order)
     for remark in job.facts.remarks:
-        print(f"{name}: note: {remark}")
+        log.info("%s: note: %s", name, remark)
     return plan_row(job, store, needed, len(orders))
 
 

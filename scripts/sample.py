@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from flareset.sample import find_shortages, sample_table, sampling_log
 from flareset.sdo.series import SERIES
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
 from flareset.tables.csv import write_table
 from flareset.tables.manifest import read_manifest
 from flareset.tables.status import Status
+
+log = logging.getLogger("flareset.sample")
 
 
 def main() -> None:
@@ -43,9 +46,11 @@ def main() -> None:
     parser.add_argument("--log", required=True, help="output: the sampling log, CSV")
     parser.add_argument("--ledger", required=True, help="output: CSV, a row per slot and file")
     parser.add_argument("--account", required=True, help="output: JSON, times and counts")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), alone(args.job):
+    name = f"sample {args.job.parent.name} {args.job.name}"
+    with job_log(name, args.terminal), alone(args.job):
         most = quota_by_phase(vars(args))
         job = Job.read(args.job, SERIES[args.series], args.segment)
         manifest = read_manifest(args.manifest)
@@ -65,10 +70,16 @@ def main() -> None:
         statuses = booked["status"][booked["record"] != ""]
         entry = make_account(job, chosen, statuses, manifest, len(outside))
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
-        lacking = 0 if short is None else len(short)
-        print(f"{len(chosen)} images drawn; {lacking} bins came short (see the ledger)")
+        tell(entry["drawn"], 0 if short is None else int((short["wanted"] - short["drawn"]).sum()))
         if outside:
-            print(f"{len(outside)} short exposures outside the listed flares (see the ledger)")
+            log.info("%d short exposures outside the listed flares: see the ledger", len(outside))
+
+
+def tell(drawn: dict[str, int], lacking: int) -> None:
+    """Log how many images were drawn from each phase, and how many were not to be had."""
+    phases = ", ".join(f"{phase} {number}" for phase, number in drawn.items())
+    short = f"; {lacking} fewer than asked for: see the ledger" if lacking else ""
+    log.info("%d images drawn (%s)%s", sum(drawn.values()), phases, short)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Split the events into training, validation and test, by groups that share nothing."""
 
 import argparse
+import logging
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,9 @@ from flareset.campaign.run import tried_once
 from flareset.sdo.times import parse_duration, parse_utc
 from flareset.split import SHARES, Rules, divide, frozen_splits, write_splits
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+
+log = logging.getLogger("flareset.split")
 
 
 def main() -> None:
@@ -48,9 +51,10 @@ def main() -> None:
     )
     parser.add_argument("--folds", type=int, default=0, help="parts for cross-validation")
     parser.add_argument("--splits", required=True, type=Path, help="output: CSV, a row per event")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), tried_once(args.splits.with_name(".splits.failed")):
+    with job_log("split", args.terminal), tried_once(args.splits.with_name(".splits.failed")):
         rules = Rules(
             method=args.method,
             shares={name: getattr(args, name) for name in SHARES},
@@ -63,11 +67,11 @@ def main() -> None:
         frozen = frozen_splits(args.freeze, rules.names)
         rows, lack = divide(map(read_event, args.events), rules, args.seed, frozen)
         write_splits(rows, args.splits)
-        if lack:
-            print(f"no split: {lack}")
-        for split, number in sorted(Counter(row.split for row in rows).items()):
-            groups = {row.group for row in rows if row.split == split}
-            print(f"{split or 'in no split'}: {number} events, {len(groups)} groups")
+        counts = Counter(row.split or "in no split" for row in rows)
+        parts = ", ".join(f"{split} {number}" for split, number in counts.most_common())
+        groups = len({row.group for row in rows})
+        told = f"no split: {lack}" if lack else parts
+        log.info("%d events in %d groups; %s", len(rows), groups, told)
 
 
 if __name__ == "__main__":

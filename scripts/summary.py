@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from flareset.campaign.run import alone
 from flareset.summary import provenance, summarise, write_summary
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+
+log = logging.getLogger("flareset.summary")
 
 
 def main() -> None:
@@ -24,9 +27,10 @@ def main() -> None:
     parser.add_argument("--csv", required=True, type=Path, help="output: summary.csv")
     parser.add_argument("--markdown", required=True, type=Path, help="output: summary.md")
     parser.add_argument("--provenance", required=True, help="output: provenance.json")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), alone(args.results):
+    with job_log("summary", args.terminal), alone(args.results):
         accounts = [json.loads(Path(path).read_text(encoding="utf-8")) for path in args.accounts]
         write_summary(summarise(accounts), args.csv, args.markdown)
         logs = (args.results / "data_selection" / "sampling_logs").glob("*.csv")
@@ -38,6 +42,7 @@ def main() -> None:
         config = json.loads(args.config.read_text(encoding="utf-8"))
         history = provenance(accounts, config, outputs, args.results, datetime.now(UTC))
         write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.provenance)
+        log.info("%s", args.markdown)
 
 
 if __name__ == "__main__":

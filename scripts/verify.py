@@ -11,6 +11,7 @@ from flareset.errors import StoreError
 from flareset.job import Job
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
+from flareset.system.logs import job_log
 from flareset.system.progress import Progress
 from flareset.verify import Damage, Results, repair_files
 
@@ -34,30 +35,50 @@ def main() -> None:
     if not results.folders:
         raise StoreError(f"{args.results}: no event is finished; run snakemake first")
     damaged = results.check_store()
-    if args.repair and damaged:
-        show(damaged, args.list)
-        damaged, stale = repair(results, results.restore(damaged), args)
-        if stale:
-            jobs = ", ".join(stale)
-            raise StoreError(f"the archive now has other bytes for images of {jobs}; run snakemake")
     if args.repair:
+        with job_log():
+            damaged = mended(results, damaged, args)
         results.relink()
     damaged += results.check_links()
-    show(damaged, args.list)
     files = sum(int(manifest["sha256"].ne("").sum()) for manifest in results.manifests.values())
+    verdict = f"{files} files are what their manifests say"
     if damaged:
         advice = "run it again later" if args.repair else "the target `repair` fetches them again"
-        raise StoreError(f"{len(damaged)} of {files} files are damaged; {advice}")
-    print(f"{files} files are what their manifests say")
+        verdict = f"{len(damaged)} of {files} files are damaged; {advice}"
+    show(damaged, args.list, verdict)
+    # That files are damaged is a finding, and no error of ours.
+    if damaged:
+        raise SystemExit(1)
 
 
-def show(damaged: list[Damage], path: Path) -> None:
-    """Write all damaged files to a list, and print the first 20."""
-    write_text("".join(f"damaged: {damage}\n" for damage in damaged), path)
+def show(damaged: list[Damage], path: Path, verdict: str) -> None:
+    """Write all damaged files and the verdict to a list; print the first 20, and the verdict."""
+    write_text("".join(f"{damage}\n" for damage in damaged) + f"{verdict}\n", path)
     for damage in damaged[:SHOWN]:
         print(f"damaged: {damage}")
     if len(damaged) > SHOWN:
         print(f"... and {len(damaged) - SHOWN} more, all in {path}")
+    print(verdict)
+
+
+def mended(results: Results, damaged: list[Damage], args: argparse.Namespace) -> list[Damage]:
+    """Put back what is damaged; return what could not be. StoreError where jobs have to run again.
+
+    The results may have what the store lost; the rest is fetched again.
+    """
+    for damage in damaged[:SHOWN]:
+        print(f"damaged: {damage}")
+    lost = results.restore(damaged)
+    left, stale = repair(results, lost, args)
+    if stale:
+        jobs = ", ".join(stale)
+        raise StoreError(f"the archive now has other bytes for images of {jobs}; run snakemake")
+    if damaged:
+        print(
+            f"put back: {len(damaged) - len(lost)} files from the results,"
+            f" {len(lost) - len(left)} from the archive"
+        )
+    return left
 
 
 def repair(
@@ -79,7 +100,7 @@ def repair(
             continue
         listed = Job.read(folder, settings.image_series, settings.segment)
         store = store_of(listed, args.store, settings.archive_of(listed.event))
-        progress = Progress(job.replace("/", " "), [sys.stdout])
+        progress = Progress(f"repair {job.replace('/', ' ')}", [sys.stdout])
         with open_acquisition(listed, settings, access, store, progress) as acquisition:
             failed, other = repair_files(acquisition, listed, manifest, paths)
             progress.close()

@@ -112,8 +112,46 @@ def test_the_default_campaign(tmp_path: Path) -> None:
     stages = dict.fromkeys(("event", "list", "draw", "download", "partition", "sample"), 5)
     together = dict.fromkeys(("split", "label", "leaks", "audit", "summary", "report_page"), 1)
     assert project.planned() == {**stages, "settings": 3, **together}
-    rows = re.findall(r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+$", project.run("plan").text, re.M)
+    row = r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+ +0\.000 +\d+:[\d:]+$"
+    rows = re.findall(row, project.run("plan").text, re.M)
     # Of each flare an image a minute, and of the time before and after as many as are published.
     minutes = [104, 107, 104, 90, 193]
     assert [int(needed) for _, needed in rows[:-1]] == [178 + number + 178 for number in minutes]
     assert rows[-1] == ("TOTAL", str(598 + 1780))
+
+
+def a_starting_point(folder: Path, name: str) -> Project:
+    """A campaign that ships, as a user runs it beside the default one, with tiny frames."""
+    project = Project(folder / name)
+    (project.folder / "config/config.yaml").unlink()
+    for each in ("config.yaml", "regions.csv", f"{name}.yaml"):
+        shutil.copyfile(ROOT / "config" / each, project.folder / "config" / each)
+    return project
+
+
+def test_cut_outs_of_active_regions_in_four_channels(tmp_path: Path) -> None:
+    project = a_starting_point(tmp_path, "cutouts")
+    assert project.planned("--configfile", "config/cutouts.yaml")["download"] == 4 * 5
+    regions = project.path("config/regions.csv")
+    regions.write_text("".join(regions.read_text().splitlines(keepends=True)[:2]))
+    small = "window={pre: 2m, post: 2m}"
+    text = project.run("plan", "--config", small, "--configfile", "config/cutouts.yaml").text
+    channels = re.findall(r"^2014-01-07T180534 +(\d+) +(\d) ", text, re.M)
+    # Each channel's wanted images are one request.
+    assert channels == [("94", "1"), ("131", "1"), ("171", "1"), ("193", "1")]
+
+
+def test_magnetograms(tmp_path: Path) -> None:
+    project = a_starting_point(tmp_path, "magnetograms")
+    assert project.planned("--configfile", "config/magnetograms.yaml")["download"] == 5
+
+
+def test_many_flares_from_a_list(tmp_path: Path) -> None:
+    project = a_starting_point(tmp_path, "many")
+    path = project.path("config/many.yaml")
+    path.write_text(path.read_text().replace("to: 2015-01-01", "to: 2014-02-01"))
+    project.run("intake", "--configfile", "config/many.yaml")
+    events = project.table("results-many/intake/events.csv")
+    assert len(events) > 3
+    assert all(abs(float(row["hgs_lon"])) <= 65 for row in events)
+    assert project.planned("--configfile", "config/many.yaml")["download"] == len(events)

@@ -28,13 +28,30 @@ def test_fewer_than_wanted_is_said_bin_by_bin(
     most = {"pre": around, "flare": each, "post": around + 1}
     chosen = choose(some_candidates(event, seconds), set(), most)
     short = find_shortages(chosen, event, most)
-    wanted = 2 * around + 1 + each * (len(bins_of(event)) - 2)
+    # Nothing is wanted of a last minute that holds only its second 00, and no image.
+    last = pd.Timestamp(event.flare_end)
+    begins = {minute.begin for minute in bins_of(event) if minute.name}
+    empty = last in begins and not (chosen["bin"] == f"{last:%Y-%m-%dT%H:%M}").any()
+    wanted = 2 * around + 1 + each * (len(bins_of(event)) - 2 - empty)
     assert len(chosen) + (short["wanted"] - short["drawn"]).sum() == wanted
     assert (short["drawn"] < short["wanted"]).all()
     # Every bin is told of once, by the first second that it has.
     assert not short.duplicated(["phase", "bin"]).any()
-    begins = {(phase.name, name): begin for phase, name, begin in bins_of(event)}
-    assert all(begins[row.phase, row.bin] == row.begin for row in short.itertuples())
+    named_begins = {(phase.name, name): begin for phase, name, begin in bins_of(event)}
+    assert all(named_begins[row.phase, row.bin] == row.begin for row in short.itertuples())
+
+
+def test_a_last_minute_of_one_second_is_no_shortage() -> None:
+    event = an_event((600, 720), (0, 1800))
+    most = {"pre": 0, "flare": 1, "post": 0}
+
+    def short_of(seconds: list[int]) -> int:
+        chosen = choose(some_candidates(event, seconds), set(), most)
+        return len(find_shortages(chosen, event, most))
+
+    assert short_of([612, 672]) == 0
+    assert short_of([612, 672, 720]) == 0
+    assert short_of([612]) == 1
 
 
 def test_sampling_log_counts_listed_images() -> None:

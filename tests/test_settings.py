@@ -58,6 +58,7 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "archive.kind": ("jsoc", ("intake", *FETCH)),
     "archive.frame_size": (512, ("intake", *FETCH)),
     # How the archive is reached.
+    "archive.rate": ("1MB", ()),
     "archive.data_url": ("http://mirror.example/", ()),
     "archive.cgi_url": ("http://mirror.example/cgi-bin/", ()),
     "archive.hosts": (["mirror.example"], ()),

@@ -19,8 +19,9 @@ from flareset.listing import Where, find
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
 from flareset.store.store import Store
+from flareset.system.progress import clock_text
 
-_COUNTS = ["requests", "records", "images", "needed", "in_store", "GB"]
+_COUNTS = ["requests", "records", "images", "needed", "in_store", "GB", "GB_asked"]
 
 
 def look_up(
@@ -80,6 +81,7 @@ def _inside(job: Job) -> pd.DataFrame:
 def plan_row(job: Job, store: Store, needed: pd.DataFrame, requests: int) -> dict[str, Any]:
     """Return a row of the plan for one event and channel, which takes so many `requests` still."""
     kept = store.kept(needed)
+    gigabytes = (len(needed) - len(kept)) * _bytes_of(job) / 1e9
     return {
         "event_id": job.event.event_id,
         "wavelength": job.wavelength,
@@ -88,7 +90,8 @@ def plan_row(job: Job, store: Store, needed: pd.DataFrame, requests: int) -> dic
         "images": len(_inside(job)),
         "needed": len(needed),
         "in_store": len(kept),
-        "GB": (len(needed) - len(kept)) * _bytes_of(job) / 1e9,
+        "GB": gigabytes,
+        "GB_asked": gigabytes if requests else 0.0,
     }
 
 
@@ -103,16 +106,18 @@ def _bytes_of(job: Job) -> float:
     return float(job.records["bytes"].mean() or 0) * ratio
 
 
-def plan_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def plan_table(rows: list[dict[str, Any]], rate: float) -> pd.DataFrame:
     """Return a row per event and wavelength and a TOTAL row.
 
-    `requests` to be made, `records` in the export, `images` in the window, `needed` for the data
-    set, `in_store` of those, and `GB` to download (10^9 bytes).
+    `requests` to be made, `records` that the archive has, `images` in the window, `needed` for the
+    data set, `in_store` of those, `GB` to fetch (10^9 bytes), `GB_asked` that JSOC has to export
+    for that, and the `time` of the download at so many bytes a second.
     """
     counts = {name: sum(row[name] for row in rows) for name in _COUNTS}
     total = {"event_id": "TOTAL", "wavelength": "", **counts}
     table = pd.DataFrame([*rows, total], columns=["event_id", "wavelength", *_COUNTS])
-    return table.astype(dict.fromkeys(_COUNTS[:-1], int))
+    table["time"] = [clock_text(gigabytes * 1e9 / rate) for gigabytes in table["GB"]]
+    return table.astype(dict.fromkeys(_COUNTS[:-2], int))
 
 
 def pages_wanted(jobs: list[str], events: Path, settings: Settings, folder: str) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from flareset.tables.status import Status
 def find_shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
     """Return the bins from which fewer images could be drawn than wanted.
 
-    The columns are phase, bin, begin (the bin's first second), wanted and drawn.
+    The columns are phase, bin, begin (the bin's first second), wanted and drawn. A flare that ends
+    on second 00 has that second alone in its last minute: no image there is no shortage.
     """
     wanted = pd.DataFrame(
         [(phase.name, name, begin, most[phase.name]) for phase, name, begin in bins_of(event)],
@@ -26,7 +27,8 @@ def find_shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) 
     drawn = chosen.groupby(["phase", "bin"]).size().rename("drawn").reset_index()
     table = wanted.merge(drawn, how="left", on=["phase", "bin"]).fillna({"drawn": 0})
     table["drawn"] = table["drawn"].astype(int)
-    return table[table["drawn"] < table["wanted"]].reset_index(drop=True)
+    one_second = (table["begin"] == pd.Timestamp(event.flare_end)) & (table["drawn"] == 0)
+    return table[(table["drawn"] < table["wanted"]) & ~one_second].reset_index(drop=True)
 
 
 def sample_table(

@@ -57,6 +57,9 @@ class Run:
         self.text = done.stdout
         table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", self.text, re.DOTALL)
         rows = [line.split() for line in table[1].splitlines()] if table else []
+        # A run has them in one line, a dry run in a table.
+        if line := re.search(r"^\d+ jobs: (.*)$", self.text, re.MULTILINE):
+            rows = [part.split() for part in line[1].split(", ")]
         self.jobs = {name: int(n) for name, n in rows if name not in ("total", "all")}
 
 

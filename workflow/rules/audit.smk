@@ -22,7 +22,9 @@ rule audit:
         code=code("audit"),
         buffer=duration_text(CAMPAIGN.config.splits.buffer),
         group_by=CAMPAIGN.config.splits.group_by,
+    message:
+        "audit: what the splits share"
     shell:
         "python {input.script:q} --images {input.images:q} --splits {input.splits:q}"
         " --buffer {params.buffer} --group-by {params.group_by:q} --json {output.json:q}"
-        " --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --markdown {output.markdown:q} --terminal 3 3>&2 > {log:q} 2>&1"

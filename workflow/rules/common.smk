@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.run import begin
+from flareset.campaign.terminal import Quiet, Watch
 from flareset.errors import FlaresetError
 from flareset.refusals import refuse
 from flareset.sdo.times import duration_text, iso
@@ -39,9 +40,24 @@ JOBS = [f"{event}/{wavelength}" for event, wavelength in CAMPAIGN.jobs]
 # These are in the environment, not in params, so that no job becomes stale when they change. Every
 # job on a cluster reads this file again, and so sets them again.
 os.environ.update(CAMPAIGN.environment())
-if begin():
+BEGINS = begin()
+if BEGINS:
     for warning in CAMPAIGN.warnings:
         logger.warning(f"warning: {warning}")
+
+# What Snakemake says of each job is in its log. With -p or --verbose it is on the terminal, too.
+WATCH = Watch()
+logger.addHandler(WATCH)
+if BEGINS and not (workflow.output_settings.verbose or workflow.output_settings.printshellcmds):
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.addFilter(Quiet(dry=workflow.output_settings.dryrun, say=logger.info))
+
+
+onerror:
+    for line in WATCH.lines():
+        logger.error(line)
+
 
 # Snakemake writes its command line to its log, and the e-mail address may be on it.
 MASKED = CAMPAIGN.without_address(sys.argv)

@@ -27,6 +27,8 @@ rule download:
         code=code("download"),
         store=STORE,
         ledger=f"{RESULTS}/ledger/{{event}}.{{wavelength}}.csv",
+    message:
+        "download {wildcards.event} {wildcards.wavelength}: what the draw needs, verified"
     shell:
         'python {input.script:q} --job "$(dirname {input.records:q})" --store {params.store:q}'
         " --settings {input.settings:q} --manifest {output.manifest:q} --ledger {params.ledger:q}"

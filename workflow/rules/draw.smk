@@ -22,6 +22,8 @@ rule draw:
         other_flares=CAMPAIGN.config.other_flares,
         exposure=CAMPAIGN.config.sample.exposure,
         guard=duration_text(CAMPAIGN.config.window.guard),
+    message:
+        "draw {wildcards.event}: which images, in a seeded order"
     shell:
         "python {input.script:q} --event {input.event:q} --records {input.records:q}"
         " --seed={params.seed:q} --channels {params.channels} --quality {params.quality:q}"

@@ -13,6 +13,8 @@ rule intake:
         events=CAMPAIGN.config.events,
         store=STORE,
         refresh="--refresh" if CAMPAIGN.config.refresh else "",
+    message:
+        "intake: events from flare lists and queries"
     shell:
         "python {input.script:q} --settings {input.settings:q} --store {params.store:q}"
         " --events {params.events:q} {params.refresh}"

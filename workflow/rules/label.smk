@@ -22,7 +22,9 @@ rule label:
         seed=CAMPAIGN.config.split_seed,
         store=STORE,
         folder=lambda wildcards, output: str(Path(output.images).parent),
+    message:
+        "label: the data set"
     shell:
         "python {input.script:q} --samples {input.samples:q} --splits {input.splits:q}"
         " --split-seed={params.seed:q} {params.shares} --store {params.store:q} --folder {params.folder:q}"
-        " > {log:q} 2>&1"
+        " --terminal 3 3>&2 > {log:q} 2>&1"

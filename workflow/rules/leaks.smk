@@ -25,6 +25,8 @@ rule leaks:
             if CAMPAIGN.config.leaks.fail_above is None
             else [f"--fail-above={CAMPAIGN.config.leaks.fail_above}"]
         ),
+    message:
+        "leaks: how well each keyword alone tells the label"
     shell:
         "python {input.script:q} --images {input.images:q} --keywords {params.keywords:q}"
-        " --seed={params.seed:q} {params.limit:q} --leaks {output.leaks:q} > {log:q} 2>&1"
+        " --seed={params.seed:q} {params.limit:q} --leaks {output.leaks:q} --terminal 3 3>&2 > {log:q} 2>&1"

@@ -10,6 +10,8 @@ rule event:
         "../../envs/flareset.yaml"
     params:
         event=event_json,
+    message:
+        "event {wildcards.event}: its row, and the flares in its window"
     shell:
         "printf '%s\\n' {params.event:q} > {output:q} 2> >(tee {log:q} >&2 2> /dev/null)"
 
@@ -24,6 +26,8 @@ rule settings:
         "../../envs/flareset.yaml"
     params:
         settings=lambda wildcards: CAMPAIGN.settings(wildcards.stage),
+    message:
+        "settings of {wildcards.stage}"
     shell:
         "printf '%s\\n' {params.settings:q} > {output:q} 2> >(tee {log:q} >&2 2> /dev/null)"
 
@@ -51,6 +55,8 @@ rule list:
         store=STORE,
         source=source,
         accept=accept,
+    message:
+        "list {wildcards.event} {wildcards.wavelength}: what the archive has"
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {wildcards.wavelength}"
         " --source {params.source} --page {input.page:q} {params.accept} --pages {params.pages:q}"

@@ -16,6 +16,8 @@ rule partition:
         code=code("partition"),
         store=STORE,
         folder=f"{RESULTS}/final_fits/{{event}}/{{wavelength}}",
+    message:
+        "partition {wildcards.event} {wildcards.wavelength}: before, in and after the flare"
     shell:
         "python {input.script:q} --candidates {input.candidates:q} --wavelength {wildcards.wavelength}"
         " --manifest {input.manifest:q} --store {params.store:q} --folder {params.folder:q}"

@@ -25,6 +25,8 @@ rule release:
         data=lambda wildcards, input: str(Path(input.data[0]).parent),
         arrays=lambda wildcards, input: ["--arrays", input.arrays] if input.arrays else [],
         folder=lambda wildcards, output: str(Path(output.sum).parent),
+    message:
+        "release: the set packed for others"
     shell:
         "python {input.script:q} --data {params.data:q} --ledgers {input.ledgers:q}"
         " --provenance {input.provenance:q} --settings {input.settings:q} {params.arrays:q}"

@@ -28,8 +28,11 @@ rule sample:
             f"--{key.replace('_', '-')}={count}"
             for key, count in CAMPAIGN.config.sample.quotas.items()
         ],
+    message:
+        "sample {wildcards.event} {wildcards.wavelength}: what was drawn at last"
     shell:
         'python {input.script:q} --job "$(dirname {input.records:q})" --manifest {input.manifest:q}'
         " --series {params.series:q} --segment {params.segment:q} {params.quotas}"
         " --sample {output.sample:q} --log {output.sampling_log:q} --ledger {output.ledger:q}"
-        " --account {output.account:q} > {log:q} 2>&1"
+        " --account {output.account:q} --terminal 3 3>&2"
+        " > {log:q} 2>&1"

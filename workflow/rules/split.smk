@@ -21,8 +21,10 @@ rule split:
         stratify=CAMPAIGN.config.splits.stratify,
         boundaries=[iso(time) for time in CAMPAIGN.config.splits.boundaries],
         folds=CAMPAIGN.config.splits.folds,
+    message:
+        "split: events for training, validation and test"
     shell:
         "python {input.script:q} --events {input.events:q} --method {params.method} {params.shares}"
         " --buffer {params.buffer} --group-by {params.group_by:q} --stratify={params.stratify:q}"
         " --seed={params.seed:q} --freeze={input.freeze:q} --boundaries {params.boundaries:q}"
-        " --folds {params.folds} --splits {output.splits:q} > {log:q} 2>&1"
+        " --folds {params.folds} --splits {output.splits:q} --terminal 3 3>&2 > {log:q} 2>&1"

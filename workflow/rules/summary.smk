@@ -30,7 +30,9 @@ rule summary:
     params:
         code=code("summary"),
         results=lambda wildcards, output: str(Path(output.csv).parent),
+    message:
+        "summary: counts and provenance"
     shell:
         "python {input.script:q} --accounts {input.accounts:q} --config {input.config:q}"
         " --results {params.results:q} --outputs {input.images:q} {input.labels:q} {input.labels_txt:q} {input.about:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --provenance {output.provenance:q} --terminal 3 3>&2 > {log:q} 2>&1"

@@ -18,10 +18,13 @@ rule plan:
         look_up=listable,
         missing=without_page,
         accept=CAMPAIGN.config.accept_pages,
+        table=f"{RESULTS}/plan.csv",
+    message:
+        "plan: what would be asked for and fetched"
     shell:
         "python {input.script:q} --look-up {params.look_up:q} --accept {params.accept:q}"
         " --missing {params.missing:q} --events {params.folder:q} --pages {params.pages:q} --store {params.store:q}"
-        " --settings {input.settings:q} 2>&1 | tee {log:q}"
+        " --settings {input.settings:q} --table {params.table:q} --terminal 3 3>&2 > {log:q} 2>&1"
 
 
 rule verify:
@@ -37,6 +40,8 @@ rule verify:
         store=STORE,
         results=lambda wildcards, input: str(Path(input.settings).parents[1]),
         jobs=jobs,
+    message:
+        "verify: every file against its sha256"
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
         " --store {params.store:q} --settings {input.settings:q} --list {log:q}"
@@ -55,6 +60,8 @@ rule repair:
         store=STORE,
         results=lambda wildcards, input: str(Path(input.settings).parents[1]),
         jobs=jobs,
+    message:
+        "repair: what is damaged is fetched again"
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q}"
         " --store {params.store:q} --settings {input.settings:q} --list {log:q} --repair"
@@ -73,6 +80,8 @@ rule clean_unused:
         results=RESULTS,
         jobs=jobs,
         option="--remove" if CAMPAIGN.config.clean == "remove" else "",
+    message:
+        "clean_unused: what no event needs"
     shell:
         "python {input.script:q} --results {params.results:q} --jobs {params.jobs:q} --store {params.store:q}"
         " --list {log:q} {params.option}"
@@ -91,6 +100,8 @@ rule check_archive:
         "../../envs/flareset.yaml"
     params:
         wavelength=lambda wildcards: CAMPAIGN.jobs[0][1],
+    message:
+        "check_archive: is the archive as expected?"
     shell:
         "python {input.script:q} --event {input.event:q} --wavelength {params.wavelength}"
         " --settings {input.settings:q} --report {log:q}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -35,9 +36,9 @@ class Campaign:
             Path(path).exists() for path in made
         )
         found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
-        self.warnings = found.warnings
         self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
         self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
+        self.warnings = [*found.warnings, *self._known_before()]
         strange = sorted(set(self.config.accept_pages) - set(self.events))
         if strange and not self.awaits_intake:
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
@@ -62,6 +63,21 @@ class Campaign:
             for row in found.rows
         ]
         return replace(found, rows=rows)
+
+    def _known_before(self) -> Iterator[str]:
+        """Yield what is known of jobs that will fail, before the first of them."""
+        if lost := list(dict.fromkeys(event_id for event_id, _ in self.without_page)):
+            yield (
+                f"{len(lost)} of {len(self.events)} flares lack a saved page ({_some(lost)}):"
+                " `snakemake plan` names the exports to ask for"
+            )
+        asking = [name for name, row in self.rows.items() if row.source == "export"]
+        archive = self.config.archive
+        if asking and not (archive.rehearses or environment.email() or archive.email):
+            yield (
+                f"the exports of {len(asking)} flares ({_some(asking)}) need an address that is"
+                " registered with JSOC: set JSOC_EMAIL in the environment"
+            )
 
     def check_events(self) -> None:
         """Raise EventsError if the events have not been made from the flare lists yet."""
@@ -147,3 +163,8 @@ class Campaign:
         job would be most of the files that Snakemake has to check in a large campaign.
         """
         return sum_of(modules(script, rehearsal=self.config.archive.rehearses))
+
+
+def _some(names: list[str]) -> str:
+    """Return the first of many names."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -107,6 +107,10 @@ class Archive(Section):
         100 * 10**6,
         description="a larger file is refused (kB, MB, GB: powers of 1000 bytes)",
     )
+    rate: Size = Field(
+        5 * 10**6,
+        description="what `plan` reckons with: so much arrives in a second over all connections",
+    )
     frame_size: FrameSize = Field(
         256, description="the side of a rehearsal's frames in pixels; real frames have 4096"
     )

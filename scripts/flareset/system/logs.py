@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
@@ -10,6 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
 from flareset.system.progress import CLEARED
+
+
+def add_terminal(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says where `job_log` shows the log, too."""
+    parser.add_argument("--terminal", default=2, type=int, help="descriptor that shows the log too")
 
 
 @contextmanager
