@@ -54,8 +54,10 @@ def main() -> None:
     with job_log("plan", args.terminal) as streams:
         if args.missing:
             wanted = pages_wanted(args.missing, args.events, settings, args.pages)
-            log.info("no page is saved for these; export them at JSOC (method url, protocol FITS):")
-            log.info("\n%s", tabulate(wanted, headers="keys", showindex=False))
+            log.info(
+                "no page is saved for these; export them at JSOC (method url, protocol FITS):\n%s",
+                tabulate(wanted, headers="keys", showindex=False),
+            )
         plan = Plan(args, settings, access, streams)
         try:
             plan.look_up()
@@ -127,9 +129,9 @@ def show(table: pd.DataFrame, path: Path | None) -> None:
     if len(body) > MOST_SHOWN:
         largest = body.sort_values(["GB", "needed"], ascending=False, kind="stable")
         shown = largest.head(MOST_SHOWN)
-        log.info("the %d largest of %d; the rest is in %s", MOST_SHOWN, len(body), path)
+        log.info("the %d largest of %d are shown; all are in %s", MOST_SHOWN, len(body), path)
     text = tabulate(pd.concat([shown, total]), headers="keys", showindex=False, floatfmt=".3f")
-    log.info("\n%s", text)
+    log.info("by event and channel:\n%s", text)
     log.info("GB are estimated from the sizes that JSOC gives. Nothing was asked for.")
 
 
