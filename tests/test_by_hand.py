@@ -109,6 +109,10 @@ COMMANDS: dict[str, list[str]] = {
         "--provenance", "results/provenance.json", "--settings", "{release}",
         "--folder", "new/release", "--sum", "new/release.sha256",
     ],
+    "report_page": [
+        *RESULTS, "--config", "{config}", "--images=4", "--one-page=50",
+        "--page", "new/report/index.html",
+    ],
     "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
     "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],
 }  # fmt: skip
