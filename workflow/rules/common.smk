@@ -45,13 +45,16 @@ if BEGINS:
     for warning in CAMPAIGN.warnings:
         logger.warning(f"warning: {warning}")
 
-# What Snakemake says of each job is in its log. With -p or --verbose it is on the terminal, too.
+# What Snakemake says of each job is in its log. With -p or --verbose it is on the terminal, too, and
+# where another workflow uses this one as a module: the terminal is that workflow's.
 WATCH = Watch()
 logger.addHandler(WATCH)
-if BEGINS and not (workflow.output_settings.verbose or workflow.output_settings.printshellcmds):
+SHOWN = workflow.output_settings
+IS_MODULE = not SCRIPTS.parent.samefile(workflow.basedir)
+if BEGINS and not (SHOWN.verbose or SHOWN.printshellcmds or IS_MODULE):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
-            handler.addFilter(Quiet(dry=workflow.output_settings.dryrun, say=logger.info))
+            handler.addFilter(Quiet(dry=SHOWN.dryrun, say=logger.info))
 
 
 onerror:
