@@ -111,7 +111,7 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "report_page": [
         *RESULTS, "--config", "{config}", "--images=4", "--one-page=50",
-        "--page", "new/report/index.html",
+        "--page", "new/page/index.html",
     ],
     "standin": ["--page", "aia.lev1_euv_12s[2014-01-07T18:01:00Z/13m][131]"],
     "reference": ["--manual", "new/README.md", "--schema", "new/config.schema.json"],

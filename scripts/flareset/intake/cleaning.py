@@ -249,9 +249,9 @@ class _Work:
 
     def _season(self, start: datetime) -> None:
         if start < SDO_BEGINS:
-            self._note("before_sdo", "start")
+            self._note("before_sdo", "start", after=self.row.cells.get("start", ""))
         elif 360 <= start.hour * 60 + start.minute <= 460 and _in_season(start):
-            self._note("eclipse_season", "start")
+            self._note("eclipse_season", "start", after=self.row.cells.get("start", ""))
 
     # Class and region
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 
 from flareset.intake.cleaning import Change
@@ -37,8 +37,9 @@ _FILES = (
 
 def _counts(outcome: Outcome) -> str:
     rows = sum(source.rows for source in outcome.sources)
+    lists, flares = _number(outcome.sources, "list"), _number(outcome.flares, "flare")
     return (
-        f"{rows} rows in {len(outcome.sources)} lists are {len(outcome.flares)} flares; "
+        f"{rows} rows in {lists} are {flares}; "
         f"{len(outcome.selected)} are selected. changes.csv has a line for each thing that was"
         f" done: {len(outcome.changes)}."
     )
@@ -61,7 +62,12 @@ def _rules(outcome: Outcome) -> str:
 
 def _example(change: Change) -> str:
     row, note = change.row, change.note
-    return f"{row.file}:{row.line} {_shown(note.before)} → {_shown(note.after)}"
+    became = f" → {_shown(note.after)}" if note.after != note.before else ""
+    return f"{row.file}:{row.line} {_shown(note.before)}{became}"
+
+
+def _number(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _shown(text: str) -> str:
