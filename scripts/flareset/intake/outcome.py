@@ -98,22 +98,7 @@ def take_in(
     of a list is unreadable.
     """
     everything = [one for members in lists for one in members]
-    reports: list[Report] = []
-    changes: list[Change] = []
-    left_out: Counter[str] = Counter()
-    for rank, members in enumerate(lists):
-        named = {(row.file, row.line): one.file for one in members for row in one.rows}
-        rows, joined = join_parts(row for one in members for row in one.rows)
-        changes += joined
-        for row in (row for row in rows if _counts(row, how.sources)):
-            report, notes = _cleaned(row, how.longest, rank)
-            name = named[row.file, row.line]
-            asked = (filters or {}).get(name)
-            if report is not None and asked is not None and misfit(report.flare, asked):
-                left_out[name] += 1
-                continue
-            changes += [Change(row, note) for note in notes]
-            reports += [report] if report is not None else []
+    reports, changes, left_out = _clean_all(lists, how, filters or {})
     _check_readable(everything, changes, how.at_most_dropped)
     if not reports:
         _refuse(everything)
@@ -128,6 +113,29 @@ def take_in(
         for one in everything
     ]
     return Outcome(sources, merged.flares, every, select(merged.flares, wanted))
+
+
+def _clean_all(
+    lists: Sequence[Sequence[FlareList]], how: Cleaning, filters: Mapping[str, Wanted]
+) -> tuple[list[Report], list[Change], Counter[str]]:
+    """Return the cleaned rows, what was changed, and how many rows of a list a filter left out."""
+    reports: list[Report] = []
+    changes: list[Change] = []
+    left_out: Counter[str] = Counter()
+    for rank, members in enumerate(lists):
+        named = {(row.file, row.line): one.file for one in members for row in one.rows}
+        rows, joined = join_parts(row for one in members for row in one.rows)
+        changes += joined
+        for row in (row for row in rows if _counts(row, how.sources)):
+            report, notes = _cleaned(row, how.longest, rank)
+            name = named[row.file, row.line]
+            asked = filters.get(name)
+            if report is not None and asked is not None and misfit(report.flare, asked):
+                left_out[name] += 1
+                continue
+            changes += [Change(row, note) for note in notes]
+            reports += [report] if report is not None else []
+    return reports, changes, left_out
 
 
 def _remarks(one: FlareList, left_out: int) -> tuple[str, ...]:
