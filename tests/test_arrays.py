@@ -26,7 +26,6 @@ from flareset.arrays.frame import (
     Frame,
     as_integers,
     block_mean,
-    centre_at,
     crop,
     frame_of,
     refuse_unregistered,
@@ -36,6 +35,7 @@ from flareset.campaign.config import Arrays
 from flareset.errors import ArraysError, ConfigError
 from flareset.proof.image import MISSING, read_image
 from flareset.refusals import refuse
+from flareset.sdo.geometry import seen_later
 from flareset.sdo.times import parse_utc
 
 TABLE = ROOT / "tests/data/aia_V8_response_table.txt"
@@ -179,11 +179,11 @@ def test_a_box_is_what_is_there(x: int, y: int, side: int) -> None:
 def test_the_box_follows_the_sun() -> None:
     """13.2 degrees a day: near the disk's centre, 9 to 10 arcsec an hour to the west."""
     noon = parse_utc("2014-03-07 12:00")
-    x, y = centre_at((0.0, 100.0), noon, noon + timedelta(hours=2))
+    x, y = seen_later((0.0, 100.0), noon, noon + timedelta(hours=2))
     assert 17 < x < 20
     assert y == pytest.approx(100, abs=1)
     off_limb = (1100.0, 0.0)
-    assert centre_at(off_limb, noon, noon + timedelta(hours=2)) == off_limb
+    assert seen_later(off_limb, noon, noon + timedelta(hours=2)) == off_limb
 
 
 def test_whole_numbers() -> None:

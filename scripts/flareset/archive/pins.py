@@ -23,7 +23,7 @@ from flareset.archive.transfer import Transfer
 from flareset.errors import StoreError
 from flareset.proof.check import AtEnd
 from flareset.sdo.times import iso
-from flareset.store.store import note_of
+from flareset.store.store import note_of, sha256_of
 from flareset.system.files import make_folder, sync, write_json, writing
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Pin:
         """The files of the answer in order. Raises StoreError if a file has changed."""
         paths = [self.folder / name for name in self.sums]
         for path in paths:
-            if not path.is_file() or _sum(path) != self.sums[path.name]:
+            if not path.is_file() or sha256_of(path) != self.sums[path.name]:
                 raise StoreError(
                     f"{path}: not as it was pinned: remove the folder {self.folder} to have it"
                     " asked for again"
@@ -92,7 +92,7 @@ class Pins:
             facts = {
                 "question": dict(question),
                 "at": iso(at.replace(microsecond=0)),
-                "files": [(path.name, _sum(path)) for path in files],
+                "files": [(path.name, sha256_of(path)) for path in files],
             }
             with writing(under_way):
                 write_json(under_way / _FACTS, facts)
@@ -116,7 +116,3 @@ def fetch_into(transfer: Transfer, url: str, path: Path, read: Callable[[Path], 
     fetched = transfer.fetch(url, path, lambda _: AtEnd(read))
     note_of(path).unlink(missing_ok=True)
     return fetched.found
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -18,7 +18,6 @@ from flareset.arrays.frame import (
     Frame,
     as_integers,
     block_mean,
-    centre_at,
     crop,
     frame_of,
     refuse_unregistered,
@@ -29,6 +28,7 @@ from flareset.campaign.events import Event
 from flareset.errors import ArraysError, FlaresetError
 from flareset.proof.image import read_image
 from flareset.sdo.exposure import seconds_of
+from flareset.sdo.geometry import seen_later
 from flareset.sdo.times import parse_utc
 from flareset.tables.images import key_of
 
@@ -80,7 +80,7 @@ class Calibration:
             side = self._settings.size * -(-side // self._settings.size)
         event = self._event
         then = event.flare_peak or event.flare_start
-        return crop(frame, centre_at((event.hpc_x, event.hpc_y), then, when), side)
+        return crop(frame, seen_later((event.hpc_x, event.hpc_y), then, when), side)
 
     def _reduced(self, frame: Frame) -> Frame:
         if "block_mean" not in self._done:

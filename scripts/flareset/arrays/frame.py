@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from flareset.errors import ArraysError
 from flareset.proof.image import MISSING
-from flareset.sdo.geometry import rotated
+from flareset.sdo.geometry import pixel_of
 
 # What 14 bits hold: AIA's pixels saturate there.
 SATURATED = 16383
@@ -33,11 +31,7 @@ class Frame:
 
     def place_of(self, x: float, y: float) -> tuple[float, float]:
         """Return the pixel (column, row; from 1) of a point in arcsec; a plane will do."""
-        angle = math.radians(self.crota)
-        across, up = x - self.crval[0], y - self.crval[1]
-        along = math.cos(angle) * across + math.sin(angle) * up
-        beside = math.cos(angle) * up - math.sin(angle) * across
-        return self.crpix[0] + along / self.cdelt[0], self.crpix[1] + beside / self.cdelt[1]
+        return pixel_of(x, y, self.crpix, self.crval, self.cdelt, self.crota)
 
 
 def frame_of(header: Mapping[str, Any], pixels: np.ndarray) -> Frame:
@@ -101,17 +95,6 @@ def crop(frame: Frame, centre: tuple[float, float], side: int) -> Frame:
     there = frame.pixels[low_in : max(low + side, 0), left_in : max(left + side, 0)]
     found[low_in - low :, left_in - left :][: there.shape[0], : there.shape[1]] = there
     return replace(frame, pixels=found, crpix=(frame.crpix[0] - left, frame.crpix[1] - low))
-
-
-def centre_at(place: tuple[float, float], when: datetime, then: datetime) -> tuple[float, float]:
-    """Return where a point of the disk, seen at `place` (arcsec) at `when`, is seen `then`.
-
-    A point off the limb stays where it is.
-    """
-    try:
-        return rotated(*place, (then - when).total_seconds(), when)
-    except ValueError:
-        return place
 
 
 def as_integers(pixels: np.ndarray) -> np.ndarray:

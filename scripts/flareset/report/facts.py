@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flareset.campaign.events import Event, read_event
 from flareset.campaign.known import KnownFlare, KnownFlares
+from flareset.sdo.numbers import real
 
 # The column of the GOES class: our name, and HEK's.
 _CLASS = ("goes_class", "fl_goescls")
@@ -161,7 +161,6 @@ def _ledger(folder: Path, event_id: str, wavelength: int) -> Iterator[Entry]:
 def _number(text: str) -> float | None:
     """Return the number that a text states; None if the text is no number."""
     try:
-        number = float(text)
+        return real(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None

@@ -21,7 +21,7 @@ from flareset.errors import VerificationError
 from flareset.proof.pixels import decode
 from flareset.report.colours import colour_table
 from flareset.report.facts import Image
-from flareset.sdo.geometry import rotated
+from flareset.sdo.geometry import pixel_of, seen_later
 
 log = logging.getLogger(__name__)
 
@@ -173,18 +173,15 @@ def _place(
     known = _seen_from_earth(header) and all(header.get(name) for name in names)
     if event.hpc_x is None or event.hpc_y is None or not known:
         return None
-    then = event.flare_peak or event.flare_start
-    try:
-        x, y = rotated(event.hpc_x, event.hpc_y, (time - then).total_seconds(), then)
-    except ValueError:  # off the limb, a place has no longitude to rotate
-        x, y = event.hpc_x, event.hpc_y
-    x -= float(header.get("CRVAL1") or 0)
-    y -= float(header.get("CRVAL2") or 0)
-    turn = math.radians(float(header.get("CROTA2") or 0))
-    across = x * math.cos(turn) + y * math.sin(turn)
-    up = y * math.cos(turn) - x * math.sin(turn)
-    column = header["CRPIX1"] - 0.5 + across / header["CDELT1"]
-    row = header["CRPIX2"] - 0.5 + up / header["CDELT2"]
+    peak = event.flare_peak or event.flare_start
+    crval, crpix, cdelt = (
+        (float(header.get(f"{key}1") or 0), float(header.get(f"{key}2") or 0))
+        for key in ("CRVAL", "CRPIX", "CDELT")
+    )
+    x, y = seen_later((event.hpc_x, event.hpc_y), peak, time)
+    column, row = pixel_of(x, y, crpix, crval, cdelt, float(header.get("CROTA2") or 0))
+    # Pixels are counted from 1 at their middle, the picture from 0 at its edge.
+    column, row = column - 0.5, row - 0.5
     left, top = 100 * column / shape[1], 100 - 100 * row / shape[0]
     return (left, top) if 0 <= left <= 100 and 0 <= top <= 100 else None
 

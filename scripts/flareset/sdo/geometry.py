@@ -88,6 +88,36 @@ def rotated(x: float, y: float, seconds: float, when: datetime) -> tuple[float, 
     return stonyhurst_to_arcsec(longitude + turn, latitude, later)
 
 
+def seen_later(place: tuple[float, float], when: datetime, then: datetime) -> tuple[float, float]:
+    """Return where a point, seen at `place` (arcsec) at `when`, is seen `then`.
+
+    A point off the limb stays where it is.
+    """
+    try:
+        return rotated(*place, (then - when).total_seconds(), when)
+    except ValueError:
+        return place
+
+
+def pixel_of(
+    x: float,
+    y: float,
+    crpix: tuple[float, float],
+    crval: tuple[float, float],
+    cdelt: tuple[float, float],
+    crota: float,
+) -> tuple[float, float]:
+    """Return the pixel (column, row; from 1) of a point in arcsec, as if the image were a plane.
+
+    `crpix` is the pixel at `crval` (arcsec), `cdelt` arcsec a pixel, `crota` degrees.
+    """
+    angle = math.radians(crota)
+    across, up = x - crval[0], y - crval[1]
+    along = math.cos(angle) * across + math.sin(angle) * up
+    beside = math.cos(angle) * up - math.sin(angle) * across
+    return crpix[0] + along / cdelt[0], crpix[1] + beside / cdelt[1]
+
+
 def _distance(when: datetime) -> float:
     """Return the observer's distance (solar radii)."""
     return 1 / math.sin(solar_radius_arcsec(when) / _ARCSEC)
