@@ -11,7 +11,7 @@ from flareset.download import acquire, check_complete, check_usable, open_acquis
 from flareset.errors import IncompleteError
 from flareset.job import Job
 from flareset.ledger import make_ledger, write_ledger
-from flareset.partition import quota_by_phase
+from flareset.phases import quota_by_phase
 from flareset.system.endings import exit_status
 from flareset.system.logs import add_terminal, job_log
 from flareset.system.progress import Progress

@@ -5,13 +5,11 @@ import sys
 from pathlib import Path
 
 from flareset.campaign.run import alone
-from flareset.candidates import read_candidates
-from flareset.partition import links_of, select_verified
+from flareset.partition import COLUMNS, links_of, select_verified
 from flareset.store.hardlinks import sync_folder
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
-from flareset.tables.csv import write_table
-from flareset.tables.manifest import read_manifest
+from flareset.tables.csv import read_rows, write_rows
 
 
 def main() -> None:
@@ -25,14 +23,15 @@ def main() -> None:
     args = parser.parse_args()
 
     with job_log(), alone(Path(args.partition).parent):
-        candidates = read_candidates(args.candidates, args.wavelength)
-        table = select_verified(candidates, read_manifest(args.manifest))
-        for folder, wanted in links_of(table, Path(args.store)).items():
+        candidates = [
+            row for row in read_rows(args.candidates) if row["wavelength"] == str(args.wavelength)
+        ]
+        files = select_verified(candidates, read_rows(args.manifest))
+        for folder, wanted in links_of(files, Path(args.store)).items():
             sync_folder(Path(args.folder) / folder, wanted)
-            print(
-                f"{folder}: {(candidates['phase'] == folder).sum()} records, {len(wanted)} linked"
-            )
-        write_table(table, args.partition)
+            records = sum(row["phase"] == folder for row in candidates)
+            print(f"{folder}: {records} records, {len(wanted)} linked")
+        write_rows(files, COLUMNS, args.partition)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from flareset.download import open_requests, store_of
 from flareset.errors import ExportError, FlaresetError
 from flareset.job import Job
 from flareset.listing import Where
-from flareset.partition import quota_by_phase
+from flareset.phases import quota_by_phase
 from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
 from flareset.system.endings import exit_status
 from flareset.system.logs import add_terminal, job_log

@@ -11,7 +11,7 @@ from flareset.campaign.run import alone
 from flareset.draw import choose
 from flareset.job import Job
 from flareset.ledger import make_ledger, short_outside, write_ledger
-from flareset.partition import PHASES, quota_by_phase
+from flareset.phases import PHASES, quota_by_phase
 from flareset.sample import find_shortages, sample_table, sampling_log
 from flareset.sdo.series import SERIES
 from flareset.system.endings import exit_status

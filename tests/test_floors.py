@@ -17,6 +17,7 @@ FLOORS = [
     {"sdo"},
     {"campaign"},
     {"tables", "store", "proof"},
+    {"phases"},
     {"partition", "split", "label", "leaks", "audit", "summary", "arrays", "release", "report"},
     {"refusals"},
     {"candidates"},
@@ -82,7 +83,6 @@ ALL = {
     "sdo/flares",
     "sdo/times",
     "tables/csv",
-    "tables/status",
 }
 # The stages that an edit of a module makes stale, for a campaign of the real archive.
 STALE = {
@@ -94,7 +94,7 @@ STALE = {
     "archive/responses": "list download",
     "archive/tars": "download",
     "campaign/settings": "list download calibrate release",
-    "candidates": "draw download partition sample",
+    "candidates": "draw download sample",
     "download": "download",
     "draw": "draw download sample",
     "arrays/calibrate": "calibrate",
@@ -104,7 +104,8 @@ STALE = {
     "leaks": "leaks",
     "ledger": "download sample",
     "listing": "list",
-    "partition": "draw download partition sample label summary",
+    "partition": "partition",
+    "phases": "draw download partition sample label summary",
     "proof/fits": "download",
     "proof/pictures": "download",
     "proof/processed": "download",
@@ -123,6 +124,7 @@ STALE = {
     "store/store": "list download",
     "split": "split label",
     "summary": "summary",
+    "tables/status": "list draw download partition sample report_page",
     "tables/images": "label leaks calibrate release",
 }
 

@@ -15,8 +15,8 @@ from support.strategies import events, table
 
 from flareset.campaign.events import Event
 from flareset.campaign.known import KnownFlare, KnownFlares, read_known, with_known_flares
+from flareset.candidates import place
 from flareset.errors import EventsError
-from flareset.partition import partition
 
 HEAD = "flare_id,start,peak,end,goes_class,intervals\n"
 
@@ -32,7 +32,7 @@ def a_flare(
 def masked(event: Event, known: Iterable[KnownFlare], seconds: list[int]) -> dict[int, str]:
     """Return in which flare each image lies that would be pre or post, by its second."""
     event = with_known_flares(event, KnownFlares(known), "C1.0")
-    found = partition(table(seconds), event)
+    found = place(table(seconds), event)
     return {s: name for s, name in zip(seconds, found["other_flare"], strict=True) if name}
 
 

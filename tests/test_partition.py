@@ -11,8 +11,9 @@ from support.factories import BASE, an_event, at
 from support.strategies import SECONDS, events, table
 
 from flareset.campaign.events import Event
+from flareset.candidates import place
 from flareset.errors import StoreError
-from flareset.partition import bins_of, partition
+from flareset.phases import bins_of
 from flareset.store.hardlinks import is_copy, sync_folder
 
 
@@ -24,7 +25,7 @@ def edges(event: Event) -> list[int]:
 @given(events(), SECONDS)
 def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds: list[int]) -> None:
     seconds = list(dict.fromkeys(seconds + edges(event)))
-    found = partition(table(seconds), event)["phase"].tolist()
+    found = place(table(seconds), event)["phase"].tolist()
     for second, phase in zip(seconds, found, strict=True):
         t = at(second)
         truth = {
@@ -38,7 +39,7 @@ def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds:
 
 def test_a_flare_image_has_its_minute_and_the_date() -> None:
     event = an_event((570, 720), (0, 1800))
-    images = partition(table([0, 570, 599, 600, 720, 721]), event)
+    images = place(table([0, 570, 599, 600, 720, 721]), event)
     assert images["phase"].tolist() == ["pre", "flare", "flare", "flare", "flare", "post"]
     assert images["bin"].tolist() == [
         "", "2014-01-07T23:59", "2014-01-07T23:59", "2014-01-08T00:00", "2014-01-08T00:02", ""
@@ -52,7 +53,7 @@ def test_a_flare_image_has_its_minute_and_the_date() -> None:
 
 def test_half_seconds_at_the_edges() -> None:
     event = an_event((600.5, 720.5), (0, 1800))
-    found = partition(table([600, 601, 720, 721]), event)["phase"].tolist()
+    found = place(table([600, 601, 720, 721]), event)["phase"].tolist()
     assert found == ["pre", "flare", "flare", "post"]
     assert event.flare_start == BASE + timedelta(seconds=600.5)
 

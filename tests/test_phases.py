@@ -9,7 +9,7 @@ from support.project import ONE_FLARE, Project
 from support.stages import in_process
 
 from flareset.campaign.config import Quotas
-from flareset.partition import PHASES
+from flareset.phases import PHASES
 
 
 def test_each_phase_has_its_quota_in_the_config() -> None:
@@ -21,7 +21,8 @@ def test_the_length_of_bins_stands_in_one_place(
 ) -> None:
     five = [phase.bin and timedelta(minutes=5) for phase in PHASES]
     table = [replace(phase, bin=bin_) for phase, bin_ in zip(PHASES, five, strict=True)]
-    monkeypatch.setattr("flareset.partition.PHASES", tuple(table))
+    for module in ("phases", "candidates"):
+        monkeypatch.setattr(f"flareset.{module}.PHASES", tuple(table))
     project.events(ONE_FLARE.replace("18:09:58", "18:19:58"))
     project.configure(sample={"per_minute": 24})
     in_process(project, monkeypatch)

@@ -10,7 +10,7 @@ from support.strategies import SECONDS, events
 
 from flareset.campaign.events import Event
 from flareset.draw import choose
-from flareset.partition import bins_of
+from flareset.phases import bins_of
 from flareset.sample import find_shortages, sample_table, sampling_log
 from flareset.tables.manifest import COLUMNS
 

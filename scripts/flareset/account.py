@@ -9,7 +9,7 @@ import pandas as pd
 
 from flareset.candidates import ACCEPTED, REJECTED
 from flareset.job import Job
-from flareset.partition import PHASES, bins_of
+from flareset.phases import PHASES, bins_of
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso
 

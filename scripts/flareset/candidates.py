@@ -10,19 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from flareset.campaign.config import Quality
 from flareset.campaign.events import Event
-from flareset.partition import OUTSIDE, PHASES, partition
+from flareset.phases import OUTSIDE, PHASES, bin_name, bin_start
 from flareset.sdo.exposure import KINDS, kind_of, seconds_of
 from flareset.sdo.keywords import LISTED
 from flareset.sdo.quality import quality_of, rejected_by
 from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
 from flareset.tables.status import Status
+
+if TYPE_CHECKING:
+    from flareset.campaign.config import Quality
 
 # The word under quality.reject for an image that shows nothing, and the reason in the ledger.
 BLANK = "blank"
@@ -59,7 +62,7 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
     `accepted`, `outside`, `rejected`, or the record's status (like `no_image`). All but `accepted`
     have a reason.
     """
-    table = partition(records, event)
+    table = place(records, event)
     known = zip(*(table[name] for name in ("wavelength", "AIMGSHCE", "EXPTIME")), strict=True)
     table = table.assign(exposure=pd.Series([kind_of(*row) for row in known], table.index, "str"))
     begin, end = event.flare_start - rules.guard, event.flare_end + rules.guard
@@ -73,6 +76,45 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
         rank=-1,
     )
     return table[COLUMNS].sort_values(["time", "record"], kind="stable", ignore_index=True)
+
+
+def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:
+    """Return the images (with `time`) with their `phase`, `bin` and `other_flare`.
+
+    `bin` is empty if the whole phase is one bin. `other_flare` is set only for images that would
+    get the label 0: the id of a listed flare during which the image was taken.
+    """
+    found = phases_of(images["time"], event)
+    bins, others = (np.full(len(images), "", dtype=object) for _ in range(2))
+    for phase in PHASES:
+        inside = found == phase.name
+        times = images["time"][inside]
+        if phase.bin is not None:
+            bins[inside] = [bin_name(bin_start(time, phase.bin), phase.bin) for time in times]
+        if not phase.label:
+            others[inside] = _other_flare(times, event)
+    return images.assign(phase=found, bin=bins, other_flare=others)
+
+
+def phases_of(times: pd.Series, event: Event) -> np.ndarray:
+    """Return the name of the phase that contains each UTC time; `outside` if there is none."""
+    return np.select(
+        [
+            times.between(*map(pd.Timestamp, phase.interval(event)), inclusive=phase.closed)
+            for phase in PHASES
+        ],
+        [phase.name for phase in PHASES],
+        default=OUTSIDE,
+    )
+
+
+def _other_flare(times: pd.Series, event: Event) -> np.ndarray:
+    """Return the id of a listed flare that contains each time; empty if there is none."""
+    found = np.full(len(times), "", dtype=object)
+    for flare in event.other_flares:
+        inside = (times >= pd.Timestamp(flare.start)) & (times <= pd.Timestamp(flare.end))
+        found[inside.to_numpy() & (found == "")] = flare.event_id
+    return found
 
 
 def _verdict(row: Any, rules: Rules) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.partition import PHASES
+from flareset.phases import PHASES
 from flareset.sdo.exposure import kind_of, seconds_of
 from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import iso_column

@@ -7,9 +7,9 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from flareset.candidates import ACCEPTED
+from flareset.candidates import ACCEPTED, phases_of
 from flareset.job import Job
-from flareset.partition import PHASES, phases_of
+from flareset.phases import PHASES
 from flareset.sdo.exposure import SHORT, kind_of
 from flareset.sdo.recordset import Recordset, jsoc_time
 from flareset.sdo.times import iso_column

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED
-from flareset.partition import bins_of
+from flareset.phases import bins_of
 from flareset.sdo.times import iso_column
 from flareset.tables.status import Status
 

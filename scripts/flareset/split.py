@@ -7,7 +7,6 @@ the standard library: Snakemake computes the split before its first job.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -24,7 +23,7 @@ from typing import Literal, NamedTuple
 from flareset.campaign.events import Event
 from flareset.errors import ConfigError
 from flareset.sdo.times import duration_text, iso
-from flareset.system.files import write_text
+from flareset.tables.csv import write_rows
 
 CLASSES = "ABCMX"
 # The default share of the events in each split, in the order of time.
@@ -440,11 +439,7 @@ def read_splits(path: str | Path) -> list[Row]:
 
 def write_splits(rows: Iterable[Row], path: str | Path) -> None:
     """Write the rows as splits.csv."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows(rows)
-    write_text(text.getvalue(), path)
+    write_rows((row._asdict() for row in rows), Row._fields, path)
 
 
 def frozen_splits(path: str, names: Sequence[str]) -> dict[str, str]:

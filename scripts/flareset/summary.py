@@ -15,7 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from flareset import __version__
-from flareset.partition import PHASES
+from flareset.phases import PHASES
 from flareset.sdo.times import iso
 from flareset.system.files import write_text
 from flareset.tables.csv import write_table

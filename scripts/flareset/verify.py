@@ -14,6 +14,7 @@ from flareset.label import image_links, read_samples
 from flareset.partition import links_of
 from flareset.store.hardlinks import is_copy, link_files
 from flareset.store.store import sha256_of
+from flareset.tables.csv import read_rows
 from flareset.tables.manifest import read_manifest
 from flareset.tables.status import Status
 
@@ -55,8 +56,8 @@ class Results:
         """The folders of final_fits and the data set: names and their files in the store."""
         found: dict[Path, dict[str, Path]] = {}
         for job, folder in self.folders.items():
-            table = pd.read_csv(folder / "partition.csv", dtype="str", keep_default_na=False)
-            for name, wanted in links_of(table, self.store).items():
+            rows = read_rows(folder / "partition.csv")
+            for name, wanted in links_of(rows, self.store).items():
                 found[self.root / "final_fits" / job / name] = wanted
         samples = read_samples([folder / "sample.csv" for folder in self.folders.values()])
         raw = self.root / "data_selection" / "fits" / "raw"

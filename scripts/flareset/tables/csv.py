@@ -1,9 +1,11 @@
-"""Write a table as CSV: the same bytes on every system."""
+"""Write a table as CSV: the same bytes on every system. Read its rows without pandas."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flareset.system.files import replaced, writing
 
@@ -15,3 +17,24 @@ def write_table(table: pd.DataFrame, path: str | Path, separator: str = ",") -> 
     """Write a table atomically, without its index. Lines end with a line feed."""
     with writing(path), replaced(path) as new:
         table.to_csv(new, index=False, lineterminator="\n", sep=separator)
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: str | Path) -> None:
+    """Write rows atomically, with these columns. Lines end with a line feed."""
+    with (
+        writing(path),
+        replaced(path) as new,
+        open(new, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """Return the rows of a table that this module wrote; every value is text.
+
+    Pandas takes longer to load than such a table to read.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
