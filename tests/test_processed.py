@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from support.images import check_image
+from support.stars import header_of, misplaced, starry
 
 from flareset.proof.fits import Asked
 from flareset.proof.processed import check_processed
 from flareset.sdo import geometry
 from flareset.sdo.processing import Step, parse_process
 from flareset.standin.frames import Frame, Frames
+from flareset.standin.processed import View, plan
 
 START = datetime(2014, 2, 5, 8, tzinfo=UTC)
 EUV = "aia.lev1_euv_12s.2014-02-05T120010Z.131.image_lev1.fits"
@@ -151,6 +153,35 @@ def test_level_1_is_as_the_telescope_sees_it_and_level_1_5_is_scaled() -> None:
     assert (drawn != straight).any()
     box = steps(f"aia_scale_orig|{BOX}")
     assert FRAMES.keywords(frame, box)["DRMS_ID"].startswith("aia.lev1p5_mod:")
+
+
+@pytest.mark.parametrize("crota", [-0.1314, 0.0, 2.5])
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (5.76, -12.4)])
+def test_a_frame_of_known_roll_scale_and_offset_is_registered(
+    crota: float, offset: tuple[float, float]
+) -> None:
+    """To under 0.1 pixel, by the centroids of stars whose places astropy's WCS knows."""
+    scale = 0.609373 * 4096 / SIZE
+    crpix = (SIZE + 1) / 2 + offset[0], (SIZE + 1) / 2 + offset[1]
+    pixels = np.rint(starry(header_of(SIZE, crpix, scale, crota))).astype("i2")
+    view = View(SIZE, SIZE, crpix, scale, crota)
+    scaled, (register,) = plan(view, steps("aia_scale_orig"), START)
+    assert (scaled.crpix, scaled.crota) == (((SIZE + 1) / 2,) * 2, 0)
+    assert scaled.cdelt == pytest.approx(SCALE)
+    straight = header_of(SIZE, scaled.crpix, scaled.cdelt, scaled.crota)
+    assert misplaced(register(pixels), straight) < 0.05
+    # What is turned is in another place: the measure sees it.
+    assert misplaced(pixels, straight) > 0.5
+
+
+def test_what_is_missing_stays_missing_between_pixels() -> None:
+    pixels = np.full((8, 8), 100, dtype="i2")
+    pixels[3, 3] = MISSING
+    view = View(8, 8, (4.75, 4.5), 1228.8 / 4, 0.0)
+    _, (register,) = plan(view, steps("aia_scale_orig"), START)
+    found = register(pixels)
+    assert (found[3] == MISSING).nonzero()[0].tolist() == [2, 3]
+    assert set(found[found != MISSING].tolist()) == {100}
 
 
 def test_binning_takes_means() -> None:

@@ -128,7 +128,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Resample:
-    """Resample an image to another view, by the nearest pixels."""
+    """Resample an image to another view, by bilinear interpolation."""
 
     source: View
     target: View
@@ -143,7 +143,7 @@ class Resample:
             y = np.arange(top, min(top + _STRIP, len(out)))[:, None] + 1 - self.target.crpix[1]
             column = self.source.crpix[0] - 1 + along * x - across * y
             row = self.source.crpix[1] - 1 + across * x + along * y
-            out[top : top + _STRIP] = _nearest(pixels, column, row)
+            out[top : top + _STRIP] = _between(pixels, column, row)
         return out
 
 
@@ -201,6 +201,27 @@ def _nearest(pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndar
     x = np.rint(np.where(inside, column, 0)).astype(np.intp)
     y = np.rint(np.where(inside, row, 0)).astype(np.intp)
     return np.where(inside, pixels[y, x], _blank(pixels)).astype(pixels.dtype)
+
+
+def _between(pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return values at places (floats) between the pixels around them.
+
+    They are missing where a place is outside, or a pixel around it is missing.
+    """
+    rows, columns = pixels.shape
+    inside = (column >= -0.5) & (column < columns - 0.5) & (row >= -0.5) & (row < rows - 0.5)
+    x, y = np.clip(column, 0, columns - 1), np.clip(row, 0, rows - 1)
+    left, low = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    # A place on a pixel has no other around it.
+    right, high = np.ceil(x).astype(np.intp), np.ceil(y).astype(np.intp)
+    along, up = x - left, y - low
+    total, missing = np.zeros(inside.shape), ~inside
+    for line, height in ((low, 1 - up), (high, up)):
+        for place, width in ((left, 1 - along), (right, along)):
+            corner = pixels[line, place]
+            total += corner * (height * width)
+            missing |= corner == _blank(pixels)
+    return np.where(missing, _blank(pixels), np.rint(total)).astype(pixels.dtype)
 
 
 def plan(view: View, steps: Sequence[Step], when: datetime) -> tuple[View, tuple[Action, ...]]:
