@@ -1,7 +1,6 @@
 """Put the arrays of all events and channels into one table, and say how they came about."""
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from flareset import __version__
 from flareset.campaign.settings import ArraysSettings
+from flareset.store.store import sha256_of
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import job_log
@@ -20,7 +20,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", required=True, nargs="+", help="arrays.csv of every job")
     parser.add_argument("--settings", required=True, help="<results>/settings/arrays.*.json")
-    parser.add_argument("--response", type=Path, help="SolarSoft's table, for degradation")
+    parser.add_argument("--response", type=Path, help="table of responses, for degradation")
+    parser.add_argument("--pointing", type=Path, help="table of pointings, to register by aiapy")
     parser.add_argument("--arrays", required=True, help="output: a row per array, CSV")
     parser.add_argument("--json", required=True, help="output: steps, tables, versions")
     args = parser.parse_args()
@@ -30,8 +31,12 @@ def main() -> None:
         write_table(pd.concat(tables, ignore_index=True), args.arrays)
         told = json.loads(ArraysSettings.read(args.settings).to_json())["arrays"]
         if args.response:
-            told["tables"]["response"] = args.response.name
-            told["tables"]["sha256"] = hashlib.sha256(args.response.read_bytes()).hexdigest()
+            told["tables"] |= {"response": args.response.name, "sha256": sha256_of(args.response)}
+        if args.pointing:
+            told["tables"] |= {
+                "pointing": args.pointing.name,
+                "pointing_sha256": sha256_of(args.pointing),
+            }
         history = {"flareset": __version__, **told}
         write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", args.json)
 

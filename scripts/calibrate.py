@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flareset.arrays.calibrate import Calibration, read_sample, write_arrays
 from flareset.arrays.degradation import pinned
+from flareset.arrays.registration import Registration
 from flareset.campaign.events import read_event
 from flareset.campaign.run import tried_once
 from flareset.campaign.settings import ArraysSettings
@@ -21,17 +22,20 @@ def main() -> None:
     parser.add_argument("--sample", required=True, type=Path, help="sample.csv")
     parser.add_argument("--store", required=True, type=Path, help="the folder of verified files")
     parser.add_argument("--settings", required=True, help="<results>/settings/arrays.*.json")
-    parser.add_argument("--response", type=Path, help="SolarSoft's table, for degradation")
+    parser.add_argument("--response", type=Path, help="table of responses, for degradation")
+    parser.add_argument("--pointing", type=Path, help="table of pointings, to register by aiapy")
     parser.add_argument("--folder", required=True, type=Path, help="output: the arrays")
     parser.add_argument("--arrays", required=True, type=Path, help="output: a row per array, CSV")
     args = parser.parse_args()
 
     with job_log(), tried_once(args.arrays.with_name(".arrays.failed")):
         settings = ArraysSettings.read(args.settings).arrays
-        responses = None
+        responses = registration = None
         if "degradation" in settings.steps:
             responses = pinned(args.response, settings.tables.version, settings.tables.sha256)
-        calibration = Calibration(read_event(args.event), settings, responses)
+        if settings.register_by == "aiapy":
+            registration = Registration.of(args.pointing)
+        calibration = Calibration(read_event(args.event), settings, responses, registration)
         shutil.rmtree(args.folder, ignore_errors=True)
         samples = read_sample(args.sample)
         table = write_arrays(samples, calibration, args.store, args.folder, settings.format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -364,3 +365,15 @@ def test_a_table_that_changes_makes_arrays_alone_anew(finished: Project, tmp_pat
     assert project.planned("arrays", "all") == {}
     table.write_text(table.read_text() + "\n")
     assert project.planned("arrays", "all") == {"arrays": 1, "calibrate": 2}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiapy can be right here")
+def test_aiapy_is_refused_before_the_first_job(finished: Project, tmp_path: Path) -> None:
+    arrays = {"steps": ["exposure"], "register": "aiapy", "tables": {"pointing": "pointing.csv"}}
+    whole = {"archive": {"frame_size": 4096}, "arrays": arrays}
+    given = tmp_path / "aiapy.yaml"
+    given.write_text(json.dumps(whole))
+    run = finished.run("--dry-run", "arrays", "--configfile", str(given), fails=True)
+    assert "arrays.register: aiapy needs Python 3.12, and this is 3.11" in run.text
+    # The set itself needs no arrays.
+    assert "arrays.register" not in finished.run("--dry-run", "--configfile", str(given)).text

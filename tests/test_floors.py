@@ -99,6 +99,8 @@ STALE = {
     "draw": "draw download sample",
     "arrays/calibrate": "calibrate",
     "arrays/degradation": "calibrate",
+    "arrays/pointing": "calibrate",
+    "arrays/registration": "calibrate",
     "audit": "audit",
     "label": "label",
     "leaks": "leaks",

@@ -116,6 +116,7 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "arrays.format": ("zarr", ("arrays",)),
     "arrays.tables.response": ("aia_V8_response_table.txt", ("arrays",)),
     "arrays.tables.version": (8, ("arrays",)),
+    "arrays.tables.pointing": ("pointing.csv", ("arrays",)),
     "arrays.tables.sha256": ("0" * 64, ("arrays",)),
     "release.name": ("mine", ("release",)),
     "release.version": ("1.0.1", ("release",)),

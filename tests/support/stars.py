@@ -52,4 +52,6 @@ def misplaced(pixels: np.ndarray, header: Mapping[str, object], width: float = 2
 
 def _pixels(header: Mapping[str, object]) -> np.ndarray:
     """Return the pixel (column, row; from 0) of each star."""
-    return WCS(fits.Header(header)).all_world2pix(np.array(STARS) / 3600, 0)
+    place = header_of(0, (0, 0), 1, 0)
+    place.update({card: header[card] for card in place})
+    return WCS(place).all_world2pix(np.array(STARS) / 3600, 0)

@@ -6,6 +6,7 @@ rule arrays:
         tables=every_job("arrays.csv"),
         settings=settings("arrays"),
         response=response_table,
+        pointing=pointing_table,
     output:
         csv=f"{RESULTS}/arrays/arrays.csv",
         json=f"{RESULTS}/arrays/arrays.json",
@@ -15,10 +16,10 @@ rule arrays:
     conda:
         "../../envs/flareset.yaml"
     params:
-        response=lambda wildcards, input: ["--response", *input.response] if input.response else [],
+        tables=table_flags,
     shell:
         "python {input.script:q} --tables {input.tables:q} --settings {input.settings:q}"
-        " {params.response:q} --arrays {output.csv:q} --json {output.json:q} > {log:q} 2>&1"
+        " {params.tables:q} --arrays {output.csv:q} --json {output.json:q} > {log:q} 2>&1"
 
 
 rule calibrate:
@@ -28,6 +29,7 @@ rule calibrate:
         sample=f"{JOB}/sample.csv",
         settings=settings("arrays"),
         response=response_table,
+        pointing=pointing_table,
     output:
         folder=directory(f"{RESULTS}/arrays/{{event}}/{{wavelength}}"),
         table=f"{JOB}/arrays.csv",
@@ -36,13 +38,14 @@ rule calibrate:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        mem_mb=growing(1500),
+        # aiapy takes 1.1 GB for a frame.
+        mem_mb=growing(2500 if CAMPAIGN.config.arrays.register_by == "aiapy" else 1500),
         runtime=growing(60),
     params:
         code=code("calibrate"),
         store=STORE,
-        response=lambda wildcards, input: ["--response", *input.response] if input.response else [],
+        tables=table_flags,
     shell:
         "python {input.script:q} --event {input.event:q} --sample {input.sample:q}"
-        " --store {params.store:q} --settings {input.settings:q} {params.response:q}"
+        " --store {params.store:q} --settings {input.settings:q} {params.tables:q}"
         " --folder {output.folder:q} --arrays {output.table:q} > {log:q} 2>&1"

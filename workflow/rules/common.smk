@@ -15,6 +15,7 @@ gc.set_threshold(50_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.snakefile).parents[2] / "scripts"))
 
+from flareset.arrays.aiapy import refuse_without_aiapy
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.code import SCRIPTS
 from flareset.campaign.run import begin
@@ -185,9 +186,27 @@ def configured(key, value):
 
 
 def response_table(wildcards):
-    """SolarSoft's table of responses, where one of the steps needs it."""
+    """Return the table of responses if one of the steps needs it."""
     arrays = CAMPAIGN.config.arrays
     return [arrays.tables.response] if "degradation" in arrays.steps else []
+
+
+def pointing_table(wildcards):
+    """Return the table of pointings if aiapy registers. Raises WorkflowError without aiapy."""
+    arrays = CAMPAIGN.config.arrays
+    if arrays.register_by != "aiapy":
+        return []
+    try:
+        refuse_without_aiapy()
+    except FlaresetError as error:
+        raise WorkflowError(str(error)) from None
+    return [arrays.tables.pointing]
+
+
+def table_flags(wildcards, input):
+    """Return the flags for those tables of calibration that are inputs."""
+    tables = {"--response": input.response, "--pointing": input.pointing}
+    return [word for flag, table in tables.items() if table for word in (flag, *table)]
 
 
 def jobs(wildcards):

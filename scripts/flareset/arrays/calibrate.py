@@ -23,6 +23,7 @@ from flareset.arrays.frame import (
     refuse_unregistered,
     scaled,
 )
+from flareset.arrays.registration import Registration
 from flareset.campaign.config import Arrays
 from flareset.campaign.events import Event
 from flareset.errors import ArraysError, FlaresetError
@@ -41,10 +42,17 @@ _SHARD = 2**28
 class Calibration:
     """What is done to each image of an event, whatever the order of `steps`."""
 
-    def __init__(self, event: Event, settings: Arrays, responses: Responses | None) -> None:
+    def __init__(
+        self,
+        event: Event,
+        settings: Arrays,
+        responses: Responses | None = None,
+        registration: Registration | None = None,
+    ) -> None:
         self._event = event
         self._settings = settings
         self._responses = responses
+        self._registration = registration
         self._done = {*settings.steps}
         if "crop" in self._done and (event.hpc_x is None or event.hpc_y is None):
             raise ArraysError(f"{event.event_id}: its row has no hpc_x, hpc_y to crop around")
@@ -55,10 +63,12 @@ class Calibration:
         frame = frame_of(header, raw)
         if self._settings.register_by == "jsoc":
             refuse_unregistered(frame)
+        if self._registration:
+            frame = self._registration.registered(frame, header, row.wavelength)
         when = parse_utc(row.time)
         frame = self._cropped(frame, when)
         facts: dict[str, Any] = {
-            "saturated": int((frame.pixels >= SATURATED).sum()),
+            "saturated": int((frame.pixels > SATURATED - 0.5).sum()),
             "missing": int(np.isnan(frame.pixels).sum()),
             "exposure_factor": self._exposure(row),
             "degradation_factor": self._degradation(row.wavelength, when),

@@ -115,6 +115,22 @@ def _arrays(config: Config) -> Iterator[str]:
         yield f"arrays.steps: {', '.join(sorted(strange))}: {series.name} has no such thing"
 
 
+@_of("arrays.register", "arrays.tables.pointing", "series", "export.processing", "archive")
+def _aiapy(config: Config) -> Iterator[str]:
+    if config.arrays.register_by != "aiapy":
+        return
+    begin = "arrays.register: aiapy:"
+    if not config.arrays.tables.pointing:
+        yield f"{begin} arrays.tables.pointing is empty: it needs that table"
+    if config.image_series.instrument != "aia":
+        yield f"{begin} {config.image_series.name} is not of AIA"
+    if config.export.processing:
+        yield f"{begin} it needs frames of level 1, and export.processing makes others of them"
+    archive = config.archive
+    if archive.rehearses and archive.frame_size != 4096:
+        yield f"{begin} it needs 4096 pixels a side, and archive.frame_size is {archive.frame_size}"
+
+
 @_of("release.images", "arrays.steps", "arrays.format")
 def _of_arrays(config: Config) -> Iterator[str]:
     arrays = config.arrays

@@ -290,6 +290,11 @@ class Tables(Section):
         10, description="the version of its rows that counts; a table without it is refused"
     )
     sha256: Text = Field("", description="what the table's sha256 has to be; empty: any")
+    pointing: Annotated[Path | None, empty_is_none] = Field(
+        None,
+        description="CSV with the rows of JSOC's aia.master_pointing3h; needed for `register:"
+        " aiapy`",
+    )
 
 
 class Arrays(Section):
@@ -308,11 +313,12 @@ class Arrays(Section):
         500, description="of `crop`: arcsec a side; with `block_mean`, up to whole blocks"
     )
     # Every model has a method `register`.
-    register_by: Literal["none", "jsoc"] = Field(
+    register_by: Literal["none", "jsoc", "aiapy"] = Field(
         "none",
         alias="register",
-        description="`jsoc`: an image that `aia_scale` did not register is refused; `none`: images"
-        " stay as the telescope saw them, turned and scaled by less than a percent",
+        description="`jsoc`: an image that `aia_scale` did not register is refused; `aiapy`: aiapy"
+        " does it here, from Python 3.12 on, with `tables.pointing`; `none`: images stay as the"
+        " telescope saw them, turned and scaled by less than a percent",
     )
     dtype: Literal["float32", "int16"] = Field(
         "float32",

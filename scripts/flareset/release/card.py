@@ -100,10 +100,18 @@ def _of_arrays(contents: Contents) -> str:
         if "degradation" in steps
         else ""
     )
+    if told["register"] != "none":
+        steps = [_REGISTERED[told["register"]].format(**table), *steps]
     return (
         f"\n\nThe other layouts hold arrays ({told['dtype']}): {', '.join(steps)}.{pinned}"
         " arrays.csv has both factors, and how many pixels were saturated or missing."
     )
+
+
+_REGISTERED = {
+    "jsoc": "registered by JSOC's aia_scale",
+    "aiapy": "registered by aiapy with {pointing} (sha256 {pointing_sha256})",
+}
 
 
 def _exposures(policy: str) -> str:
