@@ -1,16 +1,12 @@
 """The public drms client, unmodified but for its ServerConfig, against the stand-in."""
 
-import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from support import needs
-from support.project import ROOT
+from support.as_jsoc import EMAIL, run_suite
 
 from flareset.standin.catalogue import records
 from flareset.standin.frames import Frames
@@ -20,7 +16,6 @@ drms = needs.module("drms")
 
 DS = "aia.lev1_euv_12s[2014-01-07T18:00:00Z/2m][131]{image}"
 NAMES = "aia.lev1_euv_12s.{T_REC:A}.{WAVELNTH}.{segment}"
-EMAIL = "someone@example.edu"
 FRAMES = Frames(128, [])
 
 
@@ -132,37 +127,23 @@ def test_a_refusal(client: "drms.Client") -> None:
 
 # What drms' own tests want of JSOC that the stand-in has not.
 _SOUNDINGS = "the stand-in has no series of helioseismology"
+_LATITUDE = "CRLT_OBS to 1e-4 degrees: the stand-in looks from the Earth's centre"
 LACKING = {
-    "test_series_list_all": "it wants a thousand series",
-    "test_series_list_schemata[mdi]": "the stand-in has no MDI",
-    "test_series_primekeys[mdi.fd_m_lev182-pkeys7]": "the stand-in has no MDI",
     "test_series_primekeys[aia.response-pkeys5]": "the stand-in has AIA's images alone",
-    "test_series_primekeys[iris.lev1-pkeys6]": "the stand-in has no IRIS",
     "test_series_primekeys[hmi.v_sht_2drls-pkeys2]": _SOUNDINGS,
     "test_series_info_basic[hmi.v_sht_2drls-pkeys2-segments2]": _SOUNDINGS,
     "test_export_asis_basic[url_quick]": _SOUNDINGS,
     "test_export_asis_basic[url]": _SOUNDINGS,
     "test_export_fits_basic": "HARP 4864 of November 2014 is not among the stand-in's",
-    "test_query_basic": "CRLT_OBS to 1e-4 degrees: the stand-in looks from the Earth's centre",
-    "test_query_key": "CRLT_OBS to 1e-4 degrees: the stand-in looks from the Earth's centre",
+    "test_query_basic": _LATITUDE,
+    "test_query_key": _LATITUDE,
+    "test_jsocinfoconstants": "the stand-in has no synoptic maps",
 }
 
 
 def test_the_online_tests_of_drms(tmp_path: Path) -> None:
-    """The suite that drms runs against JSOC, unchanged, with the stand-in at JSOC's address."""
-    report = tmp_path / "report.xml"
-    suite = ["-m", "pytest", "-p", "support.as_jsoc", "--pyargs", "drms", "-m", "jsoc"]
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:warnings", f"--junit-xml={report}"]
-    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "scripts")])
-    done = subprocess.run(
-        [sys.executable, *suite, *options],
-        cwd=tmp_path,
-        env={**os.environ, "JSOC_EMAIL": EMAIL, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    cases = ElementTree.parse(report).findall(".//testcase")
-    failed = {case.get("name") for case in cases if case.find("failure") is not None}
-    assert failed == LACKING.keys(), done.stdout
-    assert len(cases) == 43
+    """The suite that drms runs against JSOC, without its tests of another archive."""
+    needs.module("pytest_remotedata")
+    count, failed, said = run_suite(tmp_path, "drms", "-m", "remote_data and not kis")
+    assert failed == LACKING.keys(), said
+    assert count == 46

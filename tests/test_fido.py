@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import needs
+from support.as_jsoc import run_suite
 
 from flareset.standin.catalogue import records
 from flareset.standin.frames import Frames
@@ -54,3 +55,21 @@ def test_fido(
     query = "aia.lev1_euv_12s[2014-01-07T18:00:00Z-2014-01-07T18:01:00Z][131]"
     wanted = {b"".join(frames.file(r.frame("image"))) for r in records(query, frames)}
     assert {Path(name).read_bytes() for name in files} == wanted
+
+
+# What sunpy's own tests want of JSOC that the stand-in has not.
+LACKING = {
+    "test_jsoc_cutout_attrs": "the telescope's own scale: the stand-in has 0.6 arcsec per pixel",
+    "test_check_request_keywords": "the exposures of one slot of 2020: its 2 s were a little more",
+    "test_string_keyword_is_converted_correctly": "the stand-in has no records of IRIS",
+    "test_segments_query": "the 1223 records of HARP 3604: the stand-in's HARPs are made up",
+}
+
+
+def test_the_online_tests_of_sunpy(tmp_path: Path) -> None:
+    """The suite that sunpy runs against JSOC."""
+    needs.module("pytest_mock")
+    needs.module("pytest_remotedata")
+    count, failed, said = run_suite(tmp_path, "sunpy.net.jsoc")
+    assert failed == LACKING.keys(), said
+    assert count == 37

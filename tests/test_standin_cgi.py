@@ -627,6 +627,9 @@ def test_series(client: Any) -> None:
     assert {"T_REC", "QUALITY", "CDELT1"} <= {key["name"] for key in struct["keywords"]}
     missing = asking.info("series_struct", "aia.nothing")
     assert missing == {"status": 1, "error": "series not found"}
+    other = asking.info("series_struct", "mdi.fd_v")
+    assert (other["primekeys"], other["Interval"]["FirstRecord"]) == (["T_REC"], "NA")
+    assert asking.info("rs_list", "mdi.fd_V[2010.01.01_TAI/1h]", key="T_REC")["count"] == 0
     broken = asking.info("rs_summary", DS + "[? SUBSTRING ?]")
     assert broken["error"].startswith('ERROR:  column "substring" does not exist\nLINE 1: ...')
     found = asking.raw("show_series", filter="^aia")

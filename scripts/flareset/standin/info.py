@@ -203,19 +203,25 @@ class Info:
         structure = self._holdings.catalogue.structure(re.split(r"[\[{]", args["ds"])[0].strip())
         if structure is None:
             raise DatabaseError("series not found")
-        first, last = (
-            self._holdings.catalogue.candidates(structure, Hull(extreme=end))[place]
-            for end, place in (("first", 0), ("last", -1))
-        )
-        interval = {
-            "FirstRecord": first.query(),
-            "FirstRecnum": first.recnum,
-            "LastRecord": last.query(),
-            "LastRecnum": last.recnum,
-            "MaxRecnum": last.recnum,
-        }
+        interval = self._interval(structure)
         end = {"Interval": interval, "runtime": _RUNTIME, "status": 0}
         return tabbed({**structure.answer, **end})
+
+    def _interval(self, structure: Structure) -> dict[str, Any]:
+        """Return the first and last record of a series as JSOC tells them, even if it is empty."""
+        catalogue = self._holdings.catalogue
+        first = catalogue.candidates(structure, Hull(extreme="first"))
+        last = catalogue.candidates(structure, Hull(extreme="last"))
+        if not first or not last:
+            ends = ("FirstRecord", "FirstRecnum", "LastRecord", "LastRecnum")
+            return {**dict.fromkeys(ends, "NA"), "MaxRecnum": 0}
+        return {
+            "FirstRecord": first[0].query(),
+            "FirstRecnum": first[0].recnum,
+            "LastRecord": last[-1].query(),
+            "LastRecnum": last[-1].recnum,
+            "MaxRecnum": last[-1].recnum,
+        }
 
 
 def _names(text: str | None, everything: Sequence[str]) -> list[str]:

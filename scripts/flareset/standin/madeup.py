@@ -20,6 +20,7 @@ from flareset.standin.declared import declare
 from flareset.standin.drmstime import EPOCH, printed, seconds_of
 from flareset.standin.frames import Frame, Frames, noaa_ar
 from flareset.standin.headers import HMI_UNITS
+from flareset.standin.others import OTHERS
 from flareset.standin.recordset import Hull
 from flareset.standin.slots import slots_of
 from flareset.standin.structure import Structure
@@ -200,9 +201,9 @@ class _Told(Mapping[str, Any]):
 
 
 class MadeUp:
-    """The catalogue of made-up records, with the keywords of `frames`."""
+    """The catalogue of made-up records, with the keywords of `frames`; OTHERS have no records."""
 
-    names: Sequence[str] = [*SERIES]
+    names: Sequence[str] = [*SERIES, *(other.name for other in OTHERS.values())]
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
@@ -212,7 +213,7 @@ class MadeUp:
         """Return the series of a name in upper or lower case; None if there is none."""
         series = find_series(name)
         if series is None:
-            return None
+            return OTHERS.get(name.lower())
         if series.name not in self._structures:
             slots = slots_of(series)
             slot = slots.t_rec(slots.exposed(_SAMPLE))
@@ -223,7 +224,9 @@ class MadeUp:
 
     def candidates(self, structure: Structure, hull: Hull) -> Sequence[Record]:
         """Return at least the records within bounds, in the order of the prime keys."""
-        series = SERIES[structure.name]
+        series = SERIES.get(structure.name)
+        if series is None:
+            return []
         if hull.recnums is not None:
             found = _numbered(series, hull.recnums)
         else:
