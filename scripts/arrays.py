@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from flareset import __version__
+from flareset.arrays.origin import origin_of
 from flareset.campaign.settings import ArraysSettings
 from flareset.store.store import sha256_of
 from flareset.system.endings import exit_status
@@ -30,6 +31,9 @@ def main() -> None:
         tables = [pd.read_csv(path, dtype="str", keep_default_na=False) for path in args.tables]
         write_table(pd.concat(tables, ignore_index=True), args.arrays)
         told = json.loads(ArraysSettings.read(args.settings).to_json())["arrays"]
+        for key, table in (("response", args.response), ("pointing", args.pointing)):
+            if table and (origin := origin_of(table)):
+                told["tables"][f"{key}_from"] = origin
         if args.response:
             told["tables"] |= {"response": args.response.name, "sha256": sha256_of(args.response)}
         if args.pointing:

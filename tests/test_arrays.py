@@ -346,22 +346,30 @@ def test_the_config(finished: Project) -> None:
         refuse(config, [row.event for row in rows])
 
 
-def test_a_table_that_changes_makes_arrays_alone_anew(finished: Project, tmp_path: Path) -> None:
+def test_a_table_is_fetched_once_and_an_edit_makes_arrays_alone_anew(
+    finished: Project, tmp_path: Path
+) -> None:
     project = finished.copy(tmp_path / "copy")
-    table = project.path("response.txt")
-    table.write_bytes(TABLE.read_bytes())
-    tables = {"response": "response.txt", "version": 8}
+    tables = {"response": "tables/response.txt"}
     project.configure(
         arrays={"steps": ["exposure", "degradation", "block_mean"], "size": 32, "tables": tables}
     )
+    missing = "tables.response: tables/response.txt is not there: `snakemake fetch_tables` fetches"
+    assert missing in project.run("--dry-run", "arrays", fails=True).text
+    assert "tables/response.txt: asked 20" in project.run("fetch_tables").text
     project.run("arrays", "all")
     made = project.table("results/arrays/arrays.csv")
     assert len(made) == 31
     for row in made:
         array = project.path(f"results/arrays/{row['event_id']}/131/{row['array']}")
         assert hashlib.sha256(np.load(array).tobytes()).hexdigest() == row["pixels_sha256"]
-    history = json.loads(project.path("results/arrays/arrays.json").read_text())
-    assert history["tables"]["sha256"] == hashlib.sha256(TABLE.read_bytes()).hexdigest()
+    table = project.path("tables/response.txt")
+    told = json.loads(project.path("results/arrays/arrays.json").read_text())["tables"]
+    assert told["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
+    (answer,) = told["response_from"]["answers"]
+    (pin,) = project.path("store/queries").glob("*/*/answer.json")
+    assert answer["sha256"] == hashlib.sha256(pin.read_bytes()).hexdigest()
+    assert answer["recordset"] == "aia.response[][!1=1!]"
     assert project.planned("arrays", "all") == {}
     table.write_text(table.read_text() + "\n")
     assert project.planned("arrays", "all") == {"arrays": 1, "calibrate": 2}
@@ -370,7 +378,7 @@ def test_a_table_that_changes_makes_arrays_alone_anew(finished: Project, tmp_pat
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="aiapy can be right here")
 def test_aiapy_is_refused_before_the_first_job(finished: Project, tmp_path: Path) -> None:
     arrays = {"steps": ["exposure"], "register": "aiapy", "tables": {"pointing": "pointing.csv"}}
-    whole = {"archive": {"frame_size": 4096}, "arrays": arrays}
+    whole = {"series": "aia.lev1", "archive": {"frame_size": 4096}, "arrays": arrays}
     given = tmp_path / "aiapy.yaml"
     given.write_text(json.dumps(whole))
     run = finished.run("--dry-run", "arrays", "--configfile", str(given), fails=True)

@@ -100,6 +100,10 @@ COMMANDS: dict[str, list[str]] = {
         *EVENT, "--sample", f"{JOB}/sample.csv", *STORE, "--settings", "{arrays}",
         "--folder", "new/arrays", "--arrays", "new/arrays.csv",
     ],
+    "fetch_tables": [
+        "--events", f"results/events/{A}/event.json", *STORE, "--settings", "{list}",
+        "--arrays", "{arrays}",
+    ],
     "arrays": [
         "--tables", "new/arrays.csv", "--settings", "{arrays}",
         "--arrays", "new/all_arrays.csv", "--json", "new/arrays.json",
@@ -153,6 +157,7 @@ SAYS = {
     "verify": "31 files are what their manifests say",
     "clean_unused": "unused: 0 in all",
     "calibrate": "15 arrays",
+    "fetch_tables": "new/response.txt: asked 20",
     "release": "by_hand-1.0.0: 31 images, in fits",
     "check_archive": "things are as expected",
     "standin": "aia.lev1_euv_12s.2014-01-07T180",
@@ -166,7 +171,11 @@ def campaign(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project.run("plan", "verify")
     settings = IntakeSettings.of(check_config(project.config))
     project.path("results/settings/intake.json").write_text(settings.to_json())
-    settings = ArraysSettings.of(check_config({"arrays": {"steps": ["exposure"]}}))
+    settings = ArraysSettings.of(
+        check_config(
+            {"arrays": {"steps": ["exposure"], "tables": {"response": "new/response.txt"}}}
+        )
+    )
     project.path("results/settings/arrays.json").write_text(settings.to_json())
     terms = {"name": "by_hand", "creators": ["Ada"], "license": "CC0-1.0"}
     settings = ReleaseSettings.of(check_config({"release": terms}))

@@ -27,7 +27,7 @@ FLOORS = [
     {"intake"},
     {"job"},
     {"listing", "ledger", "account", "download"},
-    {"plan", "verify", "check_archive"},
+    {"plan", "verify", "check_archive", "fetch_tables"},
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # What a room may import, where that is less than all floors below it.
@@ -65,6 +65,7 @@ BEHIND = {
     "campaign/run",
     "campaign/values",
     "check_archive",
+    "fetch_tables",
     "intake/outcome",
     "intake/rules",
     "plan",

@@ -196,7 +196,11 @@ def test_where_aiapy_is_right(with_aiapy: Callable[..., None]) -> None:
     [
         ({"tables": {}}, "arrays.tables.pointing is empty"),
         ({"archive": {"kind": "rehearsal", "frame_size": 1024}}, "archive.frame_size is 1024"),
-        ({"source": "export", "export": {"processing": [{"aia_scale": {}}]}}, "frames of level 1"),
+        ({"series": "aia.lev1_euv_12s"}, "the rehearsal's frames of aia.* are upright"),
+        (
+            {"source": "export", "export": {"processing": [{"aia_scale": {}}]}},
+            "it needs frames of level 1",
+        ),
         (
             {"series": "hmi.M_45s", "wavelengths": [6173], "segment": "magnetogram"},
             r"hmi\.M_45s is not of AIA",
@@ -207,6 +211,7 @@ def test_the_config(config: dict[str, Any], sentence: str) -> None:
     tables = config.pop("tables", {"pointing": "pointing.csv"})
     whole = {"archive": {"kind": "rehearsal", "frame_size": 4096}}
     arrays = {"steps": ["exposure"] * (not sentence.startswith("hmi")), "register": "aiapy"}
+    whole["series"] = "aia.lev1"
     check_config({**whole, "arrays": {**arrays, "tables": {"pointing": "pointing.csv"}}})
     with pytest.raises(ConfigError, match=f"arrays.register: aiapy: .*{sentence}"):
         check_config({**whole, "arrays": {**arrays, "tables": tables}, **config})

@@ -185,22 +185,37 @@ def configured(key, value):
     return nothing
 
 
+def calibration_tables():
+    """Return the tables of calibration that the config names, by their key."""
+    tables = CAMPAIGN.config.arrays.tables
+    named = {"response": tables.response, "pointing": tables.pointing}
+    return {key: str(path) for key, path in named.items() if path}
+
+
+def table_of(key):
+    """Return a table of calibration. Raises WorkflowError if it is not there."""
+    path = calibration_tables()[key]
+    if not os.path.exists(path):
+        raise WorkflowError(
+            f"arrays.tables.{key}: {path} is not there: `snakemake fetch_tables` fetches it"
+        )
+    return [path]
+
+
 def response_table(wildcards):
     """Return the table of responses if one of the steps needs it."""
-    arrays = CAMPAIGN.config.arrays
-    return [arrays.tables.response] if "degradation" in arrays.steps else []
+    return table_of("response") if "degradation" in CAMPAIGN.config.arrays.steps else []
 
 
 def pointing_table(wildcards):
     """Return the table of pointings if aiapy registers. Raises WorkflowError without aiapy."""
-    arrays = CAMPAIGN.config.arrays
-    if arrays.register_by != "aiapy":
+    if CAMPAIGN.config.arrays.register_by != "aiapy":
         return []
     try:
         refuse_without_aiapy()
     except FlaresetError as error:
         raise WorkflowError(str(error)) from None
-    return [arrays.tables.pointing]
+    return table_of("pointing")
 
 
 def table_flags(wildcards, input):

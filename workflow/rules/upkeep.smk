@@ -87,6 +87,30 @@ rule clean_unused:
         " --list {log:q} {params.option}"
 
 
+# Fetches the tables of calibration that `arrays` needs. They are no outputs, since Snakemake would delete them before
+# the job: a table that somebody gave stays.
+rule fetch_tables:
+    input:
+        configured("arrays.tables.response or pointing", calibration_tables()),
+        script=script("fetch_tables"),
+        events=every_event,
+        settings=settings("list"),
+        arrays=settings("arrays"),
+    log:
+        f"{RESULTS}/logs/fetch_tables.log",
+    localrule: True
+    conda:
+        "../../envs/flareset.yaml"
+    params:
+        store=STORE,
+        refresh="--refresh" if CAMPAIGN.config.refresh else "",
+    message:
+        "fetch_tables: AIA's tables of calibration"
+    shell:
+        "python {input.script:q} --events {input.events:q} --settings {input.settings:q} --arrays {input.arrays:q}"
+        " --store {params.store:q} {params.refresh} 2>&1 | tee {log:q}"
+
+
 # Checks in a minute, with one image, that the archive behaves as the workflow relies on.
 rule check_archive:
     input:

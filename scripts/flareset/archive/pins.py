@@ -76,6 +76,20 @@ class Pins:
                 continue
         return found
 
+    def brought(
+        self, question: Mapping[str, str], ask: Callable[[Path], object], *, again: bool
+    ) -> list[Pin]:
+        """Return the pins of a question, the newest first.
+
+        `ask` writes an answer into a folder. It is called if there is no pin, or with `again`.
+        """
+        kept = self.of(question)
+        if kept and not again:
+            return kept
+        with self.new(question) as folder:
+            ask(folder)
+        return self.of(question)
+
     @contextmanager
     def new(self, question: Mapping[str, str]) -> Iterator[Path]:
         """Yield a folder for the files of an answer. It becomes a pin when the block ends.

@@ -129,6 +129,8 @@ def _aiapy(config: Config) -> Iterator[str]:
     archive = config.archive
     if archive.rehearses and archive.frame_size != 4096:
         yield f"{begin} it needs 4096 pixels a side, and archive.frame_size is {archive.frame_size}"
+    if archive.rehearses and config.series != "aia.lev1":
+        yield f"{begin} the rehearsal's frames of {config.series} are upright: use aia.lev1"
 
 
 @_of("release.images", "arrays.steps", "arrays.format")

@@ -283,8 +283,8 @@ class Tables(Section):
 
     response: Annotated[Path | None, empty_is_none] = Field(
         None,
-        description="SolarSoft's `aia_V*_response_table.txt`, from sdo/aia/response/ there; needed"
-        " for `degradation`",
+        description="the table of responses, needed for `degradation`: where `snakemake"
+        " fetch_tables` writes it, or SolarSoft's `aia_V*_response_table.txt`",
     )
     version: Natural = Field(
         10, description="the version of its rows that counts; a table without it is refused"
@@ -292,8 +292,8 @@ class Tables(Section):
     sha256: Text = Field("", description="what the table's sha256 has to be; empty: any")
     pointing: Annotated[Path | None, empty_is_none] = Field(
         None,
-        description="CSV with the rows of JSOC's aia.master_pointing3h; needed for `register:"
-        " aiapy`",
+        description="the table of pointings, needed for `register: aiapy`: where `snakemake"
+        " fetch_tables` writes it, or CSV with the rows of JSOC's aia.master_pointing3h",
     )
 
 
@@ -815,7 +815,8 @@ class Config(Section):
     refresh: Flag = Field(
         False,
         description="`snakemake intake --config refresh=true` asks again for what it has pinned,"
-        " and says which rows were added, are gone and have changed",
+        " and says which rows were added, are gone and have changed; so does `fetch_tables`, which"
+        " says nothing of rows",
     )
 
     @field_validator("segment")

@@ -81,7 +81,7 @@ class Asker:
             transfer = self.site().lists(url)
             fetch_into(transfer, url, folder / "list", lambda path: read_list(path, url))
 
-        pins = self._pinned({"url": url}, ask)
+        pins = self.pins.brought({"url": url}, ask, again=self.refresh)
         found, *before = [read_list(pin.files[0], url) for pin in pins[:2]]
         return _told(found, before[0] if before else found, pins[:1])
 
@@ -94,7 +94,7 @@ class Asker:
         for month in months:
             question = {"server": server, "from": iso(month[0]), "to": iso(month[1])}
             ask = partial(_fetch_month, connected, month)
-            asked.append(self._pinned(question, ask))
+            asked.append(self.pins.brought(question, ask, again=self.refresh))
             if self.clock() - told > _OFTEN:
                 log.info("HEK: %d of %d months", len(asked), len(months))
                 told = self.clock()
@@ -109,15 +109,6 @@ class Asker:
         """Return the client of HEK, and where it is."""
         place = hek_at(self.site(), url)
         return self.site().lists(place), place
-
-    def _pinned(self, question: dict[str, str], ask: Callable[[Path], None]) -> list[Pin]:
-        """Return the pins of a question, the newest first; it is asked where it has to be."""
-        kept = self.pins.of(question)
-        if kept and not self.refresh:
-            return kept
-        with self.pins.new(question) as folder:
-            ask(folder)
-        return self.pins.of(question)
 
 
 def _fetch_month(

@@ -40,7 +40,7 @@ _SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 _FIRST_FSN = 20_000_000
 # Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), offset of Sun centre from
 # the middle of a full frame (pixels). The Sun is drawn without them and then resampled.
-_POINTING = {
+POINTING = {
     94: (0.600109, -0.06, 6.1, -2.9),
     131: (0.600698, -0.07, 4.4, 8.7),
     171: (0.599489, 0.0192, 5.35, -0.93),
@@ -231,7 +231,7 @@ class Frames:
         """Return the view of a frame before any step, and the actions that make it when drawn."""
         whole = sun.FULL_SIZE / self.size
         if frame.series == "aia.lev1":
-            scale, crota, x, y = _POINTING[frame.wavelength]
+            scale, crota, x, y = POINTING[frame.wavelength]
             drawn = centred(self.size, self.size, sun.FULL_SCALE * whole)
             at = drawn.crpix[0] + x / whole, drawn.crpix[1] + y / whole
             native = replace(drawn, cdelt=scale * whole, crota=crota, crpix=at)

@@ -13,6 +13,7 @@ from typing import Any
 
 from flareset.sdo.flares import Flare
 from flareset.sdo.geometry import arcsec_to_stonyhurst
+from flareset.standin import calibration
 from flareset.standin.database import DatabaseError
 from flareset.standin.faults import Fault
 from flareset.standin.holdings import Holdings
@@ -134,7 +135,9 @@ class Info:
 
     def _list(self, args: dict[str, str]) -> str:
         if args["ds"].lower().startswith(_REGIONS_SERIES.lower()):
-            return self._list_regions(args)
+            return _listed(self._regions_columns(args["ds"]), args)
+        if args["ds"].lower().startswith(calibration.SERIES):
+            return _listed(calibration.columns_of(args["ds"]), args)
         found = self._records(args)
         end = {"count": len(found), "runtime": _RUNTIME, "status": 0}
         if not found:
@@ -182,22 +185,17 @@ class Info:
         offline = any(f.kind == "offline" and re.search(f.pattern, row) for f in self._faults)
         return "NoDataDirectory" if offline else record.path(segment)
 
-    def _list_regions(self, args: dict[str, str]) -> str:
-        match = _REGION.match(args["ds"])
+    def _regions_columns(self, recordset: str) -> dict[str, list[str]]:
+        match = _REGION.match(recordset)
         rows = self._regions.get(int(match[1]), []) if match else []
-        end = {"count": len(rows), "runtime": _RUNTIME, "status": 0}
         if match is None or not rows:
-            return compact(end)
-        columns = {
+            return {}
+        return {
             "ObservationTime": [f"{when:%Y.%m.%d_%H:%M:%S}_UTC" for when, *_ in rows],
             "RegionNumber": [match[1]] * len(rows),
             "LatitudeHG": [f"{latitude:f}" for _, latitude, _ in rows],
             "LongitudeCM": [f"{longitude:f}" for *_, longitude in rows],
         }
-        invalid = ["Invalid KeyLink"] * len(rows)
-        names = _names(args.get("key"), [*columns])
-        keywords = [{"name": name, "values": columns.get(name, invalid)} for name in names]
-        return compact({"keywords": keywords, "segments": [], "links": [], **end})
 
     def _struct(self, args: dict[str, str]) -> str:
         structure = self._holdings.catalogue.structure(re.split(r"[\[{]", args["ds"])[0].strip())
@@ -222,6 +220,18 @@ class Info:
             "LastRecnum": last[-1].recnum,
             "MaxRecnum": last[-1].recnum,
         }
+
+
+def _listed(columns: dict[str, list[str]], args: dict[str, str]) -> str:
+    """Return the answer of a series that has keywords alone."""
+    count = len(next(iter(columns.values()), []))
+    end = {"count": count, "runtime": _RUNTIME, "status": 0}
+    if not columns:
+        return compact(end)
+    invalid = ["Invalid KeyLink"] * count
+    names = _names(args.get("key"), [*columns])
+    keywords = [{"name": name, "values": columns.get(name, invalid)} for name in names]
+    return compact({"keywords": keywords, "segments": [], "links": [], **end})
 
 
 def _names(text: str | None, everything: Sequence[str]) -> list[str]:

@@ -1,0 +1,46 @@
+"""Where a table of calibration came from: a note beside it, which holds for these bytes alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from flareset.errors import ArraysError
+from flareset.system.files import make_folder, write_json, write_text, writing
+
+
+def origin_of(table: Path) -> dict[str, Any]:
+    """Return the note beside a table; empty if there is none, or it is of other bytes."""
+    try:
+        told = json.loads(_note(table).read_text(encoding="utf-8"))
+        return told if told["sha256"] == _sum(table) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def keep(table: Path, text: str, origin: dict[str, Any]) -> None:
+    """Write a table that was fetched, and its note.
+
+    Raises ArraysError if another table is there, which somebody gave.
+    """
+    if table.exists() and not origin_of(table):
+        raise ArraysError(
+            f"{table} is there, and was not fetched: remove it, or name another file in"
+            " arrays.tables"
+        )
+    with writing(table):
+        make_folder(table.resolve().parent)
+        # A table that is as before is not written, so that nothing is made anew.
+        if not table.exists() or table.read_text(encoding="utf-8") != text:
+            write_text(text, table)
+        write_json(_note(table), {**origin, "sha256": _sum(table)})
+
+
+def _note(table: Path) -> Path:
+    return table.with_name(f"{table.name}.json")
+
+
+def _sum(table: Path) -> str:
+    return hashlib.sha256(table.read_bytes()).hexdigest()
