@@ -1,3 +1,4 @@
+import itertools
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -165,6 +166,35 @@ LINK = "https://jsoc1.stanford.edu"
 def test_refusals(page: str, old: str, new: str, message: str) -> None:
     assert old in page
     assert message in refused(page.replace(old, new, 1))
+
+
+def exporters_names(page: str, segment: str = "image_lev1") -> str:
+    """Return a page whose files have the names that JSOC's exporter gives without a format."""
+    numbers = itertools.count(1_157_588_501)
+    names = set(re.findall(r">(aia[^<]*\.image_lev1\.fits)<", page))
+    new = {name: f"aia.lev1_euv_12s.{next(numbers)}.{segment}.fits" for name in sorted(names)}
+    return re.sub(r"aia[^<>\"/]*\.image_lev1\.fits", lambda match: new[match[0]], page)
+
+
+def test_the_exporters_own_names(page: str) -> None:
+    listing, _ = read(exporters_names(page))
+    usual, _ = read(page)
+    images = listing[listing["segment"] == "image"]
+    assert list(images["record"]) == list(usual[usual["segment"] == "image"]["record"])
+    assert (images["time"] == images["t_rec"]).all(), "the names have no times"
+    # A segment that is not known here is another segment in these names, too.
+    listing, _ = read(exporters_names(page, "image_err"))
+    assert set(listing["segment"]) == {"image_err", "spikes"}
+    # The exporter's name of all files for an empty format.
+    nameless = re.sub(r"aia[^<>\"/]*\.image_lev1\.fits", "method=url", page)
+    assert "'method=url' is not a bare name of a FITS file" in refused(nameless)
+
+
+def test_a_name_that_no_filesystem_takes(page: str) -> None:
+    lengthened = page.replace(".131.image_lev1", f".131.{'x' * 180}.image_lev1")
+    assert len(read(lengthened)[0]) == len(read(page)[0])
+    lengthened = page.replace(".131.image_lev1", f".131.{'x' * 200}.image_lev1")
+    assert "has 256 characters, and a filesystem takes 241" in refused(lengthened)
 
 
 def test_other_pages() -> None:

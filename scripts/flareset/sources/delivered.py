@@ -21,7 +21,7 @@ from flareset.sources.export_rows import ExportRows
 from flareset.sources.links import COLUMNS, Links, Missing
 from flareset.sources.query import Query
 from flareset.sources.records import match_rows, observed_second
-from flareset.sources.rows import in_time_order, refuse_doubles
+from flareset.sources.rows import check_length, in_time_order, refuse_doubles
 from flareset.tables.status import Kind, Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
@@ -210,7 +210,9 @@ def _named(listing: pd.DataFrame, delivery: Delivery, protocol: str) -> pd.DataF
 def _own_name(row: Any, query: Query, suffix: str) -> str:
     parts = row.filename.replace(suffix, "", 1).split(".")
     own = [part for part in (str(row.wavelength), query.event.event_id) if part not in parts]
-    return f"{'.'.join([*parts, *own])}{suffix}"
+    name = f"{'.'.join([*parts, *own])}{suffix}"
+    check_length(row.record, name)
+    return name
 
 
 def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, pd.Timestamp]:

@@ -26,6 +26,8 @@ Row = tuple[str, str, str]
 Listed = tuple[str, datetime, int, str, Kind, str, str, datetime]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+# Filesystems take 255 bytes; the store appends up to `.part.json.new` (store.store).
+_LONGEST_NAME = 255 - len(".part.json.new")
 _SAFE_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)+/?")
 # The first and last records of a complete page lie this near the window's edges.
 _EDGE = timedelta(minutes=2)
@@ -114,15 +116,17 @@ def wavelength_in_name(listed: ListedRecord, name: str, wavelengths: Sequence[in
 def segment_of(listed: ListedRecord, name: str, series: Series, default: str) -> str:
     """Return the segment named in a record, else in its file's name, else the default.
 
-    In JSOC's default form of a file name, the last part is the segment, even if it is not known
-    here. In any other form, a part counts if it is the name of a known segment.
+    In the default forms of JSOC's page (with prime keys) and of its exporter (with a recnum), the
+    last part is the segment, even if it is not known here. In any other form, a part counts if it
+    is the name of a known segment.
     """
     if listed.recordset.segments:
         return _segment_called(listed.recordset.segments[0], series)
     parts = strip_retry(name).partition(".fits")[0].split(".")
     head = listed.recordset.series.lower().split(".")
     own_form = [part.lower() for part in parts[: len(head)]] == head
-    if own_form and len(parts) == len(head) + len(series.keys) + 1:
+    keys = parts[len(head) : -1]
+    if own_form and (len(keys) == len(series.keys) or (len(keys) == 1 and keys[0].isdecimal())):
         return _segment_called(parts[-1], series)
     called = {_segment_called(part, series) for part in parts} & {*series.segments}
     return called.pop() if len(called) == 1 else default
@@ -135,9 +139,22 @@ def _segment_called(name: str, series: Series) -> str:
 
 
 def check_name(record: str, name: str, *, fits: bool) -> None:
-    """Raise ListingError if a file's name could be a path or, with `fits`, lacks `.fits`."""
+    """Raise ListingError if a file's name could be a path, is too long, or lacks `.fits`.
+
+    Without `fits` it may have another ending.
+    """
     if not _SAFE_NAME.fullmatch(name) or ".." in name or (fits and ".fits" not in name):
         raise ListingError(f"record {record}: {name!r} is not a bare name of a FITS file")
+    check_length(record, name)
+
+
+def check_length(record: str, name: str) -> None:
+    """Raise ListingError if no filesystem takes a file's name."""
+    if len(name) > _LONGEST_NAME:
+        raise ListingError(
+            f"record {record}: the name of its file has {len(name)} characters, and a filesystem"
+            f" takes {_LONGEST_NAME} and what is appended during a download: {name}"
+        )
 
 
 def check_link(record: str, href: str, name: str, hosts: Sequence[str] = ()) -> None:
