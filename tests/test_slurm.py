@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -392,7 +393,7 @@ def test_nodes_without_a_way_out(
     assert project.data_set() == expected
 
 
-def test_an_address_on_the_command_line_reaches_no_job_script(
+def test_what_may_not_be_in_a_job_script(
     plugins: str, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", plugins)
@@ -400,12 +401,56 @@ def test_an_address_on_the_command_line_reaches_no_job_script(
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     address = "jane.doe@example.org"
+    project.configure(results="it's in $HOME", export_pages="it's here and $there")
     command = project.command(
         "--executor", "cluster-generic", "--cluster-generic-submit-cmd", f"cp -t {scripts}",
         "--jobs", "1", "--config", f"archive={{email: {address}}}",
     )  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert "set JSOC_EMAIL in the environment" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "set JSOC_EMAIL in the environment" in said
+    assert "results: it's in $HOME: on a cluster the shell of a job would change this path" in said
+    assert "export_pages: it's here" in said
     assert not list(scripts.iterdir())
-    assert address not in done.stdout + done.stderr
+    assert address not in said
+
+
+def test_words_of_a_shell_in_rows_and_paths_do_nothing_in_a_job(
+    plugins: str, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A batch system that runs each job script at once, and keeps it."""
+    monkeypatch.setenv("PYTHONPATH", plugins)
+    address = "jane.doe@example.org"
+    monkeypatch.setenv("JSOC_EMAIL", address)
+    done = tmp_path / "done"
+    words = f"$(touch {done}) `touch {done}`; touch {done} # ' \" \\ %s {{event}}"
+    folder = f'$(touch {done.name}) `touch {done.name}`; touch {done.name} %s & "x"'
+    header, row = ONE_FLARE.strip().splitlines()
+    quoted = words.replace('"', '""')
+    project.events(f'{header},note\n{row},"{quoted}"\n')
+    project.configure(results=f"results {folder}", store=f"store {folder}")
+    results = Path(f"results {folder}/events/{EVENT}")
+    listed = results / "131/records.csv"
+    submit = tmp_path / "submit"
+    submit.write_text('#!/bin/sh\ncp "$1" "$0.scripts" && sh "$1" >> "$0.log" 2>&1\necho 1\n')
+    submit.chmod(0o755)
+    (tmp_path / "submit.scripts").mkdir()
+    run = subprocess.run(
+        project.command(
+            "--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit),
+            "--jobs", "1", str(listed),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert project.path(listed).stat().st_size > 1000
+    event = json.loads(project.path(results / "event.json").read_text())
+    assert event["columns"]["note"] == words
+    (script,) = (tmp_path / "submit.scripts").iterdir()
+    assert "list" in script.read_text()
+    assert address not in script.read_text()
+    assert not list(project.folder.rglob(done.name))
+    assert not done.exists()

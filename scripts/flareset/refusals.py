@@ -5,7 +5,7 @@ Imports nothing heavy: every job that Snakemake starts checks this.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from flareset.campaign.config import Config, Splits
 from flareset.campaign.events import Event
@@ -33,6 +33,19 @@ def refuse(config: Config, events: Collection[Event]) -> None:
             "the data set cannot be made as asked (config/README.md explains every key):\n"
             + "\n".join(f"  {problem}" for problem in problems)
         )
+
+
+def misread_in_job_scripts(paths: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each path, by what it is, that the shell of a job script would change.
+
+    Snakemake writes a path there as a Python text: in double quotes if the path has a single one.
+    """
+    for what, path in paths.items():
+        if "\\" in path or ("'" in path and set(path) & set('$`"')):
+            yield (
+                f"{what}: {path}: on a cluster the shell of a job would change this path: leave out"
+                " \\, and ' beside $, ` or \""
+            )
 
 
 def _unknown_keywords(config: Config, columns: set[str]) -> Iterator[str]:

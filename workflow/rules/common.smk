@@ -21,7 +21,7 @@ from flareset.campaign.code import SCRIPTS
 from flareset.campaign.run import begin
 from flareset.campaign.terminal import Quiet, Watch
 from flareset.errors import FlaresetError
-from flareset.refusals import refuse
+from flareset.refusals import misread_in_job_scripts, refuse
 from flareset.sdo.times import duration_text, iso
 
 try:
@@ -94,13 +94,19 @@ def nothing_but_checks(wildcards):
 
     All rerun triggers are switched on. With `rerun-triggers: mtime`, which users may have in their
     own profiles, a changed seed or row would leave the old data set as it is. Raises WorkflowError
-    if the e-mail address would be in the script of every job.
+    if the script of every job would have the e-mail address, or a path that its shell changes.
     """
-    if ADDRESS_TYPED and workflow.non_local_exec:
-        raise WorkflowError(
-            "archive.email on the command line would be in the script of every job: leave it out,"
-            " and set JSOC_EMAIL in the environment"
-        )
+    problems = []
+    if workflow.non_local_exec:
+        paths = {"results": RESULTS, "export_pages": PAGES, "the scripts": script("list")}
+        problems = [*misread_in_job_scripts(paths)]
+        if ADDRESS_TYPED:
+            problems.append(
+                "archive.email on the command line would be in the script of every job: leave it"
+                " out, and set JSOC_EMAIL in the environment"
+            )
+    if problems:
+        raise WorkflowError("\n".join(problems))
     workflow.dag_settings.rerun_triggers = RerunTrigger.all()
     return []
 
