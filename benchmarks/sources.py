@@ -104,7 +104,7 @@ def workflow(source: str) -> Callable[[MadeFlare, Path, str, str], Way]:
     return run
 
 
-def by_notebook(flare: MadeFlare, folder: Path, files: str, cgi: str) -> Way:
+def by_notebook(flare: MadeFlare, folder: Path, files: str, _cgi: str) -> Way:
     """Fetch all images of the window one after the other, split them by time, and draw."""
     (folder / "urls").write_text("\n".join(flare.urls(files)))
     client = [sys.executable, str(HERE / "clients.py"), "requests"]
@@ -130,7 +130,7 @@ def by_query(flare: MadeFlare, folder: Path, files: str, cgi: str) -> Way:
     import requests
 
     begun = time.perf_counter()
-    keys, segments = _client(files, cgi).query(
+    _, segments = _client(files, cgi).query(
         _window(flare), key="T_REC,T_OBS,QUALITY,EXPTIME", seg="image"
     )
     paths = [path for path in segments["image"] if path.startswith("/SUM")][::5]
