@@ -6,6 +6,7 @@ all channels of an event draw the same slots.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
@@ -54,17 +55,18 @@ def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
     Each channel observes at its own seconds of a slot. All must accept the slot, and in the same
     phase and bin.
     """
-    channels = frozenset(candidates["wavelength"])
+    channels = set(candidates["wavelength"])
     accepted = candidates["verdict"] == ACCEPTED
-    images = candidates[accepted]
-    images = images.assign(place=images["phase"] + images["bin"])
-    slots = images.groupby("slot").agg(
-        having=("wavelength", frozenset), places=("place", "nunique")
-    )
+    having: dict[str, set[int]] = defaultdict(set)
+    places: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    columns = (candidates.loc[accepted, name] for name in ("slot", *BIN))
+    for slot, wavelength, *place in zip(*columns, strict=True):
+        having[slot].add(wavelength)
+        places[slot].add(tuple(place))
     refused = {
-        slot: _refusal(channels - having, places)
-        for slot, having, places in slots.itertuples()
-        if having != channels or places > 1
+        slot: _refusal(channels - having[slot], len(places[slot]))
+        for slot in having
+        if having[slot] != channels or len(places[slot]) > 1
     }
     alone = accepted & candidates["slot"].isin(refused)
     candidates = candidates.copy()
@@ -73,7 +75,7 @@ def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
     return candidates
 
 
-def _refusal(lacking: frozenset[int], places: int) -> str:
+def _refusal(lacking: set[int], places: int) -> str:
     """Return why a slot is rejected: channels lack it, or it lies in several phases or bins."""
     if lacking:
         return f"no accepted image at {', '.join(map(str, sorted(lacking)))}"
