@@ -178,6 +178,18 @@ def test_the_loader_gives_the_images(
     )
 
 
+def test_the_loader_feeds_torch(release: Path) -> None:
+    """One epoch of torch's DataLoader has each image and label once."""
+    torch = pytest.importorskip("torch", reason="torch is in no environment of the project")
+    images = loader_of(release).Images(release)
+    batches = [*torch.utils.data.DataLoader(images, batch_size=4, shuffle=True, num_workers=0)]
+    pixels, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert (pixels.dtype, tuple(pixels.shape)) == (torch.float32, (len(images), 128, 128))
+    expected = sorted((label, float(image.sum())) for image, label in images)
+    found = zip(labels.tolist(), pixels.sum(dim=(1, 2)).tolist(), strict=True)
+    np.testing.assert_allclose(sorted(found), expected, rtol=1e-5)
+
+
 def test_the_loader_stacks_channels(release: Path, tmp_path: Path) -> None:
     """As if the images of one flare were those of two channels."""
     copy = shutil.copytree(release, tmp_path / "copy")
@@ -236,9 +248,15 @@ def test_failures_that_are_allowed_are_released(contents: Contents, tmp_path: Pa
     assert pack(failed, replace(TERMS, layouts=("fits",)), tmp_path)
 
 
-@pytest.mark.parametrize("where", ["creators", "events.csv", "header"])
-def test_no_address_is_published(contents: Contents, tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("where", ["creators", "events.csv", "header", "header in asdf"])
+def test_no_address_is_published(
+    contents: Contents, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terms = TERMS
+    if where == "header in asdf":
+        # It is refused before asdf has anything to do.
+        monkeypatch.setitem(sys.modules, "asdf", ModuleType("asdf"))
+        where, terms = "header", replace(TERMS, layouts=("asdf",))
     if where == "creators":
         terms = replace(TERMS, creators=("Ada <ada@example.org>",))
     else:
@@ -268,6 +286,9 @@ def test_a_version_with_other_sums_stays(contents: Contents, tmp_path: Path) -> 
         pack(contents, replace(terms, changes="a word"), tmp_path)
     assert (tmp_path / "two_flares-1.0.0/tagmanifest-sha256.txt").read_bytes() == sums
     assert pack(contents, replace(terms, changes="a word", version="1.0.1"), tmp_path)
+    (tmp_path / "two_flares-1.0.0/tagmanifest-sha256.txt").unlink()
+    with pytest.raises(ReleaseError, match="would have other sums now"):
+        pack(contents, terms, tmp_path)
 
 
 @pytest.mark.parametrize("key", ["name", "creators", "license"])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from flareset.errors import ReleaseError
 from flareset.release import loader
-from flareset.release.bag import Bag
+from flareset.release.bag import Bag, refuse_addresses
 from flareset.release.card import card
 from flareset.release.contents import OF_ARRAYS, TABLES, Contents
 from flareset.release.crate import citation, crate
 from flareset.release.croissant import croissant
-from flareset.release.layouts import WRITERS, needed
+from flareset.release.layouts import WITH_HEADERS, WRITERS, header_text, needed
 from flareset.release.terms import Terms
 
 _SUMS = "tagmanifest-sha256.txt"
@@ -37,7 +37,7 @@ def pack(contents: Contents, terms: Terms, folder: Path) -> str:
         found = _write(contents, terms, Bag(new))
         if not final.exists():
             new.rename(final)
-        elif (final / _SUMS).read_bytes() != (new / _SUMS).read_bytes():
+        elif _sums(final) != _sums(new):
             raise ReleaseError(
                 f"{final}: this version is there and would have other sums now: raise"
                 " release.version, or remove it if nobody has it"
@@ -45,6 +45,12 @@ def pack(contents: Contents, terms: Terms, folder: Path) -> str:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return found
+
+
+def _sums(folder: Path) -> bytes:
+    """Return the sums of a release; nothing if it has none."""
+    path = folder / _SUMS
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _refuse_unfit(contents: Contents) -> None:
@@ -70,6 +76,9 @@ def _title(contents: Contents, terms: Terms) -> str:
 
 
 def _write(contents: Contents, terms: Terms, bag: Bag) -> str:
+    if WITH_HEADERS & {*terms.layouts}:
+        for name in contents.files["filename"]:
+            refuse_addresses(header_text(contents.path(name)), name)
     for layout in terms.layouts:
         WRITERS[layout](contents, bag, terms.shard_size)
     for table in TABLES:
