@@ -388,3 +388,6 @@ def test_the_rule(finished: Project, tmp_path: Path) -> None:
     sums = project.path("results/release/two-1.0.0/tagmanifest-sha256.txt").read_bytes()
     assert hashlib.sha256(sums).hexdigest() == said
     assert "release" not in project.planned("release")
+    project.configure(release={"changes": "a word"})
+    assert "would have other sums now" in project.run("release", fails=True).text
+    assert project.path("results/release/two-1.0.0.sha256").read_text().split()[0] == said

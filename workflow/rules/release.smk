@@ -1,4 +1,5 @@
-# A target that runs only by its name. The folder is not an output, since Snakemake would delete a published version.
+# A target that runs only by its name. Folder and sum are no outputs, since Snakemake would delete those of a published
+# version, even when another is refused.
 rule release:
     input:
         configured("release.name", CAMPAIGN.config.release.name),
@@ -12,7 +13,7 @@ rule release:
         arrays=rules.arrays.output.csv if CAMPAIGN.config.release.images == "arrays" else [],
         provenance=f"{RESULTS}/provenance.json",
     output:
-        sum=f"{RESULTS}/release/{CAMPAIGN.config.release.folder}.sha256",
+        packed=touch(f"{RESULTS}/release/.{CAMPAIGN.config.release.folder}.packed"),
     log:
         f"{RESULTS}/logs/release.log",
     conda:
@@ -24,10 +25,11 @@ rule release:
         code=code("release"),
         data=lambda wildcards, input: str(Path(input.data[0]).parent),
         arrays=lambda wildcards, input: ["--arrays", input.arrays] if input.arrays else [],
-        folder=lambda wildcards, output: str(Path(output.sum).parent),
+        folder=lambda wildcards, output: str(Path(output.packed).parent),
+        sum=f"{RESULTS}/release/{CAMPAIGN.config.release.folder}.sha256",
     message:
         "release: the set packed for others"
     shell:
         "python {input.script:q} --data {params.data:q} --ledgers {input.ledgers:q}"
         " --provenance {input.provenance:q} --settings {input.settings:q} {params.arrays:q}"
-        " --folder {params.folder:q} --sum {output.sum:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --sum {params.sum:q} > {log:q} 2>&1"
