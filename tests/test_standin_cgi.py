@@ -629,7 +629,11 @@ def test_series(client: Any) -> None:
     assert missing == {"status": 1, "error": "series not found"}
     other = asking.info("series_struct", "mdi.fd_v")
     assert (other["primekeys"], other["Interval"]["FirstRecord"]) == (["T_REC"], "NA")
-    assert asking.info("rs_list", "mdi.fd_V[2010.01.01_TAI/1h]", key="T_REC")["count"] == 0
+    for window in (
+        "mdi.fd_V[2010.01.01_TAI/1h]",
+        "iris.lev1[2014-01-01T00:00:00Z/5m][? INSTRUME = 'FUV' ?]",
+    ):
+        assert asking.info("rs_list", window, key="T_OBS")["count"] == 0
     broken = asking.info("rs_summary", DS + "[? SUBSTRING ?]")
     assert broken["error"].startswith('ERROR:  column "substring" does not exist\nLINE 1: ...')
     found = asking.raw("show_series", filter="^aia")

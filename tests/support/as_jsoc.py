@@ -18,13 +18,16 @@ from flareset.standin.server import StandIn, running
 from support.project import ROOT
 
 EMAIL = "someone@example.edu"
+# Tests that measure frames want them whole; the others are quicker with small frames.
+_WHOLE = ("test_jsoc_cutout_attrs",)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _as_jsoc() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _as_jsoc(request: pytest.FixtureRequest) -> Iterator[None]:
     from drms import config
 
-    with running(StandIn(frame_size=4096, delay=0.05)) as server:
+    size = 4096 if request.node.name in _WHOLE else 128
+    with running(StandIn(frame_size=size, delay=0.05)) as server:
         configs = config._server_configs
         known = configs["jsoc"].to_dict()
         given = {key: value for key, value in known.items() if not key.startswith("url_")}

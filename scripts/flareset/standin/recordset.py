@@ -24,6 +24,8 @@ _SERIES = re.compile(r"\s*([A-Za-z]\w*(?:\.\w+)*)\s*")
 _SEGMENTS = re.compile(r"\{([^{}]*)\}\s*")
 _DURATION = re.compile(r"([+-]?\d+(?:\.\d*)?)([smhdu])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# A time without slots is compared by the second.
+_NO_SLOTS = Slots(0.0, 1.0)
 _INTEGER = re.compile(r"\s*([+-]?\d+)")
 _NAMED = re.compile(r"\s*([A-Za-z][\w.]*)\s*=\s*")
 _INDEX = re.compile(
@@ -188,6 +190,8 @@ class _Reader:
             return _recnum_clause(_indices(body[1:]), self._structure.name)
         name, rest = self._key(body)
         column, slots = self._structure.index_name(name), self._structure.slots(name)
+        if slots is None and self._structure.keywords[name.lower()].type == "time":
+            slots = _NO_SLOTS
         if rest.startswith("#"):
             ranges, unit = _indices(rest), "((%d*1)+0)"
         elif slots:
