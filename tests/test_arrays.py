@@ -37,7 +37,9 @@ from flareset.errors import ArraysError, ConfigError
 from flareset.proof.image import MISSING, read_image
 from flareset.refusals import refuse
 from flareset.sdo.geometry import seen_later
+from flareset.sdo.processing import parse_process
 from flareset.sdo.times import parse_utc
+from flareset.standin import frames
 
 TABLE = ROOT / "tests/data/aia_V8_response_table.txt"
 # What aiapy 0.12.1 returns for version 8 of SolarSoft's table.
@@ -210,6 +212,14 @@ def test_what_jsoc_did_not_register_is_refused() -> None:
     refuse_unregistered(a_frame(np.zeros((2, 2))))
 
 
+def test_what_jsoc_registered_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "x.fits"
+    level1 = frames.Frame.of("aia.lev1_euv_12s.2014-01-07T183510Z.131.image_lev1.fits")
+    _, steps = parse_process("n=0|aia_scale_aialev1")
+    path.write_bytes(b"".join(frames.Frames(128, []).file(level1, steps)))
+    refuse_unregistered(frame_of(*read_image(path)))
+
+
 @pytest.mark.parametrize(
     ("file", "registered"),
     [
@@ -268,7 +278,8 @@ def test_short_and_normal_neighbours_agree(
     raw = [fits.getdata(store / path)[QUIET].mean() for path in samples["path"]]
     disk, raw = np.array(disk), np.array(raw)
     assert raw[~short].mean() / raw[short].mean() > 5
-    assert disk[~short].mean() / disk[short].mean() == pytest.approx(1, abs=0.02)
+    # The mean noise of a short exposure is 5 % here, the flare's stray light as much at its peak.
+    assert disk[~short].mean() / disk[short].mean() == pytest.approx(1, abs=0.06)
     factors = 1 / samples["EXPTIME"].astype(float)
     np.testing.assert_allclose(table["exposure_factor"], factors)
 
@@ -309,7 +320,7 @@ def test_all_steps(
     [
         ({"steps": ("block_mean",), "size": 100}, "100 is no whole part of its 128 pixels"),
         ({"steps": ("exposure",), "dtype": "int16", "tables": {}}, None),
-        ({"register": "jsoc"}, None),
+        ({"register": "jsoc"}, "it is not registered: CROTA2 is -0.07, .*aia_scale"),
     ],
     ids=["size", "int16", "registered"],
 )
@@ -320,7 +331,7 @@ def test_what_can_be_made(
     settings: dict[str, Any],
     sentence: str | None,
 ) -> None:
-    """The stand-in's frames of aia.lev1_euv_12s are upright: they count as registered."""
+    """The stand-in's frames of level 1 are rolled like real ones: JSOC has to register them."""
     samples, calibration = of_job(**settings)
     given = (samples, calibration, finished.path("store"), tmp_path / "a", "npy")
     if sentence:

@@ -161,7 +161,7 @@ def test_the_exposure_of_a_real_flare_tells_the_label_of_any(of_the_day: pd.Data
 
 
 A = "2014-01-07T180534"
-SHORT_REASON = "short exposure, 0.25 s"
+SHORT_REASONS = {"short exposure, 0.25 s", "short exposure, 1 s"}
 
 
 def test_a_campaign_of_normal_exposures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,13 +182,14 @@ def test_a_campaign_of_normal_exposures(tmp_path: Path, monkeypatch: pytest.Monk
         fetched[source] = {row["record"]: row["reason"] for row in manifest}
         ledger = project.table(f"results/ledger/{A}.131.csv")
         rejected = [row for row in ledger if row["status"] == "rejected"]
-        assert {row["reason"] for row in rejected} == {SHORT_REASON}
+        assert {row["reason"] for row in rejected} <= SHORT_REASONS
         assert {row["phase"] for row in rejected} == {"flare"}
         assert project.table("results/summary.csv")[0]["short_outside"] == "0"
     assert drawn["page"] == drawn["direct"]
     assert sorted(fetched["direct"]) == sorted(drawn["direct"]), "nothing is fetched in vain"
     more = set(fetched["page"]) - set(drawn["page"])
-    assert {fetched["page"][record] for record in more} == {SHORT_REASON}
+    assert more
+    assert {fetched["page"][record] for record in more} <= SHORT_REASONS
 
 
 def test_a_flare_that_the_list_lacks_is_named(
@@ -205,7 +206,8 @@ def test_a_flare_that_the_list_lacks_is_named(
     named = [row for row in ledger if "events.csv lacks" in row["reason"]]
     assert {row["phase"] for row in named} == {"post"}
     assert {row["reason"] for row in named} == {
-        f"{SHORT_REASON}; short outside the listed flares: of a flare that events.csv lacks?"
+        f"{reason}; short outside the listed flares: of a flare that events.csv lacks?"
+        for reason in SHORT_REASONS
     }
     assert all("18:07:10" < row["time"][11:19] < "18:08:30" for row in named)
     summary = project.table("results/summary.csv")

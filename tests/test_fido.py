@@ -59,7 +59,6 @@ def test_fido(
 
 # What sunpy's own tests want of JSOC that the stand-in has not.
 LACKING = {
-    "test_jsoc_cutout_attrs": "the telescope's own scale: the stand-in has 0.6 arcsec per pixel",
     "test_check_request_keywords": "the exposures of one slot of 2020: its 2 s were a little more",
     "test_string_keyword_is_converted_correctly": "the stand-in has no records of IRIS",
     "test_segments_query": "the 1223 records of HARP 3604: the stand-in's HARPs are made up",

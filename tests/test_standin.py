@@ -1,10 +1,12 @@
 import gzip
 import io
+import itertools
 import re
 import socket
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,8 +25,11 @@ from flareset.errors import ListingError, VerificationError
 from flareset.proof.fits import Asked
 from flareset.sdo.flares import Flare
 from flareset.sdo.series import SERIES
+from flareset.sdo.times import name_time
 from flareset.standin import catalogue, pictures
 from flareset.standin.frames import Frame, Frames
+from flareset.standin.holdings import Holdings
+from flareset.standin.madeup import MadeUp
 from flareset.standin.server import Fault, StandIn
 
 NAME = "aia.lev1_euv_12s.2014-01-07T183510Z.131.image_lev1.fits"
@@ -55,7 +60,7 @@ def test_a_frame_is_what_its_name_says(size: int, tmp_path: Path) -> None:
     pixels, header = opened(content)
     assert pixels.shape == (size, size)
     assert pixels.dtype.itemsize == 2
-    assert header["CDELT1"] == pytest.approx(0.6 * 4096 / size)
+    assert header["CDELT1"] == pytest.approx(0.600698 * 4096 / size)
     assert header["T_REC"] == "2014-01-07T18:35:01.000"
     assert header["T_OBS"].startswith("2014-01-07T18:35:")
     assert header["ORIGIN"] == "flareset stand-in"
@@ -95,14 +100,91 @@ def test_the_flare_shines_at_its_place_and_time() -> None:
     assert frame(before) == frame(before, flares=(FLARE,))
 
 
-def test_exposures_are_short_in_flares_only() -> None:
-    frames = Frames(128, [FLARE])
-    exposures = []
-    for second in (10, 22, 34, 46):
-        name = NAME.replace("183510Z", f"1835{second}Z")
-        _, header = opened(b"".join(frames.file(Frame.of(name))))
-        exposures.append((header["EXPTIME"] < 1, header["AECTYPE"]))
-    assert sorted(exposures) == [(False, 0), (False, 0), (True, 2), (True, 2)]
+def seconds_into_slots(wavelength: int, flares: list[Flare]) -> list[tuple[float, int, float]]:
+    """Return EXPTIME, AECTYPE and seconds from T_REC to T_OBS of a flare's exposures."""
+    frames = Frames(128, flares)
+    asked = f"[2014-01-07T18:05:00Z-2014-01-07T19:50:00Z][{wavelength}]"
+    keywords = [
+        (record, record.keywords(frames))
+        for record in Holdings(MadeUp(frames), frames).find(f"aia.lev1_euv_12s{asked}")
+    ]
+    return [
+        (told["EXPTIME"], told["AECTYPE"], (record.time - record.t_rec).total_seconds())
+        for record, told in keywords
+    ]
+
+
+def test_exposures_are_short_and_late_in_flares_as_in_the_real_listing(real: Path) -> None:
+    """The real listing of the same flare, at 131: 115 exposures come 2 s later, 19 by 1 s."""
+    page = (real / "original/html_dump/2014-01-07.html").read_text()
+    times = {name_time(name) for name in re.findall(r"aia[\w.-]+image_lev1\.fits", page)}
+    late = Counter((time.second - 10) % 12 for time in times)
+    assert {after: late[after] for after in (0, 1, 2)} == {0: 2156, 1: 19, 2: 115}
+    there = {(time.second - 1) % 12 for time in times}
+    exposures = seconds_into_slots(131, [FLARE])
+    assert {seconds for *_, seconds in exposures} <= there
+    seconds_of = {round(exposure, 2): seconds for exposure, _, seconds in exposures}
+    assert seconds_of == {2.9: 9, 0.25: 11, 1.0: 10}
+    by_kind = Counter(seconds for *_, seconds in exposures)
+    assert by_kind[11] > by_kind[10] > 0, "most short ones are by 2 s late"
+    short = [exposure < 2 for exposure, *_ in exposures]
+    assert not any(a and b for a, b in itertools.pairwise(short)), "never two in a row"
+    assert not any(exposure < 2 for exposure, *_ in seconds_into_slots(131, []))
+
+
+def test_a_short_exposure_at_171_comes_after_the_end_of_its_slot(real: Path) -> None:
+    """Real headers: 11.34 s into the slot at 2 s; on 2011-06-07, at 0.234 s, 12.88 s."""
+    header = fits.getheader(real / "fits/sunkit_image_0.6.1/aia_171_cutout.fits", 1)
+    t_rec, t_obs = (datetime.fromisoformat(header[key]) for key in ("T_REC", "T_OBS"))
+    assert (t_obs - t_rec).total_seconds() == pytest.approx(11.34, abs=0.01)
+    exposures = seconds_into_slots(171, [FLARE])
+    assert {round(exposure, 2): late for exposure, _, late in exposures} == {
+        2.0: 11, 0.25: 13, 1.0: 12,
+    }  # fmt: skip
+    slot = datetime(2014, 1, 7, 18, 30, 1, tzinfo=UTC)
+    frame = Frame.of("aia.lev1_euv_12s.2014-01-07T183014Z.171.image_lev1.fits")
+    assert frame.t_rec == slot
+
+
+def test_aectype_tells_nothing_of_the_exposure(real: Path) -> None:
+    """As in real headers, where normal exposures have 0 or 2."""
+    cutout, synoptic = (
+        fits.getheader(real / "fits" / name, number)
+        for name, number in (
+            ("sunkit_image_0.6.1/aia_171_cutout.fits", 1),
+            ("sunpy_0.5.4_sdist/AIA20110319_105400_0171.fits", 0),
+        )
+    )
+    for header, aectype in ((cutout, 2), (synoptic, 0)):
+        assert (header["AIMGSHCE"], header["AECTYPE"]) == (2000, aectype)
+    exposures = seconds_into_slots(131, [FLARE])
+    for short in (True, False):
+        found = [aectype for exposure, aectype, _ in exposures if (exposure < 2) == short]
+        assert {*found} == {0, 2}
+        assert found.count(2) / len(found) == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("series", ["aia.lev1", "aia.lev1_euv_12s", "aia.lev1_uv_24s"])
+def test_pointing_is_that_of_real_headers(series: str, real: Path) -> None:
+    """The master pointing of three channels, to which CRPIX and CROTA2 are equal here."""
+    lines = next((real / "fits/headers_only").glob("aia*304.spikes.fits.header.txt")).read_text()
+    files = {
+        171: fits.getheader(real / "fits/sunkit_image_0.6.1/aia_171_cutout.fits", 1),
+        304: fits.Header.fromstring(lines[lines.index("T_REC") :], sep="\n"),
+        1600: fits.Header.fromfile(real / "fits/sunpy_paper/AIA20120606_040729_1600.fits"),
+    }
+    for wavelength in set(files) & set(SERIES[series].wavelengths):
+        when = datetime(2014, 1, 7, 18, 35, 10, tzinfo=UTC)
+        shown = Frames(4096, []).keywords(Frame("x", series, wavelength, "image", when))
+        header = files[wavelength]
+        for key, of_pixels, more in (
+            ("IMSCL_MP", "CDELT1", 0), ("INST_ROT", "CROTA2", 0), ("X0_MP", "CRPIX1", 1),
+            ("Y0_MP", "CRPIX2", 1),
+        ):  # fmt: skip
+            assert shown[key] == pytest.approx(header[key], rel=1e-6)
+            assert shown[of_pixels] == pytest.approx(header[key] + more, rel=1e-6)
+    whole = Frames(128, []).statistics(Frame.of(NAME))
+    assert whole["MISSVALS"] == 0, "the telescope sees the sky beyond what is drawn"
 
 
 def test_spikes_are_a_table() -> None:

@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import tarfile
@@ -9,14 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import numpy as np
 import pytest
 import requests
 from astropy.io import fits
 
 from flareset.sdo.flares import Flare
 from flareset.sdo.recordset import Recordset
-from flareset.standin.catalogue import record_of, records
+from flareset.standin.catalogue import records
 from flareset.standin.frames import Frames
+from flareset.standin.madeup import MadeUp
 from flareset.standin.server import Fault, Limits, StandIn
 from flareset.standin.wire import index_html, index_json, index_txt
 
@@ -429,7 +432,7 @@ def test_url_quick(client: Any, ds: str, stem: str) -> None:
     assert row["filename"].endswith(f"/S00000/{stem}.fits")
     assert row["record"].startswith(ds.split("[")[0])
     assert row["record"].endswith("}")
-    found = record_of(int(row["filename"].split("/")[2][1:]))
+    found = MadeUp(FRAMES).held(int(row["filename"].split("/")[2][1:]))
     assert row["record"].startswith(found.query())
     content = asking.get(row["filename"]).content
     with fits.open(io.BytesIO(content)) as hdus:
@@ -488,17 +491,19 @@ def test_records_without_image(client: Any) -> None:
     [
         ("aia.lev1_euv_12s", BOX, "aia.lev1_euv_12s_mod[2014-01-07T18:01:01Z][131][ID]", 10),
         (
-            # T_OBS of the first two are 18:01:12.253 and 18:01:22.246: of both, the middle of the
-            # nearest slot is 18:01:17, and the later hides the earlier.
+            # In a flare every other T_OBS is 2 s late. The middle of its nearest slot is that of
+            # the next image, which hides it.
             "aia.lev1_euv_12s", f"aia_scale_aialev1|{BOX}",
-            "aia.lev1_euv_12s_mod[2014-01-07T18:01:17Z][131][ID]", 9,
+            "aia.lev1_euv_12s_mod[2014-01-07T18:01:17Z][131][ID]", 5,
         ),
-        ("aia.lev1", f"aia_scale_orig|{BOX}", "aia.lev1p5_mod[2014-01-07T18:01:12Z][131][ID]", 10),
+        ("aia.lev1", f"aia_scale_orig|{BOX}", "aia.lev1p5_mod[2014-01-07T18:01:10Z][131][ID]", 10),
         ("aia.lev1", "aia_scale_orig", "aia.lev1p5[2014-01-07T18:00:10Z][131]", 25),
     ],
 )  # fmt: skip
 def test_processing(client: Any, series: str, steps: str, record: str, count: int) -> None:
-    asking = client()
+    peak = datetime(2014, 1, 7, 18, 2, tzinfo=UTC)
+    flare = Flare("x", peak - timedelta(hours=1), peak + timedelta(hours=1), peak)
+    asking = client(flares=[flare] if count == 5 else [])
     ds = {"aia.lev1_euv_12s": DS}.get(
         series, "aia.lev1[2014-01-07T18:00:00Z-2014-01-07T18:05:00Z][? WAVELNTH=131 ?]"
     )
@@ -671,6 +676,72 @@ def test_the_regions_of_a_campaign_are_where_its_flares_are(client: Any) -> None
     assert longitude == pytest.approx(34 + 6.7, abs=1.5)
     assert all(abs(float(longitude)) < 80 for longitude in longitudes)
     assert client(flares=[replace(flare, hpc_x=None)]).info(*asked, key=keys)["count"] == 0
+
+
+def of_x2(real: Path) -> Flare:
+    """Return the X2.2 of 2011-02-15 as a public list has it."""
+    path = real / "flares/hayesla_lists/final_flare_list_sc24.first3000.csv"
+    head, *rows = csv.reader(path.read_text().splitlines())
+    # The rows begin with a number, which the head does not name.
+    named = (dict(zip(head, values, strict=True)) for _, *values in rows)
+    row = next(row for row in named if row["goes_class"] == "X2.2")
+    start, peak, end = (
+        datetime.fromisoformat(row[f"event_{name}time"]).replace(tzinfo=UTC)
+        for name in ("start", "peak", "end")
+    )
+    x, y = float(row["hpc_x"]), float(row["hpc_y"])
+    return Flare("x2", start, end, peak, x, y, int(row["noaa_ar"]))
+
+
+def test_the_sharp_of_a_flares_region_is_as_in_a_real_file(client: Any, real: Path) -> None:
+    name = "hmi.sharp_cea_720s.377.20110215_020000_TAI.Br.fits"
+    theirs = fits.getheader(real / "fits/hmi_sharp_jsoc_export" / name, 1)
+    asking = client(flares=[of_x2(real)])
+    ds = 'hmi.sharp_cea_720s[][2011.02.15_02:00:00_TAI/12m][? NOAA_ARS ~ "11158" ?]{Br}'
+    texts = ["HARPNUM", "NOAA_AR", "NOAA_NUM", "NOAA_ARS", "T_REC"]
+    places = ["CRVAL2", "LAT_FWT", "LON_FWT", "LAT_MIN", "LON_MIN", "LAT_MAX", "LON_MAX"]
+    answer = asking.info("rs_list", ds, key=",".join([*texts, *places, "CRVAL1", "CRLN_OBS"]))
+    assert answer["count"] == 1
+    ours = {entry["name"]: entry["values"][0] for entry in answer["keywords"]}
+    assert [ours[key] for key in texts] == [str(theirs[key]) for key in texts]
+    for key in places:
+        assert float(ours[key]) == pytest.approx(theirs[key], abs=3), key
+    from_the_meridian = [float(told["CRVAL1"]) - float(told["CRLN_OBS"]) for told in (ours, theirs)]
+    assert from_the_meridian[0] == pytest.approx(from_the_meridian[1], abs=2)
+    # The field of its two feet is in the patch.
+    done = asking.done(ds=ds, filenamefmt="hmi.sharp_cea_720s.{HARPNUM}.{T_REC:A}.{segment}")
+    assert [row["filename"] for row in done["data"]] == [name]
+    with fits.open(io.BytesIO(asking.get(f"{done['dir']}/{name}").content)) as hdus:
+        field = hdus[1].data
+        middle = field[field.shape[0] // 4 : -field.shape[0] // 4]
+        assert min(abs(np.nanmin(middle)), np.nanmax(middle)) > 500
+        assert hdus[1].header["NOAA_AR"] == theirs["NOAA_AR"]
+
+
+def test_sharps_are_there_while_their_region_is_on_the_disk(client: Any) -> None:
+    start = datetime(2017, 9, 6, 11, 53, tzinfo=UTC)
+    place = (529.0, -244.0)
+    flares = [
+        Flare(f"f{region}", start, start + timedelta(minutes=17), None, *place, region)
+        for region in (12673, 12674, 9077)
+    ]
+    asking = client(flares=flares)
+    on_disk = "hmi.sharp_720s[][2017.09.{}_12:00:00_TAI/12m]"
+    seen = asking.info("rs_list", on_disk.format("06"), key="HARPNUM,NOAA_AR,*recnum*,*sunum*")
+    harps, regions, recnums, _ = (entry["values"] for entry in seen["keywords"])
+    assert {"12673", "12674"} < {*regions}, "and two more, which are of no flare"
+    assert len({*harps}) == len({*recnums}) == len(harps) == 4
+    for harpnum, recnum in zip(harps, recnums, strict=True):
+        again = asking.info("rs_list", f"hmi.sharp_720s[:#{recnum}]", key="HARPNUM")
+        assert again["keywords"][0]["values"] == [harpnum]
+    number = harps[regions.index("12673")]
+    every = asking.info("rs_list", f"hmi.sharp_720s[{number}]", key="T_REC", n="1")
+    assert every["keywords"][0]["values"][0].startswith("2017.08.2")
+    (path,) = asking.info("rs_list", f"hmi.sharp_720s[{number}][2017.09.06_12:00:00_TAI]",
+                          key="T_REC", seg="magnetogram")["segments"][0]["values"]  # fmt: skip
+    assert asking.get(path).status_code == 200
+    later = asking.info("rs_list", on_disk.format("12"), key="NOAA_AR")
+    assert "12673" not in later["keywords"][0]["values"], "behind the limb"
 
 
 @pytest.mark.parametrize(

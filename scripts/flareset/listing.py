@@ -77,7 +77,8 @@ def _find_in_page(query: Query, where: Where, page: str | Path | None, *, accept
         origin, text = str(page), page_text(page)
     elif archive.rehearses and not query.processing:
         origin = f"the stand-in's page of {query.recordset}"
-        text = rehearsal_page(query.recordset.partition("{")[0], archive.frame_size)
+        asked = query.recordset.partition("{")[0]
+        text = rehearsal_page(asked, archive.frame_size, query.event.flares)
     elif archive.rehearses:
         raise ListingError(
             "a rehearsal makes only pages of unprocessed images: set source: export, or take"

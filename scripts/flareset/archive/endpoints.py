@@ -141,8 +141,8 @@ def hek_at(site: Site, url: str) -> str:
     return site.data_url + HEK if site.rehearses else url
 
 
-def rehearsal_page(recordset: str, frame_size: int) -> str:
-    """Return the export page that the stand-in would write for a recordset."""
+def rehearsal_page(recordset: str, frame_size: int, sky: list[Flare]) -> str:
+    """Return the export page that the stand-in would write for a recordset, with its flares."""
     from flareset.standin import catalogue
 
-    return catalogue.listing_page(catalogue.export(recordset, frame_size))
+    return catalogue.listing_page(catalogue.export(recordset, frame_size, sky))

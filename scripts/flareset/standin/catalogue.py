@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from flareset.errors import ListingError
+from flareset.sdo.flares import Flare
 from flareset.standin.drmstime import moment, scan
 from flareset.standin.frames import Frames
 from flareset.standin.holdings import Holdings
-from flareset.standin.madeup import MadeUp, Record, record_of
+from flareset.standin.madeup import MadeUp, Record
 from flareset.standin.products import megabytes
 from flareset.standin.wire import index_html
 
-__all__ = ["Export", "File", "Record", "export", "listing_page", "record_of", "records"]
+__all__ = ["Export", "File", "Record", "export", "listing_page", "records"]
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def records(text: str, frames: Frames) -> Sequence[Record]:
     return Holdings(MadeUp(frames), frames).find(text)
 
 
-def export(text: str, frame_size: int) -> Export:
+def export(text: str, frame_size: int, flares: Sequence[Flare] = ()) -> Export:
     """Return the export of a recordset of AIA. Its ids depend only on the recordset."""
-    frames = Frames(frame_size, [])
+    frames = Frames(frame_size, flares)
     holdings = Holdings(MadeUp(frames), frames)
     subset, structure = holdings.subsets(text)[0]
     begin = next((found[0] for body in subset.filters if (found := scan(body))), None)

@@ -22,39 +22,41 @@ from flareset.sdo.flares import Flare
 from flareset.sdo.series import SERIES, Series, find_series
 from flareset.sdo.times import iso, name_time
 from flareset.standin import headers, sun
+from flareset.standin.exposures import commanded, normal_second, slot_of
 from flareset.standin.headers import SATURATION, Card
-from flareset.standin.processed import Action, Flip, Resample, View, centred, plan
-from flareset.standin.slots import slots_of
+from flareset.standin.processed import Action, Flip, Point, View, centred, plan
+from flareset.standin.regions import ROTATION, noaa_ar, regions_of
 from flareset.standin.steps import Step, processed_series
 
 if TYPE_CHECKING:
     from flareset.standin.fitsfile import Compressed
 
 _T = TypeVar("_T")
-_NORMAL = {171: 2.0, 193: 2.0, 1700: 1.0, 4500: 0.5}
-_NORMAL_ELSE = 2.9
 _LEVELS = 6
 # AIA's channels in the order in which their FSNs follow each other in a slot.
 _CHANNELS = (94, 131, 171, 193, 211, 304, 335, 1600, 1700, 4500)
 _SLOTS_OF_12_S = SERIES["aia.lev1_euv_12s"]
 _FIRST_FSN = 20_000_000
+# HARPs of one time whose numbers differ by a multiple of this would have the same recnum.
+HARPS_APART = 1000
 # Level 1 as the telescopes see it: arcsec per pixel, rotation (degrees), offset of Sun centre from
-# the middle of a full frame (pixels). The Sun is drawn without them and then resampled.
+# the middle of a full frame (pixels). Those of 171, 304 and 1600 are the master pointing in real
+# headers. The Sun is drawn without them and then resampled.
 POINTING = {
     94: (0.600109, -0.06, 6.1, -2.9),
     131: (0.600698, -0.07, 4.4, 8.7),
-    171: (0.599489, 0.0192, 5.35, -0.93),
+    171: (0.599489, 0.019327, 5.3501, -0.93005),
     193: (0.600758, 0.033, -7.2, 3.1),
     211: (0.600758, 0.031, -5.8, 2.2),
-    304: (0.600165, -0.1314, 5.76, -12.4),
+    304: (0.600165, -0.131639, 6.01001, -11.07998),
     335: (0.600737, -0.065, 3.2, 6.9),
-    1600: (0.609373, 0.025, 2.4, 4.5),
+    1600: (0.609112, 0.10244, 10.889893, -3.380005),
     1700: (0.612898, 0.025, 2.6, 4.8),
     4500: (0.612898, 0.025, 2.6, 4.8),
 }
+# How wide (arcsec) and strong the magnetic field of a flare's region is.
+_WIDTH, _STRENGTH = 50.0, 1.5
 _COUNTED = ("disambig", "conf_disambig", "bitmap")
-# HARP 377 was NOAA AR 11158.
-_NOAA_OF_HARP = 10781
 
 
 @dataclass(frozen=True)
@@ -95,26 +97,30 @@ class Frame:
     @property
     def t_rec(self) -> datetime:
         """The record's T_REC: that of the slot with the second in the name."""
-        return _t_rec(SERIES[self.series], self.time)
+        return slot_of(self.time, self.wavelength, SERIES[self.series])
 
     @property
     def fsn(self) -> int:
         """AIA's filtergram number, one for each channel and slot of 12 s. It tells the channel."""
-        slots = (_t_rec(_SLOTS_OF_12_S, self.time) - sun.EPOCH) // timedelta(seconds=12)
+        slots = (self._slot_of_12_s - sun.EPOCH) // timedelta(seconds=12)
         return _FIRST_FSN + 10 * slots + _CHANNELS.index(self.wavelength)
 
     @property
     def recnum(self) -> int:
         """The record's number, unique in its series."""
         if self.wavelength in _CHANNELS:
-            slots = int(_t_rec(_SLOTS_OF_12_S, self.time).timestamp()) // 12
+            slots = int(self._slot_of_12_s.timestamp()) // 12
             return slots * 10 + _CHANNELS.index(self.wavelength)
         slots = (self.t_rec - sun.EPOCH) // timedelta(seconds=SERIES[self.series].cadence)
-        return slots * 1000 + self.harpnum % 1000 if self.harpnum else slots
+        return slots * HARPS_APART + self.harpnum % HARPS_APART if self.harpnum else slots
+
+    @property
+    def _slot_of_12_s(self) -> datetime:
+        return slot_of(self.time, self.wavelength, _SLOTS_OF_12_S)
 
     def chance(self, what: str) -> float:
         """Return a number in [0, 1) that depends only on the frame's time, channel and `what`."""
-        text = f"{self.series}|{self.time}|{self.wavelength}|{what}"
+        text = f"{self.time}|{self.wavelength}|{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6], "big") / 2**48
 
 
@@ -124,34 +130,29 @@ def _numbers(series: Series, values: list[str]) -> dict[str, int]:
     return {key: int(value) for key, value in named if key != "T_REC" and value.isdecimal()}
 
 
-def _t_rec(series: Series, when: datetime) -> datetime:
-    """Return the T_REC of the slot that contains a second."""
-    slots = slots_of(series)
-    return slots.t_rec(slots.exposed(when))
-
-
-def noaa_ar(harpnum: int) -> int:
-    """Return the NOAA number of a HARP's active region."""
-    return harpnum + _NOAA_OF_HARP
-
-
 @dataclass(frozen=True)
 class _State:
-    """All that a frame's pixels depend on. HMI has a `segment`, AIA `kernel` and `exposure`."""
+    """All that a frame's pixels depend on.
+
+    HMI has a `segment` and the `regions` of flares, AIA `kernel` and `exposure`.
+    """
 
     wavelength: int
     quarter_day: int
     kernel: sun.Kernel | None = None
     exposure: float = 0.0
     segment: str = ""
+    regions: tuple[sun.Active, ...] = ()
 
 
 class Frames:
     """A maker of frames with `size` pixels a side. They show the given flares."""
 
-    def __init__(self, size: int, flares: list[Flare]) -> None:
+    def __init__(self, size: int, flares: Sequence[Flare]) -> None:
         self.size = size
         self.flares = sorted(flares, key=lambda flare: (flare.start, flare.event_id))
+        self.regions = regions_of(self.flares)
+        self._of_harp = {region.harpnum: region for region in self.regions.values()}
         self._compressed: _Memo[Compressed] = _Memo()
         self._drawn: _Memo[np.ndarray] = _Memo(most=6)
 
@@ -230,19 +231,18 @@ class Frames:
     def _origin(self, frame: Frame) -> tuple[View, tuple[Action, ...]]:
         """Return the view of a frame before any step, and the actions that make it when drawn."""
         whole = sun.FULL_SIZE / self.size
-        if frame.series == "aia.lev1":
+        if frame.wavelength in _CHANNELS:
             scale, crota, x, y = POINTING[frame.wavelength]
             drawn = centred(self.size, self.size, sun.FULL_SCALE * whole)
             at = drawn.crpix[0] + x / whole, drawn.crpix[1] + y / whole
             native = replace(drawn, cdelt=scale * whole, crota=crota, crpix=at)
-            return native, (Resample(drawn, native),)
-        if frame.wavelength in _CHANNELS:
-            return centred(self.size, self.size, sun.FULL_SCALE * whole), ()
+            return native, (Point(drawn, native),)
         # HMI's camera is upside down.
         disk, flip = centred(self.size, self.size, sun.HMI_SCALE * whole, 180.0), (Flip(),)
         if not frame.harpnum:
             return disk, flip
-        view, actions = plan(disk, [_patch(frame, whole)], frame.time)
+        place = self.place_of(frame.harpnum, frame.time)
+        view, actions = plan(disk, [_patch(frame, place, whole)], frame.time)
         if frame.series == "hmi.sharp_720s":
             crpix = view.columns + 1 - view.crpix[0], view.rows + 1 - view.crpix[1]
             view, actions = replace(view, crota=180.0, crpix=crpix), (*actions, Flip())
@@ -251,20 +251,36 @@ class Frames:
     def _state(self, frame: Frame) -> _State:
         quarter_day = round((frame.time - sun.EPOCH) / timedelta(hours=6))
         if frame.wavelength not in _CHANNELS:
-            return _State(frame.wavelength, quarter_day, segment=frame.segment)
-        exposure, _ = self._exposure(frame)
-        return _State(frame.wavelength, quarter_day, self._kernel(frame.time), exposure)
-
-    def _exposure(self, frame: Frame) -> tuple[float, int]:
-        """Return the commanded exposure (s), and AECTYPE."""
+            when = sun.EPOCH + quarter_day * timedelta(hours=6)
+            active = tuple(
+                (region.longitude_at(when), region.latitude, _WIDTH, _STRENGTH)
+                for region in self.regions.values()
+            )
+            return _State(frame.wavelength, quarter_day, segment=frame.segment, regions=active)
         kernel = self._kernel(frame.time)
-        series = SERIES[frame.series]
-        grid = _SLOTS_OF_12_S if series.step else series
-        slot = int(_t_rec(grid, frame.time).timestamp()) // series.cadence
-        # During a flare the exposure control shortens every other frame.
-        if kernel is not None and kernel.strength > 0.3 and slot % 2 == 1:
-            return 0.25, 2
-        return _NORMAL.get(frame.wavelength, _NORMAL_ELSE), 0
+        exposure = self.exposure(slot_of(frame.time, frame.wavelength), frame.wavelength)
+        return _State(frame.wavelength, quarter_day, kernel, exposure)
+
+    def exposure(self, slot: datetime, wavelength: int) -> float:
+        """Return AIA's commanded exposure (s) in the slot with this T_REC."""
+        kernel = self._kernel(normal_second(slot, wavelength))
+        return commanded(slot, wavelength, kernel.strength if kernel else 0.0)
+
+    def harps(self, when: datetime) -> list[int]:
+        """Return the HARPs of the flares' regions that are on the disk at a time."""
+        found = [(region.harpnum, region.seen) for region in self.regions.values()]
+        return [harpnum for harpnum, (rise, end) in found if rise <= when <= end]
+
+    def place_of(self, harpnum: int, when: datetime) -> tuple[float, float]:
+        """Return the Stonyhurst longitude and latitude (degrees) of a HARP."""
+        region = self._of_harp.get(harpnum)
+        if region is not None:
+            return region.longitude_at(when), region.latitude
+        # Of no flare: it crosses the disk where its number says.
+        digest = sha256(f"HARP {harpnum}".encode()).digest()
+        days = (when - sun.EPOCH) / timedelta(days=1)
+        longitude = (digest[0] / 256 * 120 + ROTATION * days) % 120 - 60
+        return longitude, (1 if digest[1] % 2 else -1) * (8 + digest[2] / 256 * 15)
 
     def _kernel(self, time: datetime) -> sun.Kernel | None:
         """Return the place and strength of the first flare in progress; None if there is none.
@@ -295,7 +311,8 @@ class Frames:
     def _draw(self, state: _State) -> np.ndarray:
         day = state.quarter_day / 4
         if state.segment:
-            return _stored(sun.hmi(self.size, state.segment, day), state.segment)
+            values = sun.hmi(self.size, state.segment, day, state.regions)
+            return _stored(values, state.segment)
         rate = sun.rates(self.size, state.wavelength, day, state.kernel)
         counts = rate * np.float32(state.exposure)
         noise = np.random.default_rng([state.wavelength, state.quarter_day + 100_000])
@@ -326,14 +343,21 @@ class Frames:
         )
         if not aia:
             camera = frame.camera or (2 if SERIES[frame.series].cadence == 45 else 3)
-            number = noaa_ar(frame.harpnum) if frame.harpnum else 0
-            return headers.hmi(record, frame.segment, camera, frame.harpnum, number)
-        exposure, aectype = self._exposure(frame)
+            return headers.hmi(record, frame.segment, camera, self._patch(frame))
+        exposure = self.exposure(slot_of(frame.time, frame.wavelength), frame.wavelength)
         measured = exposure + (frame.chance("exposure") - 0.5) * 1e-4
+        # As in real headers, the type tells nothing of the exposure.
+        aectype = 2 if frame.chance("aectype") < 0.5 else 0
         # The same number of spikes per pixel as in a full frame.
         part = (self.size / 4096) ** 2
         spikes = int((15_000 + frame.chance("spikes") * 5000) * part)
         return headers.aia(record, frame.fsn, spikes, measured, aectype)
+
+    def _patch(self, frame: Frame) -> headers.Patch | None:
+        if not frame.harpnum:
+            return None
+        longitude, latitude = self.place_of(frame.harpnum, frame.time)
+        return headers.Patch(frame.harpnum, noaa_ar(frame.harpnum), longitude, latitude)
 
 
 class _Memo(Generic[_T]):
@@ -390,12 +414,9 @@ def _with_statistics(
     return [*keywords[:place], *cards, *keywords[place:]]
 
 
-def _patch(frame: Frame, whole: float) -> Step:
-    """Return the step that makes a SHARP from a full disk. Its region crosses the disk."""
-    digest = sha256(f"HARP {frame.harpnum}".encode()).digest()
-    days = (frame.time - sun.EPOCH) / timedelta(days=1)
-    longitude = (digest[0] / 256 * 120 + 13.2 * days) % 120 - 60
-    latitude = (1 if digest[1] % 2 else -1) * (8 + digest[2] / 256 * 15)
+def _patch(frame: Frame, place: tuple[float, float], whole: float) -> Step:
+    """Return the step that makes a SHARP at a place (Stonyhurst, degrees) from a full disk."""
+    longitude, latitude = place
     if "_cea_" in frame.series:
         carrington = (longitude + geometry.carrington(frame.time)[1]) % 360
         columns, rows = (max(16, round(side / whole)) for side in (744, 377))

@@ -62,6 +62,16 @@ class Record:
         return ", ".join([*SERIES[self.series].keys, *added])
 
 
+@dataclass(frozen=True)
+class Patch:
+    """A HARP: its number, that of its active region, and its centre (Stonyhurst, degrees)."""
+
+    harpnum: int
+    noaa_ar: int
+    longitude: float
+    latitude: float
+
+
 def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) -> list[Card]:
     """Return the keywords of AIA level 1 (or 1.5). `exposure` is in seconds."""
     wavelength, view, origin = record.wavelength, record.view, record.origin
@@ -121,15 +131,9 @@ def aia(record: Record, fsn: int, spikes: int, exposure: float, aectype: int) ->
     ]
 
 
-def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -> list[Card]:
-    """Return the keywords of HMI's observables. `harpnum` is 0 for the full disk."""
+def hmi(record: Record, segment: str, camera: int, patch: Patch | None) -> list[Card]:
+    """Return the keywords of HMI's observables. The full disk has no `patch`."""
     unit, _ = HMI_UNITS.get(segment, ("", 1.0))
-    patch: list[Card] = [
-        ("HARPNUM", harpnum, "HARP ID"),
-        ("NOAA_AR", noaa_ar, "NOAA AR number that best matches this HARP"),
-        ("NOAA_NUM", 1, "Number of NOAA ARs that match this HARP"),
-        ("NOAA_ARS", str(noaa_ar), "Comma-separated list of NOAA ARs"),
-    ]
     return [
         ("DATE", _iso(record.time + timedelta(days=5)), "[ISO] HDU creation date"),
         ("DATE-OBS", _iso(record.t_obs), "[ISO] Observation date {DATE__OBS}"),
@@ -163,8 +167,26 @@ def hmi(record: Record, segment: str, camera: int, harpnum: int, noaa_ar: int) -
         ("HFLID", 1021, "HMI_SEQ_ID_FRAMELIST"),
         ("HCFTID", 11, "HMI_SEQ_ID_FOCUS"),
         ("QLOOK", 0, "QLOOK: 0=final data, 1=quick"),
-        *(patch if harpnum else []),
+        *(_patch(patch) if patch else []),
         *_drms(record),
+    ]
+
+
+def _patch(patch: Patch) -> list[Card]:
+    """Return the keywords of a HARP. Its active pixels fill most of the patch."""
+    longitude, latitude = round(patch.longitude, 6), round(patch.latitude, 6)
+    wide, high = 8.0, 4.0
+    return [
+        ("HARPNUM", patch.harpnum, "HARP ID"),
+        ("LAT_MIN", latitude - high, "[degree] Minimum Stonyhurst latitude of pixels"),
+        ("LON_MIN", longitude - wide, "[degree] Minimum Stonyhurst longitude of pixels"),
+        ("LAT_MAX", latitude + high, "[degree] Maximum Stonyhurst latitude of pixels"),
+        ("LON_MAX", longitude + wide, "[degree] Maximum Stonyhurst longitude of pixels"),
+        ("LAT_FWT", latitude, "[degree] Stonyhurst latitude of flux-weighted centre"),
+        ("LON_FWT", longitude, "[degree] Stonyhurst longitude of flux-weighted centre"),
+        ("NOAA_AR", patch.noaa_ar, "NOAA AR number that best matches this HARP"),
+        ("NOAA_NUM", 1, "Number of NOAA ARs that match this HARP"),
+        ("NOAA_ARS", str(patch.noaa_ar), "Comma-separated list of NOAA ARs"),
     ]
 
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flareset.sdo.flares import Flare
-from flareset.sdo.geometry import arcsec_to_stonyhurst
 from flareset.standin import calibration
 from flareset.standin.database import DatabaseError
 from flareset.standin.faults import Fault
 from flareset.standin.holdings import Holdings
 from flareset.standin.madeup import Record
 from flareset.standin.recordset import BadFilter, BadQuery, Crash, Hull, UnknownSeries
+from flareset.standin.regions import Region
 from flareset.standin.structure import Structure
 from flareset.standin.wire import Answer, compact, crashed, tabbed
 
@@ -32,35 +31,18 @@ REGIONS: Regions = {
         (11967, datetime(2014, 2, 3, tzinfo=UTC), -13.0),
     )
 }
-# A region is seen for some 13 days: so many before and after its flare.
-_DAYS = range(-13, 14)
 _REGIONS_SERIES = "su_rsb.NOAA_ActiveRegions"
 _REGION = re.compile(rf"{re.escape(_REGIONS_SERIES)}\[\]\[(\d+)\]", re.IGNORECASE)
 _NO_DS = "Not Specified"
 _RUNTIME = 0.01
 
 
-def regions_of(flares: Iterable[Flare]) -> Regions:
-    """Return the active regions of flares that have a position: each is where its flare is.
-
-    A region turns with the Sun, and has a row for each midnight (UTC) at which it is on the disk.
-    """
-    found: dict[int, list[tuple[datetime, float, float]]] = {}
-    for flare in flares:
-        if flare.noaa_ar is None or flare.noaa_ar in found:
-            continue
-        if flare.hpc_x is None or flare.hpc_y is None:
-            continue
-        try:
-            longitude, latitude = arcsec_to_stonyhurst(flare.hpc_x, flare.hpc_y, flare.start)
-        except ValueError:
-            continue
-        midnight = flare.start.replace(hour=0, minute=0, second=0, microsecond=0)
-        days = [midnight + timedelta(days=n) for n in _DAYS]
-        turned = [longitude + 13.2 * ((day - flare.start) / timedelta(days=1)) for day in days]
-        rows = [(day, latitude, at) for day, at in zip(days, turned, strict=True) if abs(at) < 80]
-        found[flare.noaa_ar] = rows
-    return found
+def rows_of(region: Region) -> list[tuple[datetime, float, float]]:
+    """Return a region's rows, one for each midnight (UTC) at which it is on the disk."""
+    rise, end = region.seen
+    first = rise.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    days = [first + timedelta(days=n) for n in range((end - first).days + 1)]
+    return [(day, region.latitude, region.longitude_at(day)) for day in days]
 
 
 class Info:

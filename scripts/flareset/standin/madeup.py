@@ -15,34 +15,32 @@ from typing import Any
 
 from flareset.sdo.series import SERIES, Series, find_series
 from flareset.sdo.times import from_tai, iso, to_tai
+from flareset.standin import exposures
 from flareset.standin.database import DatabaseError
 from flareset.standin.declared import declare
 from flareset.standin.drmstime import EPOCH, printed, seconds_of
-from flareset.standin.frames import Frame, Frames, noaa_ar
+from flareset.standin.frames import HARPS_APART, Frame, Frames
 from flareset.standin.headers import HMI_UNITS
 from flareset.standin.others import OTHERS
 from flareset.standin.recordset import Hull
+from flareset.standin.regions import noaa_ar
 from flareset.standin.slots import slots_of
 from flareset.standin.structure import Structure
 
 NO_IMAGE = -0x80000000
 # The fraction of slots without a record, and of records without an image.
 _NO_RECORD, _NO_IMAGE = 0.0015, 0.001
-# Seconds from T_REC to T_OBS of most exposures; those of 131 and 171 are as in JSOC's exports.
-_OFFSETS = {
-    94: 2, 131: 9, 171: 11, 193: 7, 211: 1, 304: 8, 335: 4, 1600: 16, 1700: 6, 4500: 7
-}  # fmt: skip
 # SDO's instruments opened their doors in the spring of 2010; the end is the stand-in's own.
 _FIRST_LIGHT, _END = datetime(2010, 5, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
-# A HARP begins every 6 days and lasts 12 days. The first is that of AR 11158; 177 HARPs later comes
-# that of AR 11944.
+# Besides the HARPs of flares, one begins every 6 days and lasts 12 days. The first is that of AR
+# 11158; 177 HARPs later comes that of AR 11944.
 _HARP_EPOCH = datetime(2011, 2, 10, tzinfo=UTC)
 _HARP_EVERY = timedelta(days=6)
 _HARP, _HARP_STEP = 377, 786 / 177
-# The series whose exposures make up aia.lev1.
-_SOURCES = [SERIES[f"aia.lev1_{name}"] for name in ("euv_12s", "uv_24s", "vis_1h")]
 _SAMPLE = datetime(2014, 1, 7, 18, tzinfo=UTC)
 _MOST_SLOTS = 200_000
+# The numbers of records, of their channels or HARPs, are smaller.
+_NUMBERS = 1 << 13
 # The `number`s of wanted records; None for all.
 _Wanted = Collection[int] | None
 
@@ -73,11 +71,10 @@ class Record:
 
     @property
     def sunum(self) -> int:
-        """The number of the storage unit with the record's files. `record_of` decodes it."""
+        """The number of the storage unit with the record's files. `MadeUp.held` decodes it."""
         seconds = round((to_tai(self.t_rec) - EPOCH).total_seconds())
         place = [*SERIES].index(self.series.name)
-        those = numbers(self.series, self.t_rec)
-        return (seconds * 16 + those.index(self.number)) * 16 + place
+        return (seconds * _NUMBERS + self.number) * 16 + place
 
     @property
     def folder(self) -> str:
@@ -217,7 +214,7 @@ class MadeUp:
         if series.name not in self._structures:
             slots = slots_of(series)
             slot = slots.t_rec(slots.exposed(_SAMPLE))
-            sample = Record(series, series.name, slot, slot, numbers(series, slot)[0])
+            sample = Record(series, series.name, slot, slot, self._numbers(series, slot)[0])
             cards = self._frames.cards(sample.frame(next(iter(series.segments))))
             self._structures[series.name] = declare(series, cards)
         return self._structures[series.name]
@@ -228,12 +225,13 @@ class MadeUp:
         if series is None:
             return []
         if hull.recnums is not None:
-            found = _numbered(series, hull.recnums)
+            found = self._numbered(series, hull.recnums)
         else:
-            first, last = _window(series, hull)
+            first, last = self._window(series, hull)
             if last - first > _MOST_SLOTS * _slots_per_image(series):
                 raise DatabaseError("ERROR:  too many records\n")
-            found = [*_records(series, first, last, dict(hull.values).get(number_key(series)))]
+            wanted = dict(hull.values).get(number_key(series))
+            found = [*self._records(series, first, last, wanted)]
         if series.keys[0] == "HARPNUM":
             found.sort(key=lambda record: (record.number, record.t_rec))
         return found
@@ -241,7 +239,7 @@ class MadeUp:
     def stored(self, path: str) -> tuple[Record, str] | None:
         """Return the record and the segment whose file is stored at a path; None if unknown."""
         match = re.fullmatch(r"(/SUM\d+/D(\d+)/S00000)/(\w+)\.fits", path)
-        record = record_of(int(match[2])) if match else None
+        record = self.held(int(match[2])) if match else None
         if match is None or record is None or record.folder != match[1]:
             return None
         for segment, stem in record.series.segments.items():
@@ -249,31 +247,151 @@ class MadeUp:
                 return record, segment
         return None
 
+    def held(self, sunum: int) -> Record | None:
+        """Return the record of a storage unit; None if there is none."""
+        rest, place = divmod(sunum, 16)
+        seconds, number = divmod(rest, _NUMBERS)
+        if place >= len(SERIES) or not 10**9 < seconds < 3 * 10**9:
+            return None
+        series = [*SERIES.values()][place]
+        t_rec = from_tai(EPOCH + timedelta(seconds=seconds))
+        if number not in self._numbers(series, t_rec):
+            return None
+        time = self._second(series, t_rec, number)
+        found = self._record(series, time, number) if time else None
+        return found if found and found.t_rec == t_rec else None
 
-def record_of(sunum: int) -> Record | None:
-    """Return the record of a storage unit; None if there is none."""
-    rest, place = divmod(sunum, 16)
-    seconds, index = divmod(rest, 16)
-    if place >= len(SERIES) or not 10**9 < seconds < 3 * 10**9:
-        return None
-    series = [*SERIES.values()][place]
-    t_rec = from_tai(EPOCH + timedelta(seconds=seconds))
-    those = numbers(series, t_rec)
-    if index >= len(those):
-        return None
-    time = _lev1_second(series, t_rec, those[index])
-    found = _record(series, time, those[index]) if time else None
-    return found if found and found.t_rec == t_rec else None
-
-
-def numbers(series: Series, when: datetime) -> tuple[int, ...]:
-    """Return the wavelengths, cameras or HARPs of a slot's records, in order."""
-    if series.instrument == "aia":
-        return series.wavelengths
-    if "HARPNUM" in series.keys:
+    def _numbers(self, series: Series, when: datetime) -> tuple[int, ...]:
+        """Return the wavelengths, cameras or HARPs of a slot's records, in order."""
+        if series.instrument == "aia":
+            return series.wavelengths
+        if "HARPNUM" not in series.keys:
+            return (2,) if series.cadence == 45 else (3,)
         newest = (when - _HARP_EPOCH) // _HARP_EVERY
-        return tuple(_HARP + round(harp * _HARP_STEP) for harp in (newest - 1, newest))
-    return (2,) if series.cadence == 45 else (3,)
+        others = (_HARP + round(harp * _HARP_STEP) for harp in (newest - 1, newest))
+        return tuple(sorted((*self._frames.harps(when), *filter(self._is_free, others))))
+
+    def _is_free(self, harpnum: int) -> bool:
+        """Return whether no region of a flare has this HARP or one with the same recnums."""
+        taken = (region.harpnum for region in self._frames.regions.values())
+        return all((harpnum - other) % HARPS_APART for other in taken)
+
+    def _window(self, series: Series, hull: Hull) -> tuple[int, int]:
+        """Return the first and last slot that may have records within bounds."""
+        slots = slots_of(series)
+        first, last = (slots.index(seconds_of(when)) + 1 for when in (_FIRST_LIGHT, _END))
+        if hull.slots:
+            return max(first, hull.slots[0]), min(last, hull.slots[1])
+        few = 40 * _slots_per_image(series)
+        if hull.extreme:
+            return (first, first + few) if hull.extreme == "first" else (last - few, last)
+        if harps := dict(hull.values).get("HARPNUM"):
+            lives = [self._life(harpnum) for harpnum in harps]
+            begin, end = min(born for born, _ in lives), max(gone for _, gone in lives)
+            return max(first, slots.exposed(begin)), min(last, slots.exposed(end))
+        return first, last
+
+    def _life(self, harpnum: int) -> tuple[datetime, datetime]:
+        """Return the times between which a HARP may have records."""
+        region = self._frames.regions.get(noaa_ar(harpnum))
+        if region is not None:
+            return region.seen
+        born = _HARP_EPOCH + round((harpnum - _HARP) / _HARP_STEP) * _HARP_EVERY
+        return born, born + 2 * _HARP_EVERY
+
+    def _records(self, series: Series, first: int, last: int, wanted: _Wanted) -> Iterator[Record]:
+        """Yield the records of slots, in the order of time and number."""
+        for second, number in self._exposures(series, first, last, wanted):
+            record = self._record(series, second, number)
+            if record is not None:
+                yield record
+
+    def _exposures(
+        self, series: Series, first: int, last: int, wanted: _Wanted
+    ) -> Iterator[tuple[datetime, int]]:
+        """Yield the seconds and numbers of the exposures of slots."""
+        slots = slots_of(series)
+        if series.name == "aia.lev1":
+            begin, end = slots.t_rec(first), slots.t_rec(last)
+            found: list[tuple[datetime, int]] = []
+            for source in exposures.SOURCES:
+                grid = slots_of(source)
+                # An exposure may come after the end of its slot.
+                before = grid.exposed(begin) - 1
+                found += self._exposures(source, before, grid.exposed(end), wanted)
+            yield from sorted(exposure for exposure in found if begin <= exposure[0] <= end)
+            return
+        for index in range(first, last + 1):
+            t_rec = slots.t_rec(index)
+            for number in self._numbers(series, t_rec):
+                if wanted is None or number in wanted:
+                    time = self._second(series, t_rec, number)
+                    if time is not None:
+                        yield time, number
+
+    def _second(self, series: Series, t_rec: datetime, number: int) -> datetime | None:
+        """Return the second of a slot's exposure (T_OBS rounded); None if it has no record."""
+        if series.name == "aia.lev1":
+            return t_rec
+        missing, _ = _luck(series, t_rec, number)
+        if missing < _NO_RECORD:
+            return None
+        if series.instrument != "aia":
+            return t_rec
+        return exposures.second(t_rec, number, self._frames.exposure(t_rec, number))
+
+    def _record(self, series: Series, time: datetime, number: int) -> Record | None:
+        """Return the record of a second and number; None if aia.lev1 has no exposure there."""
+        source = series
+        if series.name == "aia.lev1":
+            source = next(s for s in exposures.SOURCES if number in s.wavelengths)
+        slot = exposures.slot_of(time, number, source)
+        if source is not series and self._second(source, slot, number) != time:
+            return None
+        _, bare = _luck(source, slot, number)
+        t_rec = time if source is not series else slot
+        return Record(series, series.name, t_rec, time, number, bare >= _NO_IMAGE)
+
+    def _numbered(self, series: Series, ranges: Sequence[tuple[int, int]]) -> list[Record]:
+        """Return the records whose numbers lie in ranges, in the order of time and number."""
+        found: dict[int, Record] = {}
+        for low, high in ranges:
+            if low == high:
+                if record := self._with_recnum(series, low):
+                    found[low] = record
+                continue
+            slots = slots_of(series)
+            first, last = (slots.exposed(self._near(series, number)) for number in (low, high))
+            few = 4 * _slots_per_image(series)
+            near = self._records(series, first - few, last + few, None)
+            found.update((r.recnum, r) for r in near if low <= r.recnum <= high)
+        return sorted(found.values(), key=lambda record: (record.t_rec, record.number))
+
+    def _with_recnum(self, series: Series, recnum: int) -> Record | None:
+        """Return the record with a number."""
+        if series.name == "aia.lev1":
+            for source in exposures.SOURCES:
+                if found := self._with_recnum(source, recnum):
+                    return self._record(series, found.time, found.number)
+            return None
+        slots = slots_of(series)
+        guess = slots.exposed(self._near(series, recnum))
+        for record in self._records(series, guess - 4, guess + 4, None):
+            if record.recnum == recnum:
+                return record
+        return None
+
+    def _near(self, series: Series, recnum: int) -> datetime:
+        """Return about the time of the record with a number. Numbers grow evenly with time."""
+        source = exposures.SOURCES[0] if series.name == "aia.lev1" else series
+        slots = slots_of(source)
+        first = slots.exposed(_FIRST_LIGHT)
+        begin, later = (self._first_recnum(source, slots.t_rec(n)) for n in (first, first + 1000))
+        guess = first + round((recnum - begin) / (later - begin) * 1000)
+        return slots.t_rec(max(first, min(guess, slots.exposed(_END))))
+
+    def _first_recnum(self, series: Series, slot: datetime) -> int:
+        return Record(series, series.name, slot, slot, self._numbers(series, slot)[0]).recnum
 
 
 def number_key(series: Series) -> str:
@@ -287,125 +405,7 @@ def _slots_per_image(series: Series) -> int:
     return series.cadence // (series.step or series.cadence)
 
 
-def _window(series: Series, hull: Hull) -> tuple[int, int]:
-    """Return the first and last slot that may have records within bounds."""
-    slots = slots_of(series)
-    first, last = (slots.index(seconds_of(when)) + 1 for when in (_FIRST_LIGHT, _END))
-    if hull.slots:
-        return max(first, hull.slots[0]), min(last, hull.slots[1])
-    few = 40 * _slots_per_image(series)
-    if hull.extreme:
-        return (first, first + few) if hull.extreme == "first" else (last - few, last)
-    if harps := dict(hull.values).get("HARPNUM"):
-        born = [_HARP_EPOCH + round((n - _HARP) / _HARP_STEP) * _HARP_EVERY for n in harps]
-        ends = min(born), max(born) + 2 * _HARP_EVERY
-        return slots.exposed(ends[0]), slots.exposed(ends[1])
-    return first, last
-
-
-def _records(series: Series, first: int, last: int, wanted: _Wanted) -> Iterator[Record]:
-    """Yield the records of slots, in the order of time and number."""
-    for second, number in _exposures(series, first, last, wanted):
-        record = _record(series, second, number)
-        if record is not None:
-            yield record
-
-
-def _exposures(
-    series: Series, first: int, last: int, wanted: _Wanted
-) -> Iterator[tuple[datetime, int]]:
-    """Yield the seconds and numbers of the exposures of slots."""
-    slots = slots_of(series)
-    if series.name == "aia.lev1":
-        begin, end = slots.t_rec(first), slots.t_rec(last)
-        found: list[tuple[datetime, int]] = []
-        for source in _SOURCES:
-            grid = slots_of(source)
-            found += _exposures(source, grid.exposed(begin), grid.exposed(end), wanted)
-        yield from sorted(exposure for exposure in found if begin <= exposure[0] <= end)
-        return
-    for index in range(first, last + 1):
-        t_rec = slots.t_rec(index)
-        for number in numbers(series, t_rec):
-            if wanted is None or number in wanted:
-                time = _lev1_second(series, t_rec, number)
-                if time is not None:
-                    yield time, number
-
-
-def _luck(series: Series, t_rec: datetime, number: int) -> list[float]:
+def _luck(series: Series, t_rec: datetime, number: int) -> tuple[float, float]:
     digest = sha256(f"{series.name}|{iso(t_rec)}|{number}".encode()).digest()
-    return [int.from_bytes(digest[i : i + 4], "big") / 2**32 for i in (0, 4, 8)]
-
-
-def _lev1_second(series: Series, t_rec: datetime, number: int) -> datetime | None:
-    """Return the second of a slot's exposure (T_OBS rounded); None if the slot has no record."""
-    if series.name == "aia.lev1":
-        return t_rec
-    missing, late, _ = _luck(series, t_rec, number)
-    if missing < _NO_RECORD:
-        return None
-    if series.instrument != "aia":
-        return t_rec
-    # Most exposures lie equally far into their slot; a few come later.
-    more = 0 if late < 0.94 else 2 if late < 0.99 else 1
-    offset = min(_OFFSETS[number] + more, series.cadence - 1)
-    return t_rec + timedelta(seconds=offset)
-
-
-def _record(series: Series, time: datetime, number: int) -> Record | None:
-    """Return the record of a second and number; None if aia.lev1 has no exposure there."""
-    source = series
-    if series.name == "aia.lev1":
-        source = next(s for s in _SOURCES if number in s.wavelengths)
-    slots = slots_of(source)
-    slot = slots.t_rec(slots.exposed(time))
-    if source is not series and _lev1_second(source, slot, number) != time:
-        return None
-    image = _luck(source, slot, number)[2] >= _NO_IMAGE
-    return Record(series, series.name, time if source is not series else slot, time, number, image)
-
-
-def _numbered(series: Series, ranges: Sequence[tuple[int, int]]) -> list[Record]:
-    """Return the records whose numbers lie in ranges, in the order of time and number."""
-    found: dict[int, Record] = {}
-    for low, high in ranges:
-        if low == high:
-            if record := _with_recnum(series, low):
-                found[low] = record
-            continue
-        slots = slots_of(series)
-        first, last = (slots.exposed(_near(series, number)) for number in (low, high))
-        few = 4 * _slots_per_image(series)
-        near = _records(series, first - few, last + few, None)
-        found.update((r.recnum, r) for r in near if low <= r.recnum <= high)
-    return sorted(found.values(), key=lambda record: (record.t_rec, record.number))
-
-
-def _with_recnum(series: Series, recnum: int) -> Record | None:
-    """Return the record with a number."""
-    if series.name == "aia.lev1":
-        for source in _SOURCES:
-            if found := _with_recnum(source, recnum):
-                return _record(series, found.time, found.number)
-        return None
-    slots = slots_of(series)
-    guess = slots.exposed(_near(series, recnum))
-    for record in _records(series, guess - 4, guess + 4, None):
-        if record.recnum == recnum:
-            return record
-    return None
-
-
-def _near(series: Series, recnum: int) -> datetime:
-    """Return the approximate time of the record with a number. Numbers grow evenly with time."""
-    source = _SOURCES[0] if series.name == "aia.lev1" else series
-    slots = slots_of(source)
-    first = slots.exposed(_FIRST_LIGHT)
-    begin, later = (_first_recnum(source, slots.t_rec(n)) for n in (first, first + 1000))
-    guess = first + round((recnum - begin) / (later - begin) * 1000)
-    return slots.t_rec(max(first, min(guess, slots.exposed(_END))))
-
-
-def _first_recnum(series: Series, slot: datetime) -> int:
-    return Record(series, series.name, slot, slot, numbers(series, slot)[0]).recnum
+    missing, bare = (int.from_bytes(digest[i : i + 4], "big") / 2**32 for i in (0, 8))
+    return missing, bare

@@ -143,8 +143,20 @@ class Resample:
             y = np.arange(top, min(top + _STRIP, len(out)))[:, None] + 1 - self.target.crpix[1]
             column = self.source.crpix[0] - 1 + along * x - across * y
             row = self.source.crpix[1] - 1 + across * x + along * y
-            out[top : top + _STRIP] = _between(pixels, column, row)
+            out[top : top + _STRIP] = self._at(pixels, column, row)
         return out
+
+    def _at(self, pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+        return _between(pixels, column, row)
+
+
+@dataclass(frozen=True)
+class Point(Resample):
+    """Resample a drawn frame to the view of a telescope, which sees the sky beyond it too."""
+
+    def _at(self, pixels: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+        rows, columns = pixels.shape
+        return _between(pixels, np.clip(column, 0, columns - 1), np.clip(row, 0, rows - 1))
 
 
 @dataclass(frozen=True)

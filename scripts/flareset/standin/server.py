@@ -35,7 +35,7 @@ from flareset.standin.given import Given
 from flareset.standin.hek import HEK
 from flareset.standin.hek import answer as hek_answer
 from flareset.standin.holdings import Holdings
-from flareset.standin.info import REGIONS, Info, Regions, regions_of
+from flareset.standin.info import REGIONS, Info, Regions, rows_of
 from flareset.standin.madeup import MadeUp
 from flareset.standin.products import fits_file, original
 from flareset.standin.wire import Answer
@@ -97,8 +97,8 @@ class StandIn(ThreadingHTTPServer):
         self.verbose = verbose
         known = MadeUp(self.frames) if holdings is None else Given(holdings)
         self.holdings = Holdings(known, self.frames)
-        known_regions = {**regions_of(self.frames.flares), **regions}
-        self.info = Info(self.holdings, known_regions, self.faults)
+        own = {number: rows_of(region) for number, region in self.frames.regions.items()}
+        self.info = Info(self.holdings, {**regions, **own}, self.faults)
         self.exports = Exports(
             self.holdings,
             state=state,
@@ -173,7 +173,7 @@ class StandIn(ThreadingHTTPServer):
 
     def page(self, recordset: str) -> str:
         """Return the listing page of a recordset, and serve it from its folder from now on."""
-        made = catalogue.export(recordset, self.frame_size)
+        made = catalogue.export(recordset, self.frame_size, self.frames.flares)
         page = catalogue.listing_page(made)
         self.pages[made.folder] = page
         return page

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from flareset.sdo.geometry import solar_radius_arcsec
+from flareset.standin.regions import ROTATION
 
 EPOCH = datetime(2010, 5, 1, tzinfo=UTC)
 FULL_SIZE = 4096
@@ -33,7 +34,8 @@ _CHANNELS = {
     1700: (380.0, 1.5),
     4500: (4000.0, 0.05),
 }
-_ROTATION = 13.2  # degrees of longitude a day, as seen from Earth
+# An active region: longitude, latitude (degrees), width (arcsec), strength.
+Active = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,16 @@ def _disk(size: int, wavelength: int, day: float) -> np.ndarray:
     return (rate * np.float32(quiet)).astype("f4")
 
 
-def hmi(size: int, segment: str, day: float) -> np.ndarray:
+def hmi(size: int, segment: str, day: float, more: tuple[Active, ...] = ()) -> np.ndarray:
     """Return the Sun in a segment of HMI in its unit, north up, float32 of (size, size).
 
-    Pixels off the disk are NaN. It is computed on at most 1024 pixels a side and stretched.
+    `more` has regions besides those that are made up. Pixels off the disk are NaN. It is computed
+    on at most 1024 pixels a side and stretched.
     """
     coarse = min(size, 1024)
     x, y = _grid(coarse, HMI_SCALE)
     limb = np.float32(_radius(day))
-    field = _field(coarse, day)
+    field = _field(coarse, day, more)
     mu = np.sqrt(np.clip(1 - (x * x + y * y) / limb**2, 0, 1))
     active = np.abs(field) > 200
     match segment:
@@ -131,12 +134,12 @@ def hmi(size: int, segment: str, day: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _field(size: int, day: float) -> np.ndarray:
+def _field(size: int, day: float, more: tuple[Active, ...]) -> np.ndarray:
     """Return the line-of-sight field (gauss): two feet of either sign per region, and a network."""
     x, y = _grid(size, HMI_SCALE)
     limb = _radius(day)
     field = 40 * (_texture(size, seed=6173) - 1)
-    for longitude, latitude, width, strength in _regions(day):
+    for longitude, latitude, width, strength in (*_regions(day), *more):
         if abs(longitude) > 85:
             continue
         # Hale's law: the leading foot has the hemisphere's sign.
@@ -170,16 +173,16 @@ def _flare(size: int, wavelength: int, kernel: Kernel) -> np.ndarray:
     return (light * peak).astype("f4")
 
 
-def _regions(day: float) -> list[tuple[float, float, float, float]]:
-    """Return regions near the disk: longitude, latitude (degrees), width (arcsec), strength."""
-    found = []
+def _regions(day: float) -> list[Active]:
+    """Return regions near the disk."""
+    found: list[Active] = []
     for rotation in range(math.floor(day / 27.27) - 1, math.floor(day / 27.27) + 2):
         rng = np.random.default_rng([131, rotation + 10_000])
         for _ in range(9):
             carrington = rng.uniform(0, 360)
             latitude = rng.choice([-1, 1]) * rng.normal(15, 4)
             width, strength = rng.uniform(26, 62), rng.uniform(0.5, 1.6)
-            longitude = (day - 27.27 * rotation) * _ROTATION - carrington
+            longitude = (day - 27.27 * rotation) * ROTATION - carrington
             if abs(longitude) < 97:
                 found.append((longitude, latitude, width, strength))
     return found
