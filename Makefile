@@ -55,7 +55,8 @@ $(DEV): envs/requirements-dev.txt envs/requirements-cluster.txt | .venv/bin/pyth
 	$(PIP) --no-deps --target .venv/cluster -r envs/requirements-cluster.txt
 	@touch $(RUN) $@
 
-# The libraries that judge a release, where only their tests look: .venv itself stays as it is.
+# The libraries that judge releases and leaks, where only their tests look: .venv itself stays as
+# it is.
 judges: .venv/judges/installed
 
 .venv/judges/installed: envs/requirements-judges.txt | $(DEV)

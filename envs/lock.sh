@@ -13,11 +13,11 @@ compile ../pyproject.toml --group ../pyproject.toml:dev --constraint requirement
 compile ../pyproject.toml --extra cluster --constraint requirements.txt \
     $(sed -nE "s/^([A-Za-z0-9_.-]+)==.*/--no-emit-package \1/p" requirements.txt) \
     --output-file requirements-cluster.txt
-# What judges the layouts of a release, on top of the development environment. SciPy, the stubs and
-# Hugging Face's transfers are large, and nothing here imports them.
+# What judges in the tests, on top of the development environment. The stubs and Hugging Face's
+# transfers are large, and nothing here imports them.
 compile ../pyproject.toml --group ../pyproject.toml:judges --constraint requirements-dev.txt \
     $(sed -nE "s/^([A-Za-z0-9_.-]+)==.*/--no-emit-package \1/p" requirements-dev.txt) \
-    --no-emit-package scipy --no-emit-package pandas-stubs --no-emit-package hf-xet \
+    --no-emit-package pandas-stubs --no-emit-package hf-xet \
     --output-file requirements-judges.txt
 {
     echo "# Written by lock.sh: the pins of requirements.txt for conda."

@@ -1,28 +1,21 @@
-"""Every layout of a release, loaded back by the library that people will use.
-
-The libraries are no part of flareset: envs/requirements-judges.txt, which .ci/run installs into a
-folder that this Python alone looks into.
-"""
+"""Every layout of a release, loaded back by the library that people will use."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import needs
+from support.judges import judged
 from support.project import ROOT, Project
 
 from flareset.campaign.checks import check_config
 from flareset.campaign.settings import ArraysSettings, ReleaseSettings
 from flareset.tables.csv import write_table
 
-JUDGES = ROOT / ".venv/judges"
 # Packs twice with the same flags, in one process: loading the libraries takes most of the time.
 TWICE = """
 import runpy, sys
@@ -40,26 +33,6 @@ import hashlib, json, zarr
 array = zarr.open_array("131", mode="r")
 print(json.dumps([hashlib.sha256(image.tobytes()).hexdigest() for image in array[:]]))
 """
-
-
-def judged(folder: Path, *command: str | Path) -> str:
-    """Run a command of this Python in a folder, with the judges' libraries; return its output."""
-    if not JUDGES.is_dir():
-        needs.skip(f"{JUDGES} is missing: make judges")
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(JUDGES), str(ROOT / "scripts")]),
-            "PYTHONWARNINGS": "ignore",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture

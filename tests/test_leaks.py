@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.judges import judged
+from support.project import ROOT
 
 from flareset.errors import LeakError
 from flareset.leaks import find_leaks, kind_of, read_images, refuse_leaks
@@ -57,6 +60,16 @@ def test_the_auc_is_that_of_all_pairs(rows: list) -> None:
         assert found["auc_low"] <= found["auc_high"]
     else:
         assert np.isnan(found["auc_low"])
+
+
+def test_scikit_learn_finds_the_same(tmp_path: Path) -> None:
+    """On random tables with ties: the AUC, and the best rule by the curve of hits and alarms."""
+    found = json.loads(judged(tmp_path, ROOT / "tests/judges/leaks.py", "60"))
+    assert found.pop("ties") == 60
+    # leaks.csv has four digits.
+    assert found == dict.fromkeys(["auc", "recall", "precision"], pytest.approx(0, abs=6e-5)) | {
+        "skill": pytest.approx(0, abs=1e-12)
+    }
 
 
 @given(IMAGES, st.randoms())
