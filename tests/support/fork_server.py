@@ -20,14 +20,14 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
 from fork import ANEW, PASSED_ON
 
-# Snakemake imports some of these only while it runs. Modules of ours are not here, since a test may
-# edit them.
+# Snakemake imports some of these only while it runs.
 _LOADED = (
     *("snakemake.cli", "snakemake.benchmark", "snakemake.profiles"),
     *("snakemake.report.html_reporter", "graphlib", "platformdirs.unix"),
@@ -35,6 +35,8 @@ _LOADED = (
     *("astropy.io.fits", "bs4", "erfa", "http.server"),
     *("pandas.io.formats.csvs", "PIL.Image", "pydantic", "requests"),
 )
+_ROOT = Path(__file__).parents[2]
+_SCRIPTS = _ROOT / "scripts"
 _KILL = bytes([signal.SIGKILL])
 
 
@@ -158,6 +160,23 @@ def run(words: list[str]) -> int:
     return 0
 
 
+def load_ours() -> None:
+    """Load the modules of this project."""
+    sys.path.insert(0, str(_SCRIPTS))
+    for path in sorted((_SCRIPTS / "flareset").rglob("[a-z]*.py")):
+        import_module(".".join(path.relative_to(_SCRIPTS).with_suffix("").parts))
+    sys.path.pop(0)
+
+
+def forget_ours(words: list[str]) -> None:
+    """Forget this project's modules if a command is one of another copy of the code."""
+    given = dict(pairwise(words)).get("--snakefile", "Snakefile")
+    program = Path(os.path.abspath(given if words[0] == "-m" else words[0]))
+    if not program.is_relative_to(_ROOT):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "flareset"]:
+            del sys.modules[name]
+
+
 def end(status: int, loaded: set[str]) -> NoReturn:
     """End this process as Python does, but without clearing modules loaded before the fork.
 
@@ -184,11 +203,15 @@ def main() -> NoReturn:
     sys.executable = sys.argv[1]
     for name in _LOADED:
         import_module(name)
+    # A test's folder in PYTHONPATH may change our modules while they are loaded.
+    if "PYTHONPATH" not in os.environ:
+        load_ours()
     # Loaded objects are never garbage, so that no fork looks at them.
     gc.freeze()
     loaded = set(sys.modules)
     command = serve(socket.socket(fileno=0))
     become(command)
+    forget_ours(command.words)
     end(run(command.words), loaded)
 
 
