@@ -35,7 +35,7 @@ ONLY = {
     "system": {"errors"},
     "sdo": {"errors"},
     "store": {"errors", "system"},
-    "proof": {"errors", "sdo"},
+    "proof": {"errors", "sdo", "system"},
     "tables": {"errors", "system", "sdo"},
     # It shares no code with what it audits.
     "audit": {"errors"},

@@ -26,6 +26,7 @@ from flareset.errors import VerificationError
 from flareset.proof.pixels import MOST_PIXELS
 from flareset.sdo.drms import Value
 from flareset.sdo.keywords import STATISTICS
+from flareset.system.aside import Aside
 
 # HMI's observables have two sets. The plain names are for pixels within 99 % of the disk's radius.
 _WHOLE_IMAGE = {
@@ -46,6 +47,10 @@ _MOST_LEVELS = 1 << 22
 # The rows that are counted at a time: few, so that counting needs little memory.
 _ROWS = 256
 _SIGMAS = 6.0
+# Bytes. A full frame takes 0.3 s, in which no thread could receive the next file.
+_LARGE = 1 << 20
+# So many full frames at a time: as many as two connections of 20 MB/s bring.
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,12 @@ def image_statistics(path: Path, index: int) -> Statistics:
 
     Raises VerificationError if its pixels cannot be decoded, or are not stored as integers.
     """
+    large = path.stat().st_size > _LARGE
+    return (_counted_aside if large else counted)(path, index)
+
+
+def counted(path: Path, index: int) -> Statistics:
+    """Return the statistics of an image, as `image_statistics` does, from this process."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
@@ -209,6 +220,9 @@ def image_statistics(path: Path, index: int) -> Statistics:
         raise
     except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
         raise VerificationError(f"its pixels cannot be decoded: {error}") from None
+
+
+_counted_aside = Aside(counted, _AT_ONCE)
 
 
 def _decoded(hdu: fits.ImageHDU | fits.CompImageHDU) -> Statistics:
