@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+from flareset.standin.catalogue import Record
 from flareset.standin.server import StandIn
 
 LATENCY = 0.2
@@ -25,10 +26,12 @@ _PIECE = 1 << 18
 
 
 @contextmanager
-def slow_archive(frame_size: int) -> Iterator[tuple[str, str]]:
-    """Yield the URLs of files and of the CGI of a slow archive."""
+def slow_archive(frame_size: int, records: list[Record]) -> Iterator[tuple[str, str]]:
+    """Yield the URLs of files and of the CGI of a slow archive, which has drawn these images."""
     ours, its = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(frame_size, its))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(frame_size, records, its)
+    )
     process.start()
     try:
         yield ours.recv()
@@ -37,8 +40,11 @@ def slow_archive(frame_size: int) -> Iterator[tuple[str, str]]:
         process.join()
 
 
-def _serve(frame_size: int, channel: Connection) -> None:
+def _serve(frame_size: int, records: list[Record], channel: Connection) -> None:
     server = _Slow(frame_size=frame_size, delay=0)
+    # JSOC does not draw its images first.
+    for record in records:
+        server.frames.file(record.frame("image"))
     channel.send((server.url, server.cgi_url))
     server.serve_forever()
 

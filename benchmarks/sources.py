@@ -71,7 +71,7 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for name in args.ways.split(","):
         with (
-            slow_archive(args.frame_size) as (files, cgi),
+            slow_archive(args.frame_size, flare.records) as (files, cgi),
             tempfile.TemporaryDirectory(prefix="sources-", dir=args.target) as folder,
         ):
             os.sync()
