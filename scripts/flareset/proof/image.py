@@ -33,11 +33,12 @@ def read_image(path: Path) -> tuple[fits.Header, np.ndarray]:
         raise VerificationError(
             f"{path}: cannot be read: {error}; run `snakemake verify`"
         ) from None
-    is_missing = False
-    if stored.dtype.kind == "i" and "BLANK" in header:
-        is_missing = stored == header["BLANK"]
+    blank = header.get("BLANK") if stored.dtype.kind == "i" else None
     scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
     if (scale, zero) == (1, 0):
-        whole = stored.astype(stored.dtype.newbyteorder("="))
-        return header, np.where(is_missing, whole.dtype.type(MISSING), whole)
-    return header, np.where(is_missing, np.float32("nan"), (stored * scale + zero).astype("f4"))
+        pixels, missing = stored.astype(stored.dtype.newbyteorder("=")), MISSING
+    else:
+        pixels, missing = (stored * scale + zero).astype("f4"), np.nan
+    if blank not in (None, missing):
+        pixels[stored == blank] = missing
+    return header, pixels
