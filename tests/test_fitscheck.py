@@ -18,6 +18,7 @@ from support.images import check_image
 
 from flareset.errors import StoreError, VerificationError
 from flareset.proof.fits import Asked, ImageCheck, keywords_in, pack, packed_header
+from flareset.sdo.checksum import ones_complement_sum
 from flareset.sdo.times import parse_jsoc_time
 from flareset.standin.frames import Frame, Frames
 
@@ -313,3 +314,9 @@ def test_an_image_that_says_to_be_huge_is_not_decoded(tmp_path: Path) -> None:
     wanted = Asked("aia", time, 131, frozenset({"image"}), time)
     with pytest.raises(VerificationError, match=r"the image has \(200000, 200000\) pixels"):
         ImageCheck(wanted, path).finish(path)
+
+
+def test_a_carry_is_added_to_the_sum_of_a_checksum() -> None:
+    assert ones_complement_sum(b"\xff\xff\xff\xff\x00\x00\x00\x02") == 2
+    assert ones_complement_sum(b"\xff\xff\xff\xff" * 3) == 0xFFFFFFFF
+    assert ones_complement_sum(b"\x00\x00\x00\x01", start=0xFFFFFFFF) == 1

@@ -389,6 +389,7 @@ def test_classes_compare_as_fluxes() -> None:
     fluxes = [class_flux(name) for name in ("X10.0", "X9.3", "X2.0", "M9.9", "C1.0", "B7.4")]
     assert fluxes == sorted(fluxes, reverse=True)
     assert class_flux("C") is None
+    assert (class_flux("A2.0"), class_flux("B7.4")) == (2e-8, 7.4e-7)
     assert class_flux("M4.9") == 4.9e-05
 
 

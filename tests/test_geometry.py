@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from flareset.sdo import geometry
 from flareset.sdo.times import parse_jsoc_time
@@ -63,3 +64,13 @@ def test_what_is_off_the_disk_is_refused() -> None:
         geometry.stonyhurst_to_arcsec(91, 0, WHEN)
     with pytest.raises(ValueError, match="off the disk"):
         geometry.rotated(900, 0, 4 * 86400, WHEN)
+
+
+@pytest.mark.parametrize("roll", [0.0, 30.0, -90.0, 179.0])
+def test_a_pixel_is_where_astropy_has_it(roll: float) -> None:
+    wcs = WCS(naxis=2)
+    wcs.wcs.crpix, wcs.wcs.crval, wcs.wcs.cdelt = (512.5, 500.5), (3.0, -7.0), (0.6, 0.7)
+    wcs.wcs.crota = (0.0, roll)
+    found = geometry.pixel_of(250.0, -120.0, (512.5, 500.5), (3.0, -7.0), (0.6, 0.7), roll)
+    # A linear projection: the image as if it were a plane.
+    assert found == pytest.approx([float(n) for n in wcs.wcs_world2pix(250.0, -120.0, 1)])

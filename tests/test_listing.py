@@ -15,6 +15,7 @@ from flareset.listing import list_page
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso, parse_utc
 from flareset.sources.page import read_page
+from flareset.sources.rows import edges_of, read_record, wavelength_in_name
 from flareset.standin import catalogue
 from flareset.tables.listing import read_facts, read_listing, write_facts, write_listing
 from flareset.tables.records import COLUMNS, read_records, write_records
@@ -357,3 +358,32 @@ def test_a_page_that_is_none_by_its_size(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 20_000_001)
     with pytest.raises(ListingError, match="20 MB is more than a page of JSOC has"):
         page_text(path)
+
+
+def test_a_window_may_begin_two_minutes_and_a_slot_before_the_records(page: str) -> None:
+    listing, _ = read(page)
+    first, last = (listing["t_rec"].agg(which).to_pydatetime() for which in ("min", "max"))
+    edge = timedelta(minutes=2, seconds=12)
+    second = timedelta(seconds=1)
+
+    def edges(begin: timedelta, end: timedelta) -> str:
+        """Return what is said of a window that begins and ends so long before and after them."""
+        window = first - begin, last + end
+        return edges_of(listing, replace(SHORT, window_start=window[0], window_end=window[1]), EUV)
+
+    assert edges(edge, edge) == edges(-edge, -edge) == edges(-edge, edge) == ""
+    for late in ((edge + second, edge), (edge, edge + second), (-edge, edge + second)):
+        assert edges(*late).startswith("the page's records span 2014-01-07T")
+    for moved in ((-edge - second, edge + second), (edge + second, -edge - second)):
+        with pytest.raises(ListingError, match="another event"):
+            edges(*moved)
+
+
+def test_a_channel_is_read_from_a_name_if_only_one_fits() -> None:
+    name = "aia.lev1_euv_12s[2014-01-07T15:07:01Z][131]"
+    listed = read_record(name, "x.fits", EUV, processed=False)
+    assert wavelength_in_name(listed, "x.fits", [131]) == 131
+    assert wavelength_in_name(listed, "aia.171.fits", [131, 171]) == 171
+    for name in ("aia.fits", "aia.131.171.fits", "aia.1310.fits"):
+        with pytest.raises(ListingError, match="one wavelength at a time"):
+            wavelength_in_name(listed, name, [131, 171])
