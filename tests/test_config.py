@@ -260,3 +260,12 @@ def test_channels_are_drawn_together_where_they_share_slots() -> None:
     assert channels(series="aia.lev1", sample={"seed": 3}) == "apart"
     with pytest.raises(ConfigError, match=r"sample.channels: together: the channels of aia.lev1"):
         channels(series="aia.lev1", sample={"channels": "together"})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1kB", 1000), ("2.5 MB", 2_500_000), ("3GB", 3_000_000_000), ("12.4MB", 12_400_000)],
+)
+def test_sizes_are_decimal(text: str, size: int) -> None:
+    assert read_size(text) == size
+    assert read_size(size_text(size)) == size

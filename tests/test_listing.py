@@ -387,3 +387,7 @@ def test_a_channel_is_read_from_a_name_if_only_one_fits() -> None:
     for name in ("aia.fits", "aia.131.171.fits", "aia.1310.fits"):
         with pytest.raises(ListingError, match="one wavelength at a time"):
             wavelength_in_name(listed, name, [131, 171])
+
+
+def test_a_process_that_does_nothing_is_none(page: str) -> None:
+    assert read(page, process="n=0|no_op")[1].process == ""
