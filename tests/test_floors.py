@@ -40,7 +40,7 @@ ONLY = {
     # It shares no code with what it audits.
     "audit": {"errors"},
     # Tables in, a page out: it shares no code with the stages that it shows.
-    "report": {"errors", "system", "sdo", "campaign", "tables", "proof"},
+    "report": {"errors", "system", "sdo", "campaign", "tables", "proof", "phases"},
     "standin": {"errors", "system", "sdo"},
 }
 STAGES = [
@@ -108,7 +108,7 @@ STALE = {
     "ledger": "download sample",
     "listing": "list",
     "partition": "partition",
-    "phases": "draw download partition sample label summary",
+    "phases": "draw download partition sample label summary report_page",
     "proof/fits": "download",
     "proof/pictures": "download",
     "proof/processed": "download",

@@ -6,14 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple
 
+from flareset.phases import PHASES
 from flareset.report.facts import CampaignFacts, Entry
 from flareset.tables.status import Status
 
 # Keywords of these kinds should not tell the label. Those of the scene and the time may.
 _TELLING_KINDS = ("instrument", "carried")
 _MOST_NAMED = 4
+_WHERE = {"pre": "before the flare", "flare": "of the flare", "post": "after the flare"}
 # The lanes of a window, in this order, and what each means.
 MEANINGS = {
     Status.VERIFIED: "on disk, and proven to be the image of its record",
@@ -94,13 +97,25 @@ def _asked(campaign: CampaignFacts) -> Verdict:
     sentences = [
         f"{number(len(campaign.event_ids), 'flare')} at {waves} Å, {config['series']},"
         f" by {config['source']}.",
-        f"{number(sample['per_minute'], 'image')} of each minute of flare, {sample['pre']} from"
-        f" before and {sample['post']} from after it, drawn by the seed {sample['seed']}.",
+        f"Drawn by the seed {sample['seed']}: {_quotas(sample)}.",
     ]
     made_up = config["archive"]["kind"] == "rehearsal"
     if made_up:
         sentences.append("A rehearsal: the images are made up, nothing in them was observed.")
     return Verdict("note" if made_up else "good", "Asked for", sentences, "../provenance.json")
+
+
+def _quotas(sample: Mapping[str, Any]) -> str:
+    """Return how many images the config asks for, by phase in the order of time."""
+    asked = []
+    for phase in PHASES:
+        where = _WHERE.get(phase.name, f"of {phase.name}")
+        if phase.bin:
+            minutes = phase.bin / timedelta(minutes=1)
+            each = "minute" if minutes == 1 else f"{minutes:g} minutes"
+            where = f"in each {each} {where}"
+        asked.append(f"{number(sample[phase.quota], 'image')} {where}")
+    return ", ".join(asked)
 
 
 def _there(campaign: CampaignFacts) -> Verdict:
