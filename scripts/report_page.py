@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flareset.campaign.known import read_known
 from flareset.campaign.run import tried_once
+from flareset.report.goes import read_goes
 from flareset.report.page import Look, write_report
 from flareset.system.endings import exit_status
 from flareset.system.logs import job_log
@@ -19,6 +20,9 @@ def main() -> None:
     )
     parser.add_argument("--flares", default="", help="flares.csv with all known flares")
     parser.add_argument(
+        "--goes", nargs="*", default=[], type=Path, help="files with the X-ray flux by GOES"
+    )
+    parser.add_argument(
         "--images", required=True, type=int, help="how many images of each phase are shown"
     )
     parser.add_argument(
@@ -29,8 +33,9 @@ def main() -> None:
 
     with job_log(), tried_once(args.results / ".report_page.failed"):
         known = read_known(args.flares) if args.flares else None
+        goes = read_goes(args.goes) if args.goes else None
         look = Look(args.images, args.one_page)
-        write_report(args.results, args.config, args.page.parent, look, known)
+        write_report(args.results, args.config, args.page.parent, look, known, goes)
 
 
 if __name__ == "__main__":

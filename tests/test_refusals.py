@@ -50,6 +50,7 @@ def test_settings_that_cannot_be(splits: dict[str, Any], sentence: str) -> None:
     [
         ({"splits": {"group_by": ["cme"]}}, "config/events.csv has no column cme; it has goes_c"),
         ({"splits": {"stratify": "side"}}, "splits.stratify: config/events.csv has no column side"),
+        ({"report_page": {"goes": ["g.csv"]}}, "report_page.goes: g.csv: no such file; name a CSV"),
         ({"splits": {"freeze": "v1/splits.csv"}}, "splits.freeze: v1/splits.csv: cannot be read"),
         ({"splits": {"folds": 50}}, "40 groups of events cannot be 50 folds: set splits.folds to"),
         (

@@ -6,8 +6,9 @@ import csv
 import json
 import re
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import astropy.units as units
@@ -23,11 +24,15 @@ from support.stages import script
 from support.tables import event_of, write_tables
 
 from flareset.campaign.known import KnownFlare, KnownFlares
+from flareset.errors import ReportError
+from flareset.phases import PHASES
 from flareset.report import charts
 from flareset.report.colours import colour_table
-from flareset.report.facts import Image
+from flareset.report.facts import Image, read_campaign
+from flareset.report.goes import GoesFlux, read_goes
 from flareset.report.page import Look, write_report
 from flareset.report.pictures import picture, some_of
+from flareset.report.words import Found, verdicts
 
 WIDTHS = (320, 390, 700, 1200)
 
@@ -73,6 +78,7 @@ def test_a_figure_and_pictures_of_each_flare(finished: Project, shown: Path) -> 
         assert len(section.select("figure.thumb img")) == 9
     # Only the first flare has a place.
     assert [len(section.select(".here")) for section in sections] == [9, 0]
+    assert ["The ring marks" in section.text for section in sections] == [True, False]
 
 
 def test_nothing_is_outside_of_the_page(shown: Path) -> None:
@@ -97,7 +103,9 @@ def test_nothing_overflows_or_overlaps(shown: Path, tmp_path: Path) -> None:
     """With all that may be on a page: channels, failures, gaps, classes, long reasons."""
     found = laid_out(shown, WIDTHS, tmp_path)
     config = write_tables(tmp_path / "r", flares=5, wavelengths=(94, 131, 171), failed=5)
-    write_report(tmp_path / "r", config, tmp_path, Look(2, 50), None)
+    flux = [f"{10 ** (n % 50 / 10 - 8):.2e}" for n in range(80)]
+    goes = read_goes([write_goes(tmp_path / "g.csv", event_of(1).window_start, flux)])
+    write_report(tmp_path / "r", config, tmp_path, Look(2, 50), None, goes)
     found += laid_out(tmp_path / "index.html", WIDTHS, tmp_path)
     assert [each["width"] for each in found] == [*WIDTHS, *WIDTHS]
     assert all(each["words"] > 100 for each in found)
@@ -127,6 +135,22 @@ def test_what_is_missing_is_told_first(tmp_path: Path) -> None:
         name: statuses.count(name.replace(" ", "_"))
         for name in ("verified", "failed", "rejected", "no record", "not needed")
     }
+
+
+def test_what_was_asked_is_told_by_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write_tables(tmp_path, flares=1)
+    told = json.loads(config.read_text())
+    told["sample"] |= {"per_minute": 1, "pre": 9, "post": 0, "decay": 2}
+    config.write_text(json.dumps(told))
+    campaign, found = read_campaign(tmp_path, config), Found()
+    text = "1 image in each minute of the flare, 0 images after the flare"
+    (asked, *_) = verdicts(campaign, found)
+    seed = told["sample"]["seed"]
+    assert f"Drawn by the seed {seed}: 9 images before the flare, {text}." in asked.sentences
+    decay = replace(PHASES[2], name="decay", quota="decay", bin=timedelta(minutes=5))
+    monkeypatch.setattr("flareset.report.words.PHASES", (*PHASES, decay))
+    (asked, *_) = verdicts(campaign, found)
+    assert f"{text}, 2 images in each 5 minutes of decay." in asked.sentences[1]
 
 
 def test_of_many_flares_each_has_a_page(tmp_path: Path) -> None:
@@ -197,6 +221,116 @@ def test_known_flares_are_shown_by_their_class(tmp_path: Path) -> None:
         "131 Å, DN/s", "GOES class"
     ]  # fmt: skip
     assert len(section.select("polygon.known")) == 1
+
+
+# The X-ray flux of GOES
+
+
+def write_goes(path: Path, start: datetime, fluxes: Sequence[object]) -> Path:
+    """Write a value a minute."""
+    rows = [f"{start + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ},{f}" for n, f in enumerate(fluxes)]
+    path.write_text("\n".join(["time,xrsb_flux", *rows]) + "\n")
+    return path
+
+
+def pieces(goes: GoesFlux, minutes: int) -> list[list[float]]:
+    found = goes.in_window(at(0), at(60 * minutes))
+    return [[value for _, value in piece] for piece in found]
+
+
+@pytest.mark.parametrize("unknown", ["", "nan", "0", "-9999", "-99999", "-1e-9", "inf"])
+def test_what_is_no_flux_is_a_gap(tmp_path: Path, unknown: str) -> None:
+    fluxes = [1e-6, 2e-6, 3e-6, unknown, 5e-6, 6e-6]
+    goes = read_goes([write_goes(tmp_path / "g.csv", at(0), fluxes)])
+    assert pieces(goes, 9) == [[1e-6, 2e-6, 3e-6], [5e-6, 6e-6]]
+    assert pieces(goes, 2) == [[1e-6, 2e-6]]
+    assert goes.in_window(at(600), at(900)) == []
+
+
+def test_of_two_files_the_first_counts_and_the_second_fills_its_gaps(tmp_path: Path) -> None:
+    first = write_goes(tmp_path / "a.csv", at(0), [1e-6, "", 3e-6])
+    second = write_goes(tmp_path / "b.csv", at(60), [7e-6, 8e-6, 9e-6])
+    assert pieces(read_goes([first, second]), 9) == [[1e-6, 7e-6, 3e-6, 9e-6]]
+
+
+def test_netcdf_of_noaa_is_read_as_csv_is(tmp_path: Path) -> None:
+    h5py = needs.module("h5py")
+    epoch = datetime(2000, 1, 1, 12, tzinfo=UTC)
+    with h5py.File(tmp_path / "g.nc", "w") as data:
+        data["time"] = [(at(60 * n) - epoch) / timedelta(seconds=1) for n in range(6)]
+        data["time"].attrs["units"] = "seconds since 2000-01-01 12:00:00 UTC"
+        data["xrsb_flux"] = [1e-6, 2e-6, 3e-6, 4e-6, -9999, 6e-6]
+        data["xrsb_flag"] = np.array([0, 0, 16, 0, 0, 0], dtype="u1")
+    found = pieces(read_goes([tmp_path / "g.nc"]), 9)
+    assert found == [[1e-6, 2e-6], [4e-6], [6e-6]]
+
+
+def test_a_real_file_of_noaa_has_its_fluxes_at_its_times(real: Path) -> None:
+    """A flare summary has time and xrsb_flux as the averages have: at start, peak and end."""
+    h5py = needs.module("h5py")
+    path = real / "flares/flsum/sci_xrsf-l2-flsum_g15_d20101016_v1-0-0.nc"
+    goes = read_goes([path])
+    day = datetime(2010, 10, 16, tzinfo=UTC)
+    found = [point for piece in goes.in_window(day, day + timedelta(days=1)) for point in piece]
+    when, flux = max(found, key=lambda point: point[1])
+    # Other lists have this flare's peak at 19:12, too. The class is NOAA's, beside the flux.
+    assert when == day.replace(hour=19, minute=12)
+    with h5py.File(path) as data:
+        assert f"M{flux * 1e5:.2f}"[:4] == data["flare_class"][:].tolist()[13].decode() == "M4.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time,flux\n", "has no column xrsb_flux or xrsb or b_flux; it has time, flux"),
+        ("when,xrsb\n", "has no column time or time_tag; it has when, xrsb"),
+        ("", "has no column time or time_tag; it has none"),
+        ("time,xrsb\n2014-01-07,1\n", "line 2: '2014-01-07' has no time of day; time has to be"),
+        ("time,xrsb\n2014-01-07T00:00,C1\n", "line 2: could not convert string to float: 'C1'"),
+        ("time,xrsb\n\xff\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_has_no_flux_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "g.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ReportError, match=re.escape(said)) as refusal:
+        read_goes([path])
+    assert str(path) in str(refusal.value)
+    assert "report_page.goes" in str(refusal.value)
+
+
+def test_a_flare_is_shown_with_the_flux_of_its_window(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=2)
+    start = event_of(0).window_start
+    fluxes = [4e-7] * 30 + [2.2e-4, 1e-4, "", *[3e-6] * 300]
+    goes = read_goes([write_goes(tmp_path / "g.csv", start, fluxes)])
+    write_report(tmp_path, config, tmp_path / "report", Look(0, 50), None, goes)
+    first, second = soup_of(tmp_path / "report" / "index.html").select("section.event")
+    _, panel = first.select("svg.panel")
+    lines = [line["d"] for line in panel.select(".xrs")]
+    assert len(lines) == 2
+    points = [tuple(map(float, point.split())) for point in lines[0][1:].split("L")]
+    # Four classes, B to X, 120 units high: the M begins half-way.
+    assert points[0] == (0, pytest.approx(120 - 30 * np.log10(4), abs=0.06))
+    assert points[-2] == (
+        pytest.approx(1000 * 30 / 72, abs=0.06), pytest.approx(30 - 30 * np.log10(2.2), abs=0.06),
+    )  # fmt: skip
+    letters = {each.text: each["style"] for each in first.select(".tall b")}
+    assert letters == {
+        "B": "top:87.5%", "C": "top:62.5%", "M": "top:37.5%", "X": "top:12.5%",
+    }  # fmt: skip
+    # The file ends before the second flare.
+    assert len(second.select("svg.panel")) == 1
+    assert "no flux in this window" in second.text
+
+
+def test_a_ring_is_told_of_where_there_is_one(tmp_path: Path) -> None:
+    """The second flare has a place, but no image of it can be read."""
+    config = write_tables(tmp_path, flares=2)
+    write_report(tmp_path, config, tmp_path / "report", Look(1, 50), None)
+    page = soup_of(tmp_path / "report" / "index.html")
+    assert page.select("figure.thumb")
+    assert "The ring marks" not in page.text
 
 
 # Pictures

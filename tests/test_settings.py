@@ -104,6 +104,7 @@ CHANGES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "report_page.make": (False, ()),
     "report_page.images": (6, ()),
     "report_page.one_page": (10, ()),
+    "report_page.goes": (["goes.csv"], ()),
     "export.method": ("url-tar", FETCH),
     "export.protocol": ("FITS", FETCH),
     "export.filename_format": ("{T_REC:A}", FETCH),

@@ -14,7 +14,8 @@ FlaresetError
 ├── LeakError           a keyword that tells the label better than allowed
 ├── AuditError          splits that share what they must not
 ├── ArraysError         an image or a table of which no array can be made
-└── ReleaseError        a data set that cannot be published as it is
+├── ReleaseError        a data set that cannot be published as it is
+└── ReportError         a file that the page should show, and cannot
 """
 
 from __future__ import annotations
@@ -105,3 +106,7 @@ class ArraysError(FlaresetError):
 
 class ReleaseError(FlaresetError):
     """A data set that cannot be published as it is."""
+
+
+class ReportError(FlaresetError):
+    """A file that the page should show, and cannot."""

@@ -6,6 +6,7 @@ Imports nothing heavy: every job that Snakemake starts checks this.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 from flareset.campaign.config import Config, Splits
 from flareset.campaign.events import Event
@@ -26,6 +27,7 @@ def refuse(config: Config, events: Collection[Event]) -> None:
     columns = {name for event in events for name in event.columns}
     problems = [*_unknown_keywords(config, columns)]
     problems += _no_place(config, events)
+    problems += _no_goes(config)
     if config.splits.model_fields_set:
         problems += _no_split(config, events, columns)
     if problems:
@@ -63,6 +65,15 @@ def _no_place(config: Config, events: Collection[Event]) -> Iterator[str]:
     lacking = [event.event_id for event in events if None in (event.hpc_x, event.hpc_y)]
     if "crop" in config.arrays.steps and lacking:
         yield f"arrays.steps: crop: no hpc_x, hpc_y in the rows of {', '.join(lacking[:5])}"
+
+
+def _no_goes(config: Config) -> Iterator[str]:
+    for path in config.report_page.goes:
+        if not Path(path).exists():
+            yield (
+                f"report_page.goes: {path}: no such file; name a CSV with time and xrsb_flux, or"
+                " NOAA's netCDF, by its path from the working folder"
+            )
 
 
 def _no_split(config: Config, events: Collection[Event], columns: set[str]) -> Iterator[str]:

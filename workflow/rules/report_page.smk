@@ -12,6 +12,7 @@ rule report_page:
             for name in ("images.csv", "leaks.csv", "splits.csv", "audit.json")
         ],
         flares=CAMPAIGN.config.flares or [],
+        goes=CAMPAIGN.config.report_page.goes,
     output:
         page=report(
             f"{RESULTS}/report/index.html",
@@ -33,5 +34,5 @@ rule report_page:
         one_page=CAMPAIGN.config.report_page.one_page,
     shell:
         "python {input.script:q} --results {params.results:q} --config {input.config:q}"
-        " --flares={input.flares:q} --images {params.images} --one-page {params.one_page}"
+        " --flares={input.flares:q} --goes {input.goes:q} --images {params.images} --one-page {params.one_page}"
         " --page {output.page:q} > {log:q} 2>&1"

@@ -391,6 +391,11 @@ class ReportPage(Section):
     one_page: Count = Field(
         50, description="so many flares are shown on one page; of more, each has a page of its own"
     )
+    goes: Annotated[tuple[Path, ...], unique] = Field(
+        (),
+        description="files with the X-ray flux that GOES measured, as CSV or netCDF; each flare is"
+        " shown with the flux of its window",
+    )
 
 
 class NoOp(Section):

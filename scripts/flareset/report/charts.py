@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -16,6 +18,9 @@ from markupsafe import Markup
 WIDTH = 1000
 # Marks nearer to each other than this (units of WIDTH) are drawn as one mark.
 _APART = 1.0
+# The GOES classes by the power of ten (W m-2) at which each begins, and the lowest that is drawn.
+_LETTERS = {-8: "A", -7: "B", -6: "C", -5: "M", -4: "X", -3: "X10"}
+_LOWEST = -9
 
 
 class Span(NamedTuple):
@@ -43,7 +48,7 @@ class Curve(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A word on an axis, and its place (per cent of the width)."""
+    """A word on an axis, and its place (per cent of the axis, from the left or the top)."""
 
     place: float
     text: str
@@ -100,6 +105,39 @@ def curve(
         for name, _ in series
     ]
     return Curve(svg([behind, *paths], height, "panel"), low, high)
+
+
+def flux(span: Span, pieces: Iterable[Sequence[tuple[datetime, float]]], height: float,
+         behind: str) -> tuple[Markup, list[Tick]]:  # fmt: skip
+    """Return a GOES flux (W m-2) as a line in pieces, and the letters of its classes.
+
+    The scale is logarithmic, in whole classes. Of values nearer than a unit of the width, the
+    highest is drawn.
+    """
+    thinned = [_thinned([(span.place(when), value) for when, value in piece]) for piece in pieces]
+    values = [value for piece in thinned for _, value in piece]
+    lowest = max(math.floor(math.log10(min(values))), _LOWEST)
+    highest = max(math.ceil(math.log10(max(values))), lowest + 1)
+    decades = range(lowest, highest)
+
+    def y(power: float) -> float:
+        return height * (1 - _part(max(power, lowest), lowest, highest))
+
+    marks = [f'<path class="grid" d="M0 {y(power):.1f}H{WIDTH}"/>' for power in decades[1:]]
+    for piece in thinned:
+        line = "L".join(f"{x:.1f} {y(math.log10(value)):.1f}" for x, value in piece)
+        marks.append(f'<path class="line xrs" d="M{line}{"h0" if len(piece) == 1 else ""}"/>')
+    letters = [
+        Tick(y(power + 0.5) / height * 100, _LETTERS[power])
+        for power in decades
+        if power in _LETTERS
+    ]
+    return svg([behind, *marks], height, "panel"), letters
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the highest point of each unit of the width."""
+    return [max(each, key=itemgetter(1)) for _, each in groupby(points, lambda p: int(p[0]))]
 
 
 def sparkline(points: Sequence[tuple[datetime, float]], span: Span, behind: str) -> Markup:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flareset.campaign.events import Event, read_event
 from flareset.campaign.known import KnownFlare, KnownFlares
+from flareset.report.goes import GoesFlux, Point
 from flareset.sdo.numbers import real
 
 # The column of the GOES class: our name, and HEK's.
@@ -47,7 +48,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class FlareFacts:
-    """The facts of one flare; `counts` are its rows of summary.csv, one for each channel."""
+    """The facts of one flare.
+
+    `counts` are its rows of summary.csv, one for each channel. `flux` is GOES' curve over the
+    window in pieces, None if no file of GOES was given.
+    """
 
     event: Event
     goes_class: str
@@ -56,6 +61,7 @@ class FlareFacts:
     images: list[Image]
     ledger: list[Entry]
     known: list[KnownFlare]
+    flux: list[list[Point]] | None
 
     @property
     def wavelengths(self) -> list[int]:
@@ -100,7 +106,7 @@ def read_campaign(results: Path, config: Path) -> CampaignFacts:
 
 
 def read_flares(
-    results: Path, campaign: CampaignFacts, known: KnownFlares | None
+    results: Path, campaign: CampaignFacts, known: KnownFlares | None, goes: GoesFlux | None
 ) -> Iterator[FlareFacts]:
     """Yield the facts of each flare in the order of images.csv: by event_id.
 
@@ -130,6 +136,7 @@ def read_flares(
                 for entry in _ledger(results / "ledger", event_id, int(row["wavelength"]))
             ],
             known=known.in_window(event) if known else [],
+            flux=goes.in_window(event.window_start, event.window_end) if goes else None,
         )
 
 

@@ -27,12 +27,16 @@ CLASSES = (1e-7, 1e-3)
 
 
 class Panel(NamedTuple):
-    """A part of a flare's figure: its name, its drawing, and the words at the drawing's edges."""
+    """A part of a flare's figure: its name, its drawing, and the words at the drawing's edges.
+
+    `letters` are words between the edges, each at its height.
+    """
 
     name: str
     drawing: Markup
-    top: str
-    bottom: str
+    top: str = ""
+    bottom: str = ""
+    letters: Sequence[Tick] = ()
 
 
 class Lane(NamedTuple):
@@ -65,6 +69,7 @@ class View:
 
     facts: FlareFacts
     row: Row
+    has_curves: bool
     panels: list[Panel]
     lanes: list[Lane]
     ticks: list[Tick]
@@ -95,10 +100,12 @@ def view_of(facts: FlareFacts, phases: Sequence[str], files: Path, images: int, 
         failed=statuses[Status.FAILED],
         spark=charts.sparkline(_points(facts, facts.wavelengths[0]), span, behind),
     )
+    curves = list(_curves(facts, span))
     return View(
         facts=facts,
         row=row,
-        panels=[*_curves(facts, span), *_known(facts, span)],
+        has_curves=bool(curves),
+        panels=[*curves, *_flux(facts, span), *_known(facts, span)],
         lanes=list(_lanes(facts, span, statuses)),
         ticks=charts.clock(span),
         shorts=sum(image.exposure == SHORT for image in facts.images),
@@ -162,6 +169,14 @@ def _curves(facts: FlareFacts, span: Span) -> Iterator[Panel]:
         unit = "DN/s" if of_channel[0].seconds else "mean"
         top, bottom = words.value(found.high), words.value(found.low)
         yield Panel(f"{wavelength} Å, {unit}", found.svg, top, bottom if top != bottom else "")
+
+
+def _flux(facts: FlareFacts, span: Span) -> Iterator[Panel]:
+    """Yield the panel of the X-ray flux that GOES measured in the window."""
+    if facts.flux:
+        behind = _behind(facts, span, _PANEL)
+        drawing, letters = charts.flux(span, facts.flux, _PANEL, behind)
+        yield Panel("GOES, 1 to 8 Å", drawing, letters=letters)
 
 
 def _known(facts: FlareFacts, span: Span) -> Iterator[Panel]:

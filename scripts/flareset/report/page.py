@@ -18,6 +18,7 @@ from flareset.campaign.known import KnownFlares
 from flareset.report import charts, words
 from flareset.report.facts import CampaignFacts, FlareFacts, read_campaign, read_flares
 from flareset.report.flare import CLASSES, Row, flux_of, view_of
+from flareset.report.goes import GoesFlux
 from flareset.sdo.geometry import solar_radius_arcsec
 from flareset.system.files import make_folder, write_text
 
@@ -47,7 +48,12 @@ class _Tally:
 
 
 def write_report(
-    results: Path, config: Path, folder: Path, look: Look, known: KnownFlares | None
+    results: Path,
+    config: Path,
+    folder: Path,
+    look: Look,
+    known: KnownFlares | None,
+    goes: GoesFlux | None = None,
 ) -> None:
     """Write `index.html` into a folder; with many flares, also a page of each into `flares/`."""
     campaign = read_campaign(results, config)
@@ -56,7 +62,7 @@ def write_report(
     files = results / "data_selection" / "fits" / "raw"
     rows, sections, tally = [], {}, _Tally()
     make_folder(folder / "flares") if apart else make_folder(folder)
-    for facts in read_flares(results, campaign, known):
+    for facts in read_flares(results, campaign, known, goes):
         tally.add(facts)
         event_id = facts.event.event_id
         href = f"flares/{event_id}.html" if apart else f"#{event_id}"
