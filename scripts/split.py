@@ -71,7 +71,7 @@ def main() -> None:
         parts = ", ".join(f"{split} {number}" for split, number in counts.most_common())
         groups = len({row.group for row in rows})
         told = f"no split: {lack}" if lack else parts
-        log.info("%d events in %d groups; %s", len(rows), groups, told)
+        log.info("events %d, groups %d; %s", len(rows), groups, told)
 
 
 if __name__ == "__main__":
