@@ -256,7 +256,7 @@ def test_an_event_within_another_flare_fails(
     project.configure(sample={"per_minute": 0})
     longer = "2014-01-07 17:50:00,2014-01-07 18:30:00,,,,\n"
     project.events(ONE_FLARE + longer)
-    sentence = "2014-01-07T180534 131: none of its 37 images can be drawn"
+    sentence = "2014-01-07T180534 131: none of its 38 images can be drawn"
     with pytest.raises(IncompleteError, match=sentence):
         in_process(project, monkeypatch)
     ledger = project.table("results/ledger/2014-01-07T180534.131.csv")

@@ -261,7 +261,9 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a campaign of one flare and three wavelengths that has been listed."""
     project = Project(tmp_path_factory.mktemp("listed") / "campaign", {"wavelengths": WAVELENGTHS})
     project.events(ONE_FLARE)
-    with running(StandIn(frame_size=128)) as server:
+    # The exposure, which the flare shortens, moves the second in a file's name.
+    flares = [event.flare for event in project.read_events()]
+    with running(StandIn(frame_size=128, flares=flares)) as server:
         project.use(server)
         project.run("--until", "list")
     return project
