@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -24,10 +25,13 @@ import time
 time.sleep(60)
 """
 CALLS = """
-import os
+import os, time
 from flareset.errors import VerificationError
 def pid(): return os.getpid()
 def refuse(text): raise VerificationError(text)
+def slowly(answer, seconds): time.sleep(seconds); return answer
+def tell(text): print(text, flush=True); return text
+def make(): return lambda: "made"
 def die(parent): os.getpid() == parent or os._exit(1); return "here"
 """
 
@@ -78,3 +82,35 @@ def running(process: int) -> bool:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_call_that_was_broken_off_answers_no_other_call(calls: object) -> None:
+    aside = Aside(calls.slowly, 1)
+    aside("loaded", 0)
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    with pytest.raises(KeyboardInterrupt):
+        aside("first", 1)
+    assert aside("second", 0) == "second"
+
+
+def interrupt(*_: object) -> None:
+    """Act as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def test_what_a_function_prints_is_no_answer(calls: object) -> None:
+    assert Aside(calls.tell, 1)("told") == "told"
+
+
+def test_an_answer_that_cannot_be_sent_is_computed_here(
+    calls: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Aside(calls.make, 1)()() == "made"
+    assert "a process that helps this one ended" in caplog.text
+
+
+def test_calls_from_many_threads_get_their_own_answers(calls: object) -> None:
+    aside = Aside(calls.slowly, 2)
+    with ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(lambda n: aside(n, 0.01), range(40))) == list(range(40))

@@ -21,6 +21,7 @@ from flareset.errors import ArraysError, TransferError
 from flareset.fetch_tables import Fetching, months
 from flareset.sdo.times import iso, parse_utc
 from flareset.standin import frames
+from flareset.standin.server import Fault, StandIn
 
 NEW_YEAR = (parse_utc("2013-12-31 22:00"), parse_utc("2014-01-01 02:00"))
 
@@ -131,3 +132,21 @@ def test_what_is_no_table_is_not_pinned(site: Site, tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="404"):
         Fetching(Pins(tmp_path), Elsewhere, "rehearsal").responses()
     assert not list(tmp_path.glob("*/*/request.json"))
+
+
+@pytest.mark.parametrize("start", ["MISSING", "", "tomorrow"])
+def test_rows_without_their_times_are_not_pinned(
+    serve: Callable[..., StandIn], tmp_path: Path, start: str
+) -> None:
+    columns = {"T_START": start, "T_STOP": "2014-01-01T00:00:00Z"}
+    keywords = [{"name": name, "values": [value]} for name, value in columns.items() if value]
+    text = json.dumps({"keywords": keywords, "segments": [], "links": [], "count": 1, "status": 0})
+    server = serve(faults=[Fault("notjson", text=text)])
+    urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
+    access = Access.model_validate({"archive": urls | {"email": "someone@example.edu"}})
+    with (
+        reached(access, [], tmp_path / "store") as site,
+        pytest.raises(TransferError, match="JSOC lists no table"),
+    ):
+        Fetching(Pins(tmp_path / "queries"), lambda: site, "there").responses()
+    assert not list(tmp_path.glob("queries/*/*/request.json"))

@@ -15,7 +15,7 @@ from flareset.listing import list_page
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso, parse_utc
 from flareset.sources.page import read_page
-from flareset.sources.rows import edges_of, read_record, wavelength_in_name
+from flareset.sources.rows import edges_of, read_record, segment_of, wavelength_in_name
 from flareset.standin import catalogue
 from flareset.tables.listing import read_facts, read_listing, write_facts, write_listing
 from flareset.tables.records import COLUMNS, read_records, write_records
@@ -391,3 +391,10 @@ def test_a_channel_is_read_from_a_name_if_only_one_fits() -> None:
 
 def test_a_process_that_does_nothing_is_none(page: str) -> None:
     assert read(page, process="n=0|no_op")[1].process == ""
+
+
+@pytest.mark.parametrize("name", ["aia.lev1_euv_12s.131.2014-01-07T150709Z.fits", "mine.131.fits"])
+def test_a_channel_in_a_name_is_no_recnum(name: str) -> None:
+    record = "aia.lev1_euv_12s[2014-01-07T15:07:01Z][131]"
+    listed = read_record(record, name, EUV, processed=False)
+    assert segment_of(listed, name, EUV, "image") == "image"

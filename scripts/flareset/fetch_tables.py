@@ -54,7 +54,12 @@ class Fetching:
     def responses(self) -> Fetched:
         """Return the table of responses, in the form of SolarSoft's. Raises ArraysError."""
         pins = [self._pinned(_RESPONSES, ",".join(_OF_RESPONSES))]
-        table = _table(pins)[[*_OF_RESPONSES]]
+        table = _table(pins)
+        if lacking := [name for name in _OF_RESPONSES if name not in table]:
+            raise ArraysError(
+                f"{_RESPONSES}: JSOC's answer lacks {', '.join(lacking)}; it is in {pins[0].folder}"
+            )
+        table = table[[*_OF_RESPONSES]]
         return Fetched(table.to_string(index=False) + "\n", self._origin([_RESPONSES], pins))
 
     def pointings(self, windows: Iterable[tuple[datetime, datetime]]) -> Fetched:
@@ -97,12 +102,12 @@ def _month(number: int) -> datetime:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the records of an answer. Raises VerificationError."""
+    """Return the records of an answer, their times in ISO 8601. Raises VerificationError."""
     text = path.read_text(encoding="latin-1")
     try:
         found = read_object(text)
         if classify_info(found) is InfoKind.ANSWERED:
-            return read_rows(found)
+            return [_in_iso(row) for row in read_rows(found)]
         why = str(found.get("error") or found.get("status"))
     except (ValueError, KeyError, TypeError) as error:
         why = f"{error}: {' '.join(text[:80].split())!r}"
@@ -110,8 +115,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _table(pins: list[Pin]) -> pd.DataFrame:
-    """Return the rows of answers, with their times in ISO 8601. Raises ArraysError."""
-    rows = [_in_iso(row) for pin in pins for path in pin.files for row in _rows(path)]
+    """Return the rows of answers. Raises ArraysError."""
+    rows = [row for pin in pins for path in pin.files for row in _rows(path)]
     if not rows:
         raise ArraysError(f"JSOC has no row of it; the answer is in {pins[0].folder}")
     return pd.DataFrame(rows)

@@ -1,6 +1,6 @@
 """The phases of an event's window, and the bins of the draw in each.
 
-Imports only the standard library: stages that move no pixels and no times start fast.
+Loads neither pandas nor numpy, so that a stage that needs neither starts fast.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ def keep(table: Path, text: str, origin: dict[str, Any]) -> None:
 
     Raises ArraysError if another table is there, which somebody gave.
     """
-    if table.exists() and not origin_of(table):
+    there = table.read_text(encoding="utf-8") if table.exists() else text
+    # The same table without its note was fetched by a process that was killed.
+    if there != text and not origin_of(table):
         raise ArraysError(
             f"{table} is there, and was not fetched: remove it, or name another file in"
             " arrays.tables"
@@ -33,7 +35,7 @@ def keep(table: Path, text: str, origin: dict[str, Any]) -> None:
     with writing(table):
         make_folder(table.resolve().parent)
         # A table that is as before is not written, so that nothing is made anew.
-        if not table.exists() or table.read_text(encoding="utf-8") != text:
+        if not table.exists() or there != text:
             write_text(text, table)
         write_json(_note(table), {**origin, "sha256": _sum(table)})
 

@@ -33,12 +33,14 @@ class Pointings:
 
         The row is that of T_OBS, as in aiapy.
         """
-        at = self._of(str(header["T_OBS"]), wavelength)
         try:
+            at = self._of(str(header["T_OBS"]), wavelength)
             moved = (at["X0"] - float(header["X0_MP"]), at["Y0"] - float(header["Y0_MP"]))
             turned = float(header["SAT_ROT"])
         except KeyError as error:
             raise ArraysError(f"its header has no {error.args[0]}: it is not level 1") from None
+        except ValueError as error:
+            raise ArraysError(f"its pointing cannot be read: {error}") from None
         return replace(
             frame,
             crpix=(frame.crpix[0] + moved[0], frame.crpix[1] + moved[1]),
@@ -53,7 +55,8 @@ class Pointings:
         if rows.empty:
             raise ArraysError(
                 f"{self.name} has no pointing for {t_obs}: it is of {self.rows['T_START'].min()} to"
-                f" {self.rows['T_STOP'].max()}; `snakemake fetch_tables` asks for the campaign's"
+                f" {self.rows['T_STOP'].max()}; `snakemake fetch_tables --config refresh=true`"
+                " asks for the campaign's anew"
             )
         names = [f"A_{wavelength:03}_{part}" for part in _PARTS]
         if lacking := [name for name in names if name not in rows]:

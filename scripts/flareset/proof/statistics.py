@@ -216,7 +216,7 @@ def counted(path: Path, index: int) -> Statistics:
             warnings.simplefilter("ignore")
             with fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
                 return _decoded(hdus[index])
-    except VerificationError:
+    except (VerificationError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
         raise VerificationError(f"its pixels cannot be decoded: {error}") from None

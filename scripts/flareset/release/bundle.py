@@ -40,7 +40,7 @@ def pack(contents: Contents, terms: Terms, folder: Path) -> str:
         elif _sums(final) != _sums(new):
             raise ReleaseError(
                 f"{final}: this version is there and would have other sums now: raise"
-                " release.version, or remove it if nobody has it"
+                " release.version, or remove it with its .sha256 if nobody has it"
             )
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -19,7 +19,7 @@ from flareset.sdo.times import parse_utc
 # The names of the columns: of NOAA's files, and of sunpy's tables.
 TIMES = ("time", "time_tag")
 FLUXES = ("xrsb_flux", "xrsb", "b_flux")
-FLAGS = ("xrsb_flag", "xrsb_flags")
+FLAGS = ("xrsb_flag", "xrsb_flags", "xrsb_quality")
 _EPOCH = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _UNITS = "seconds since 2000-01-01 12:00"
 # netCDF-4 is HDF5, which begins so.

@@ -118,7 +118,7 @@ def segment_of(listed: ListedRecord, name: str, series: Series, default: str) ->
 
     In the default forms of JSOC's page (with prime keys) and of its exporter (with a recnum), the
     last part is the segment, even if it is not known here. In any other form, a part counts if it
-    is the name of a known segment.
+    is the name of a known segment: a number alone may be a channel, if the name has a time.
     """
     if listed.recordset.segments:
         return _segment_called(listed.recordset.segments[0], series)
@@ -126,7 +126,8 @@ def segment_of(listed: ListedRecord, name: str, series: Series, default: str) ->
     head = listed.recordset.series.lower().split(".")
     own_form = [part.lower() for part in parts[: len(head)]] == head
     keys = parts[len(head) : -1]
-    if own_form and (len(keys) == len(series.keys) or (len(keys) == 1 and keys[0].isdecimal())):
+    by_recnum = len(keys) == 1 and keys[0].isdecimal() and name_time(name) is None
+    if own_form and (len(keys) == len(series.keys) or by_recnum):
         return _segment_called(parts[-1], series)
     called = {_segment_called(part, series) for part in parts} & {*series.segments}
     return called.pop() if len(called) == 1 else default

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import pickle
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from queue import LifoQueue
-from typing import BinaryIO, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -46,15 +47,21 @@ class Aside(Generic[_P, _R]):
             helper = helper or self._start()
             pickle.dump((args, kwargs), helper.stdin)
             helper.stdin.flush()
-            failed, result = pickle.load(helper.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("a process that helps this one ended: %s", error)
+            answer = pickle.load(helper.stdout)
+        except BaseException as error:
+            # Its late answer must not be taken for that of the next call.
             if helper is not None:
                 _end(helper)
-            helper = None
-            failed, result = False, self._function(*args, **kwargs)
+            helper, answer = None, None
+            # pickle raises what it likes on bytes that are no answer.
+            if not isinstance(error, Exception):
+                raise
+            log.warning("a process that helps this one ended: %r", error)
         finally:
             self._idle.put(helper)
+        if answer is None:
+            return self._function(*args, **kwargs)
+        failed, result = answer
         if failed:
             raise result
         return result
@@ -79,8 +86,11 @@ def _end(helper: _Helper) -> None:
     helper.wait()
 
 
-def _serve(module: str, name: str, questions: BinaryIO, answers: BinaryIO) -> None:
+def _serve(module: str, name: str) -> None:
     """Answer calls of a function until the caller is gone."""
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
+    # What a library prints is no answer.
+    os.dup2(2, 1)
     # The caller is told to end, and this process ends with it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -92,11 +102,11 @@ def _serve(module: str, name: str, questions: BinaryIO, answers: BinaryIO) -> No
                 answer = False, function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - it is raised in the caller
                 answer = True, error
-            pickle.dump(answer, answers)
-            answers.flush()
+            answers.write(pickle.dumps(answer))
 
 
 if __name__ == "__main__":
-    # This folder was put there; its modules are found as those of the package.
-    sys.path[0] = str(Path(__file__).parents[2])
-    _serve(*sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer)
+    # Python puts this folder there; its modules are found as those of the package.
+    here = Path(__file__).parent
+    sys.path[:] = [str(here.parents[1]), *(path for path in sys.path if Path(path) != here)]
+    _serve(*sys.argv[1:])
