@@ -83,8 +83,10 @@ def test_a_file_that_is_bad_at_first(bench: Callable[..., Bench], kind: str) -> 
     b = bench(Fault(kind, times=2))
     manifest = b.fetch()
     assert manifest["status"].tolist() == ["verified"] * 4
-    # What tells a file in trouble from an archive in trouble may be one of the four.
-    assert manifest["tries"].isin([2, 3]).all()
+    # One of the four tells a file in trouble from an archive in trouble: that may use up its faults.
+    one, *others = sorted(manifest["tries"])
+    assert 1 <= one <= min(others)
+    assert {*others} <= {2, 3}
     assert b.waited, "it backed off between tries"
     assert b.leftovers() == []
 
