@@ -83,7 +83,7 @@ def test_a_file_that_is_bad_at_first(bench: Callable[..., Bench], kind: str) -> 
     b = bench(Fault(kind, times=2))
     manifest = b.fetch()
     assert manifest["status"].tolist() == ["verified"] * 4
-    # One of the four tells a file in trouble from an archive in trouble: that may use up its faults.
+    # One of the four tells a file in trouble from an archive in trouble: that may spend its faults.
     one, *others = sorted(manifest["tries"])
     assert 1 <= one <= min(others)
     assert {*others} <= {2, 3}
