@@ -118,7 +118,7 @@ def _other_flare(times: pd.Series, event: Event) -> np.ndarray:
 
 
 def _verdict(row: Any, rules: Rules) -> tuple[str, str]:
-    """Return the verdict on a partitioned record, and the reason."""
+    """Return the verdict on a record with its place, and the reason."""
     if row.phase == OUTSIDE:
         return OUTSIDE, "outside the event's window"
     if row.status:

@@ -59,10 +59,10 @@ def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
     accepted = candidates["verdict"] == ACCEPTED
     having: dict[str, set[int]] = defaultdict(set)
     places: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    columns = (candidates.loc[accepted, name] for name in ("slot", *BIN))
-    for slot, wavelength, *place in zip(*columns, strict=True):
+    images = candidates[accepted][["slot", "wavelength", "phase", "bin"]]
+    for slot, wavelength, phase, bin_ in images.itertuples(index=False):
         having[slot].add(wavelength)
-        places[slot].add(tuple(place))
+        places[slot].add((phase, bin_))
     refused = {
         slot: _refusal(channels - having[slot], len(places[slot]))
         for slot in having
