@@ -17,9 +17,8 @@ from flareset.arrays.aiapy import refuse_without_aiapy
 from flareset.arrays.frame import Frame
 from flareset.arrays.pointing import Pointings, read_pointings
 from flareset.errors import ArraysError
+from flareset.sdo.processing import FULL_PIXELS
 
-# Pixels a side of a whole frame of level 1.
-FULL = 4096
 _MODULES = ("sunpy.map", "aiapy.calibrate")
 
 
@@ -37,10 +36,11 @@ class Registration:
 
     def registered(self, frame: Frame, header: Mapping[str, Any], wavelength: int) -> Frame:
         """Return a frame of level 1 at level 1.5. Raises ArraysError for any other frame."""
-        if frame.pixels.shape != (FULL, FULL):
+        if frame.pixels.shape != (FULL_PIXELS, FULL_PIXELS):
             rows, columns = frame.pixels.shape
             raise ArraysError(
-                f"it has {columns} x {rows} pixels, and aiapy registers whole frames of {FULL}"
+                f"it has {columns} x {rows} pixels, and aiapy registers whole frames of"
+                f" {FULL_PIXELS}"
             )
         if float(header.get("LVL_NUM", 1)) > 1:
             raise ArraysError(f"it is of level {header['LVL_NUM']:g}: it is registered already")

@@ -15,6 +15,7 @@ from flareset.campaign.config import Config
 from flareset.campaign.processing import step_problems
 from flareset.campaign.values import problems, shown
 from flareset.errors import ConfigError
+from flareset.sdo.processing import FULL_PIXELS
 from flareset.sdo.protocols import kind_of_protocol
 
 # The path of a key or value in the config: keys, and indices in lists.
@@ -127,8 +128,11 @@ def _aiapy(config: Config) -> Iterator[str]:
     if config.export.processing:
         yield f"{begin} it needs frames of level 1, and export.processing makes others of them"
     archive = config.archive
-    if archive.rehearses and archive.frame_size != 4096:
-        yield f"{begin} it needs 4096 pixels a side, and archive.frame_size is {archive.frame_size}"
+    if archive.rehearses and archive.frame_size != FULL_PIXELS:
+        yield (
+            f"{begin} it needs {FULL_PIXELS} pixels a side, and archive.frame_size is"
+            f" {archive.frame_size}"
+        )
     if archive.rehearses and config.series != "aia.lev1":
         yield f"{begin} the rehearsal's frames of {config.series} are upright: use aia.lev1"
 
