@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 from cost import cost_of
@@ -80,30 +80,40 @@ def by_workflow(flare: MadeFlare, server: str, target: Path, connections: int) -
     with tempfile.TemporaryDirectory(prefix="notebook-", dir=target) as name:
         folder = Path(name)
         config = flare.campaign(folder, {"data_url": server, "connections": connections})
-        (folder / "config.yaml").write_text(yaml.safe_dump({**config, "fetch": "sampled"}))
-        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", name]
-        rules = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", f"{name}/config.yaml"]
-        os.sync()
-        cost = cost_of([*snakemake, *rules], folder / "log")
-        labels = (folder / "results/data_selection/image_labels.csv").read_text().splitlines()
-        sizes = [path.stat().st_size for path in (folder / "store").rglob("*.fits")]
-    drawn = len(labels) - 1
-    return Way("workflow", connections, len(sizes), sum(sizes), drawn, cost.seconds)
+        seconds, drawn, sizes = run_workflow(folder, {**config, "fetch": "sampled"})
+    return Way("workflow", connections, len(sizes), sum(sizes), drawn, seconds)
+
+
+def run_workflow(folder: Path, config: dict[str, Any]) -> tuple[float, int, list[int]]:
+    """Run a campaign in a folder; its seconds, drawn images, and the sizes of fetched files."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
+    rules = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", f"{folder}/config.yaml"]
+    os.sync()
+    cost = cost_of([*snakemake, *rules], folder / "log")
+    labels = (folder / "results/data_selection/image_labels.csv").read_text().splitlines()
+    sizes = [path.stat().st_size for path in (folder / "store").rglob("*.fits")]
+    return cost.seconds, len(labels) - 1, sizes
 
 
 def by_notebook(flare: MadeFlare, server: str, target: Path) -> Way:
     """Fetch all, split by the times in the names, draw: no check, no seed."""
     with tempfile.TemporaryDirectory(prefix="notebook-", dir=target) as name:
         folder = Path(name)
-        (folder / "urls").write_text("\n".join(flare.urls(server)))
-        client = [sys.executable, str(ROOT / "benchmarks/clients.py"), "requests"]
-        os.sync()
-        cost = cost_of([*client, str(folder / "urls"), name, "1"], folder / "log")
+        seconds = fetch_all(flare, server, folder)
         sizes = [path.stat().st_size for path in folder.glob("*.fits")]
         begun = time.perf_counter()
         drawn = split_and_draw(flare, folder)
-        seconds = cost.seconds + time.perf_counter() - begun
+        seconds += time.perf_counter() - begun
     return Way("notebook", 1, len(sizes), sum(sizes), drawn, seconds)
+
+
+def fetch_all(flare: MadeFlare, server: str, folder: Path) -> float:
+    """Fetch all images of the window, one after the other; the seconds that it takes."""
+    (folder / "urls").write_text("\n".join(flare.urls(server)))
+    client = [sys.executable, str(ROOT / "benchmarks/clients.py"), "requests"]
+    os.sync()
+    return cost_of([*client, str(folder / "urls"), str(folder), "1"], folder / "log").seconds
 
 
 def split_and_draw(flare: MadeFlare, folder: Path) -> int:

@@ -18,25 +18,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-from cost import cost_of
 from flare import MadeFlare
-from notebook import split_and_draw
+from notebook import fetch_all, run_workflow, split_and_draw
 from slow import LATENCY, RATE, slow_archive
 
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.series import SERIES
 
-ROOT = Path(__file__).parents[1]
-HERE = Path(__file__).parent
 EMAIL = "rehearsal@example.org"
 CONNECTIONS = 2
 # Files a second that JSOC exports: 15,456 files in 25 hours (soho-ml-data-ready, README).
@@ -74,7 +68,6 @@ def main() -> None:
             slow_archive(args.frame_size, flare.records) as (files, cgi),
             tempfile.TemporaryDirectory(prefix="sources-", dir=args.target) as folder,
         ):
-            os.sync()
             way = WAYS[name](flare, Path(folder), files, cgi)
         least = way.bytes / RATE / way.connections
         cells = [
@@ -91,25 +84,16 @@ def workflow(source: str) -> Callable[[MadeFlare, Path, str, str], Way]:
     def run(flare: MadeFlare, folder: Path, files: str, cgi: str) -> Way:
         archive = {"data_url": files, "cgi_url": cgi, "connections": CONNECTIONS, "email": EMAIL}
         config = {**flare.campaign(folder, archive), "source": source}
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
-        rules = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", f"{folder}/config.yaml"]
-        cost = cost_of([*snakemake, *rules], folder / "log")
-        labels = (folder / "results/data_selection/image_labels.csv").read_text().splitlines()
-        sizes = [path.stat().st_size for path in (folder / "store").rglob("*.fits")]
+        seconds, drawn, sizes = run_workflow(folder, config)
         exported = {"direct": 0, "export": len(sizes), "page": flare.images}[source]
-        drawn = len(labels) - 1
-        return Way(exported, len(sizes), sum(sizes), drawn, cost.seconds, CONNECTIONS)
+        return Way(exported, len(sizes), sum(sizes), drawn, seconds, CONNECTIONS)
 
     return run
 
 
 def by_notebook(flare: MadeFlare, folder: Path, files: str, _cgi: str) -> Way:
     """Fetch all images of the window one after the other, split them by time, and draw."""
-    (folder / "urls").write_text("\n".join(flare.urls(files)))
-    client = [sys.executable, str(HERE / "clients.py"), "requests"]
-    cost = cost_of([*client, str(folder / "urls"), str(folder), "1"], folder / "log")
-    return _drawn(flare, folder, cost.seconds, exported=flare.images)
+    return _drawn(flare, folder, fetch_all(flare, files, folder), exported=flare.images)
 
 
 def by_drms(flare: MadeFlare, folder: Path, files: str, cgi: str) -> Way:
