@@ -140,14 +140,14 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
     name = f"{job.event.event_id} {job.wavelength}"
     store = store_of(job, where.store, where.name)
     needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
+    kept = store.kept(needed)
     with open_requests(job, settings, where.access, store) as requests:
-        left = needed[~needed["record"].isin(store.kept(needed))]
-        orders = requests(left, needed)
+        orders = requests(needed[~needed["record"].isin(kept)], needed)
     for order in orders:
         log.info("%s: %s", name, order)
     for remark in job.facts.remarks:
         log.info("%s: note: %s", name, remark)
-    return plan_row(job, store, needed, len(orders))
+    return plan_row(job, len(needed), len(kept), len(orders))
 
 
 if __name__ == "__main__":

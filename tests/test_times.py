@@ -2,6 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from astropy.time import Time
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flareset.sdo.series import SERIES
 from flareset.sdo.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
@@ -74,3 +76,11 @@ def test_tai_around_leap_seconds_is_astropys(midnight: str) -> None:
         reading = datetime.fromisoformat(midnight).replace(tzinfo=UTC) + timedelta(seconds=second)
         told = Time(reading.replace(tzinfo=None), scale="tai").utc.isot
         assert from_tai(reading) == parse_utc(told), told
+
+
+@given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 30)), st.integers(0, 6))
+def test_both_ways_to_read_a_utc_time_agree(when: datetime, digits: int) -> None:
+    text = f"{when:%Y-%m-%dT%H:%M:%S.%f}"[: 20 + digits].removesuffix(".")
+    read = parse_jsoc_time(f"{text}Z")
+    assert read == parse_jsoc_time(f"{text}_UTC")
+    assert read.tzinfo is UTC

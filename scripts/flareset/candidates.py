@@ -22,6 +22,7 @@ from flareset.sdo.keywords import LISTED
 from flareset.sdo.quality import quality_of, rejected_by
 from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
+from flareset.tables.rows import in_order, rows_of
 from flareset.tables.status import Status
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 BLANK = "blank"
 SHOWS_NOTHING = "blank: every pixel has the same value, or none"
 ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
-_JUDGED = ["wavelength", "phase", "other_flare", "guarded", "status", "reason", *LISTED]
+_READ = ["wavelength", "record", "t_rec", "time", *LISTED, "status", "reason"]
+_PLACED = ["phase", "other_flare", "guarded", "status", "reason"]
 # The phases with a guard: those with label 0.
 _GUARDED = [phase.name for phase in PHASES if not phase.label]
 COLUMNS = [
@@ -62,20 +64,31 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
     `accepted`, `outside`, `rejected`, or the record's status (like `no_image`). All but `accepted`
     have a reason.
     """
-    table = place(records, event)
-    known = zip(*(table[name] for name in ("wavelength", "AIMGSHCE", "EXPTIME")), strict=True)
-    table = table.assign(exposure=pd.Series([kind_of(*row) for row in known], table.index, "str"))
+    table = place(records[_READ], event)
     begin, end = event.flare_start - rules.guard, event.flare_end + rules.guard
     table["guarded"] = (table["time"] > begin) & (table["time"] < end)
-    verdicts = [_verdict(row, rules) for row in table[_JUDGED].itertuples()]
+    exposures, refusals = _judged(table, rules)
+    rows = zip(rows_of(table[_PLACED]), refusals, strict=True)
+    verdicts = [_verdict(*row, why, rules) for row, why in rows]
     verdict, reason = zip(*verdicts, strict=True) if verdicts else ((), ())
+    texts = {"exposure": exposures, "verdict": verdict, "reason": reason}
     table = table.assign(
         slot=iso_column(table["t_rec"].dt.floor("s")) if len(table) else "",
-        verdict=pd.Series(verdict, index=table.index, dtype="str"),
-        reason=pd.Series(reason, index=table.index, dtype="str"),
         rank=-1,
+        **{name: pd.Series(values, table.index, "str") for name, values in texts.items()},
     )
-    return table[COLUMNS].sort_values(["time", "record"], kind="stable", ignore_index=True)
+    return in_order(table[COLUMNS], ["time", "record"]).reset_index(drop=True)
+
+
+def _judged(table: pd.DataFrame, rules: Rules) -> tuple[list[str], list[str]]:
+    """Return each record's kind of exposure, and why its keywords reject it (`judge`)."""
+    rows = rows_of(table[["wavelength", *LISTED]])
+    kinds, refusals = {}, {}
+    for row in set(rows):
+        wavelength, keywords = row[0], dict(zip(LISTED, row[1:], strict=True))
+        kinds[row] = kind_of(wavelength, keywords["AIMGSHCE"], keywords["EXPTIME"])
+        refusals[row] = judge(keywords, wavelength, rules)
+    return [kinds[row] for row in rows], [refusals[row] for row in rows]
 
 
 def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:
@@ -90,7 +103,8 @@ def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:
         inside = found == phase.name
         times = images["time"][inside]
         if phase.bin is not None:
-            bins[inside] = [bin_name(bin_start(time, phase.bin), phase.bin) for time in times]
+            starts = [bin_start(time, phase.bin) for time in times.dt.to_pydatetime()]
+            bins[inside] = [bin_name(start, phase.bin) for start in starts]
         if not phase.label:
             others[inside] = _other_flare(times, event)
     return images.assign(phase=found, bin=bins, other_flare=others)
@@ -98,14 +112,18 @@ def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:
 
 def phases_of(times: pd.Series, event: Event) -> np.ndarray:
     """Return the name of the phase that contains each UTC time; `outside` if there is none."""
-    return np.select(
-        [
-            times.between(*map(pd.Timestamp, phase.interval(event)), inclusive=phase.closed)
-            for phase in PHASES
-        ],
-        [phase.name for phase in PHASES],
-        default=OUTSIDE,
-    )
+    moments = _moments(times)
+    found = np.full(len(times), OUTSIDE, dtype=object)
+    for phase in PHASES:
+        begin, end = _moments(pd.Series(phase.interval(event)))
+        after = moments > begin if phase.closed == "right" else moments >= begin
+        found[after & (moments < end if phase.closed == "left" else moments <= end)] = phase.name
+    return found
+
+
+def _moments(times: pd.Series) -> np.ndarray:
+    """Return UTC times as numpy compares them: a tenth of the time that pandas takes."""
+    return times.dt.tz_convert(None).to_numpy()
 
 
 def _other_flare(times: pd.Series, event: Event) -> np.ndarray:
@@ -117,20 +135,22 @@ def _other_flare(times: pd.Series, event: Event) -> np.ndarray:
     return found
 
 
-def _verdict(row: Any, rules: Rules) -> tuple[str, str]:
-    """Return the verdict on a record with its place, and the reason."""
-    if row.phase == OUTSIDE:
+def _verdict(
+    phase: str, other_flare: str, guarded: bool, status: str, reason: str, why: str, rules: Rules
+) -> tuple[str, str]:
+    """Return the verdict on a record with its place, and the reason.
+
+    `status` and `reason` are those of its row, `why` is the verdict on its keywords.
+    """
+    if phase == OUTSIDE:
         return OUTSIDE, "outside the event's window"
-    if row.status:
-        return row.status, row.reason
-    if row.other_flare and rules.other_flares == "exclude":
-        return REJECTED, f"in the flare of event {row.other_flare}"
-    if row.guarded and row.phase in _GUARDED:
+    if status:
+        return status, reason
+    if other_flare and rules.other_flares == "exclude":
+        return REJECTED, f"in the flare of event {other_flare}"
+    if guarded and phase in _GUARDED:
         return REJECTED, f"within {duration_text(rules.guard)} of the flare"
-    keywords = {name: getattr(row, name) for name in LISTED}
-    if why := judge(keywords, row.wavelength, rules):
-        return REJECTED, why
-    return ACCEPTED, ""
+    return (REJECTED, why) if why else (ACCEPTED, "")
 
 
 def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:

@@ -6,14 +6,16 @@ all channels of an event draw the same slots.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
 import pandas as pd
 
 from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED, Rules, candidates_of
+from flareset.tables.rows import in_order, rows_of
 
 # The columns that identify a bin.
 BIN = ["wavelength", "phase", "bin"]
@@ -37,16 +39,20 @@ def rank(candidates: pd.DataFrame, event_id: str, seed: int | str) -> pd.DataFra
     The order is ascending by sha256("{seed}|{event_id}|{phase}|{bin}|{slot}"), in hex. Accepted
     candidates are counted from 0; all others have -1.
     """
-    columns = (candidates[name] for name in ("phase", "bin", "slot"))
-    digests = [
-        sha256(f"{seed}|{event_id}|{phase}|{bin_}|{slot}".encode()).hexdigest()
-        for phase, bin_, slot in zip(*columns, strict=True)
+    rows = rows_of(candidates[[*BIN, "slot", "record", "verdict"]])
+    accepted = [
+        (sha256(f"{seed}|{event_id}|{phase}|{bin_}|{slot}".encode()).hexdigest(), record, place)
+        for place, (_, phase, bin_, slot, record, verdict) in enumerate(rows)
+        if verdict == ACCEPTED
     ]
+    ranks = [-1] * len(rows)
+    taken: Counter[tuple[Any, ...]] = Counter()
     # Two records of one slot differ by their names.
-    order = candidates.assign(digest=digests).sort_values(["digest", "record"], kind="stable")
-    accepted = order[order["verdict"] == ACCEPTED]
-    places = accepted.groupby(BIN, sort=False).cumcount()
-    return candidates.assign(rank=places.reindex(candidates.index, fill_value=-1))
+    for _, _, place in sorted(accepted):
+        of_bin = rows[place][: len(BIN)]
+        ranks[place] = taken[of_bin]
+        taken[of_bin] += 1
+    return candidates.assign(rank=pd.Series(ranks, candidates.index, "int64"))
 
 
 def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
@@ -59,8 +65,7 @@ def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
     accepted = candidates["verdict"] == ACCEPTED
     having: dict[str, set[int]] = defaultdict(set)
     places: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    images = candidates[accepted][["slot", "wavelength", "phase", "bin"]]
-    for slot, wavelength, phase, bin_ in images.itertuples(index=False):
+    for wavelength, phase, bin_, slot in rows_of(candidates[[*BIN, "slot"]][accepted]):
         having[slot].add(wavelength)
         places[slot].add((phase, bin_))
     refused = {
@@ -68,8 +73,10 @@ def bind_channels(candidates: pd.DataFrame) -> pd.DataFrame:
         for slot in having
         if having[slot] != channels or len(places[slot]) > 1
     }
-    alone = accepted & candidates["slot"].isin(refused)
     candidates = candidates.copy()
+    if not refused:
+        return candidates
+    alone = accepted & candidates["slot"].isin(refused)
     candidates.loc[alone, "reason"] = candidates.loc[alone, "slot"].map(refused)
     candidates.loc[alone, "verdict"] = REJECTED
     return candidates
@@ -88,8 +95,13 @@ def choose(candidates: pd.DataFrame, unusable: set[str], most: Mapping[str, int]
     From each bin, the first in rank are taken, without `unusable` records. `most` is the number of
     images per bin, by phase.
     """
-    ranked = candidates[(candidates["rank"] >= 0) & ~candidates["record"].isin(unusable)]
-    ranked = ranked.sort_values("rank", kind="stable")
-    place = ranked.groupby(["phase", "bin"], sort=False).cumcount()
-    taken = ranked[place < ranked["phase"].map(most)]
-    return taken.sort_values(["time", "record"], kind="stable")
+    rows = rows_of(candidates[["rank", "phase", "bin", "record"]])
+    ranked = [place for place, row in enumerate(rows) if row[0] >= 0 and row[3] not in unusable]
+    taken: Counter[tuple[str, str]] = Counter()
+    places = []
+    for place in sorted(ranked, key=lambda place: rows[place][0]):
+        _, phase, bin_, _ = rows[place]
+        if taken[phase, bin_] < most[phase]:
+            taken[phase, bin_] += 1
+            places.append(place)
+    return in_order(candidates.iloc[sorted(places)], ["time", "record"])

@@ -18,7 +18,6 @@ from flareset.job import Job
 from flareset.listing import Where, find
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
-from flareset.store.store import Store
 from flareset.system.progress import clock_text
 
 _COUNTS = ["requests", "records", "images", "needed", "in_store", "GB", "GB_asked"]
@@ -78,18 +77,20 @@ def _inside(job: Job) -> pd.DataFrame:
     return job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]
 
 
-def plan_row(job: Job, store: Store, needed: pd.DataFrame, requests: int) -> dict[str, Any]:
-    """Return a row of the plan for one event and channel, which takes so many `requests` still."""
-    kept = store.kept(needed)
-    gigabytes = (len(needed) - len(kept)) * _bytes_of(job) / 1e9
+def plan_row(job: Job, needed: int, kept: int, requests: int) -> dict[str, Any]:
+    """Return a row of the plan for one event and channel.
+
+    Of the `needed` images, the store has `kept`. The others still take so many `requests`.
+    """
+    gigabytes = (needed - kept) * _bytes_of(job) / 1e9
     return {
         "event_id": job.event.event_id,
         "wavelength": job.wavelength,
         "requests": requests,
         "records": len(job.records),
         "images": len(_inside(job)),
-        "needed": len(needed),
-        "in_store": len(kept),
+        "needed": needed,
+        "in_store": kept,
         "GB": gigabytes,
         "GB_asked": gigabytes if requests else 0.0,
     }

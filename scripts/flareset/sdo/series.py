@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from flareset.sdo.times import tai_minus_utc
 
 _EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
+_HALF_A_SECOND = timedelta(milliseconds=500)
 _CENTRE = datetime(1993, 1, 1, 0, 0, 4, tzinfo=UTC)
 _EUV = (94, 131, 171, 193, 211, 304, 335)
 _UV = (1600, 1700)
@@ -67,7 +68,7 @@ class Series:
         """
         if self.zone == "TAI" or t_obs is None or t_obs != t_obs:
             return t_rec
-        return (t_obs + timedelta(milliseconds=500)).replace(microsecond=0)
+        return (t_obs + _HALF_A_SECOND).replace(microsecond=0)
 
     def slot(self, when: datetime) -> datetime:
         """Return the T_REC (UTC) of the slot that contains `when`."""

@@ -5,9 +5,10 @@ Source: jsoc_info.c, `op=rs_list`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,10 @@ from flareset.sdo.quality import quality_of
 from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
-from flareset.tables.records import COLUMNS, KEYS, UNSAID, VALUES
+from flareset.tables.records import COLUMNS, KEYS, VALUES
 from flareset.tables.status import Status
 
+T = TypeVar("T")
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
 # The size of a file of AIA's level 1, used if JSOC gives none.
 _TYPICAL_BYTES = 12_000_000
@@ -48,10 +50,32 @@ def expected_records(
             f"JSOC has no record of {recordset} at {wavelength}: check the window, the"
             " wavelength and the series"
         )
-    table = pd.DataFrame([_row(row, series, wavelength) for row in found], columns=COLUMNS)
+    name = series.name + "".join(f"[{{{key}}}]" for key in series.keys)
+    identified = [(_t_rec(row), name.format_map(row), row) for row in found]
+    identified.sort(key=itemgetter(0, 1))
+    t_rec, names, found = map(list, zip(*identified, strict=True))
+    t_obs = [_t_obs(row) for row in found]
+    quality = [_quality(row.get("QUALITY", "")) for row in found]
+    verdicts = _each(_without_image, quality)
+    columns = {
+        "record": names,
+        "t_rec": t_rec,
+        "t_obs": t_obs,
+        "time": [series.image_time(*moments) for moments in zip(t_rec, t_obs, strict=True)],
+        "wavelength": wavelength,
+        **{key: _values(found, key) for key in VALUES},
+        "QUALITY": quality,
+        "recnum": _values(found, "*recnum*"),
+        "online": _values(found, "*online*"),
+        "path": _paths(found),
+        "bytes": _each(_bytes, [row.get("*size*", "") for row in found]),
+        "status": [status for status, _ in verdicts],
+        "reason": [reason for _, reason in verdicts],
+    }
+    table = pd.DataFrame(columns, columns=COLUMNS)
     for column in ("t_rec", "t_obs", "time"):
         table[column] = pd.to_datetime(table[column], utc=True)
-    return table.sort_values(["t_rec", "record"], kind="stable", ignore_index=True)
+    return table
 
 
 def _wavelength(row: dict[str, str]) -> int:
@@ -62,28 +86,30 @@ def _wavelength(row: dict[str, str]) -> int:
         return 6173
 
 
-def _row(row: dict[str, str], series: Series, wavelength: int) -> list[Any]:
-    values = {key: _known(row.get(key, "")) for key in (*KEYS, *UNSAID, *_SPECIAL)}
+def _t_rec(row: Mapping[str, str]) -> datetime:
     try:
-        t_rec = parse_jsoc_time(row["T_REC"])
+        return parse_jsoc_time(row["T_REC"])
     except (KeyError, ValueError) as error:
         raise ExportError(f"jsoc_info gives a record without a T_REC: {error}") from None
+
+
+def _t_obs(row: Mapping[str, str]) -> datetime | None:
     try:
-        t_obs = parse_jsoc_time(values["T_OBS"])
+        return parse_jsoc_time(row.get("T_OBS", ""))
     except ValueError:
-        t_obs = None
-    record = series.name + "".join(f"[{row[key]}]" for key in series.keys)
-    status = reason = ""
+        return None
+
+
+def _quality(text: str) -> str:
     # In decimals, the QUALITY of a record without image looks like JSOC's missing number.
-    if row.get("QUALITY") == str(-_NO_IMAGE):
-        values["QUALITY"] = hex(_NO_IMAGE)
-    if _has_no_image(values["QUALITY"]):
-        status, reason = Status.NO_IMAGE, f"QUALITY {values['QUALITY']}: the record has no image"
-    return [
-        record, t_rec, t_obs, series.image_time(t_rec, t_obs), wavelength,
-        *(values[key] for key in VALUES), values["*recnum*"], values["*online*"], _path(row),
-        _bytes(values["*size*"]), status, reason,
-    ]  # fmt: skip
+    return hex(_NO_IMAGE) if text == str(-_NO_IMAGE) else _known(text)
+
+
+def _without_image(quality: str) -> tuple[str, str]:
+    """Return status and reason of a record with this QUALITY; both are empty if it has an image."""
+    if not (quality_of(quality) or 0) & _NO_IMAGE:
+        return "", ""
+    return Status.NO_IMAGE, f"QUALITY {quality}: the record has no image"
 
 
 def _bytes(text: str) -> int:
@@ -94,24 +120,32 @@ def _bytes(text: str) -> int:
         return _TYPICAL_BYTES
 
 
-def _path(row: dict[str, str]) -> str:
-    """Return the path of the segment's file; empty if JSOC gives none."""
-    found = [value for key, value in row.items() if key.startswith("segment:")]
-    return found[0] if found and found[0].startswith("/") else ""
+def _paths(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the path of the segment's file of each record; empty if JSOC gives none."""
+    segment = next((key for key in rows[0] if key.startswith("segment:")), "")
+    paths = [row.get(segment, "") for row in rows]
+    return [path if path.startswith("/") else "" for path in paths]
+
+
+def _values(rows: Iterable[Mapping[str, str]], key: str) -> list[str]:
+    """Return the values of a keyword, as `_known` gives them."""
+    return _each(_known, [row.get(key, "") for row in rows])
+
+
+def _each(function: Callable[[str], T], texts: list[str]) -> list[T]:
+    """Return the function's results; it is called once for equal texts."""
+    results = {text: function(text) for text in set(texts)}
+    return [results[text] for text in texts]
 
 
 def _known(text: str) -> str:
     """Return a value; empty if JSOC writes that it is missing."""
-    # Most values are such numbers, and a window has 50,000 values.
+    # Most values are such numbers, and a window has 20,000 values.
     if text[:1].isdigit():
         return text
     no_number = text.lower().lstrip("+-") in ("nan", "inf")
     missing = no_number or text in ("", "MISSING", "-2147483648", "Invalid KeyLink")
     return "" if missing or text.startswith("-4712") else text
-
-
-def _has_no_image(text: str) -> bool:
-    return bool((quality_of(text) or 0) & _NO_IMAGE)
 
 
 def match_rows(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:

@@ -111,10 +111,8 @@ class Store:
         `wanted` has the columns record, wavelength and t_rec.
         """
         records = set(wanted["record"])
-        folders = {
-            self.root / Path(self.path_of(row.wavelength, "", row.t_rec))
-            for row in wanted[["wavelength", "t_rec"]].itertuples()
-        }
+        places = zip(wanted["wavelength"].tolist(), wanted["t_rec"].dt.date.tolist(), strict=True)
+        folders = [self.root / self.path_of(channel, "", day) for channel, day in set(places)]
         found: dict[str, str] = {}
         for note in sorted(path for folder in folders for path in folder.glob("*.json")):
             path = str(note.relative_to(self.root)).removesuffix(".json")
