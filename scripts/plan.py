@@ -3,9 +3,10 @@
 import argparse
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import pandas as pd
 from tabulate import tabulate
@@ -70,6 +71,13 @@ def main() -> None:
             raise ExportError(f"the plan is without these: {', '.join(plan.refused)}")
 
 
+class _Found(NamedTuple):
+    """The rows of an event, and what could not be planned of it."""
+
+    rows: list[dict[str, Any]]
+    refused: list[str]
+
+
 class Plan:
     """The rows of a plan, looked up event by event; `refused` names what could not be."""
 
@@ -87,33 +95,57 @@ class Plan:
         ]
         self._args, self._settings, self._access = args, settings, access
         self._line = Line(streams)
-        self.rows: list[dict[str, Any]] = []
-        self.refused: list[str] = []
-        self.done, self.total = 0, len(self._events)
+        # What was found of each event, by its place.
+        self._found: dict[int, _Found] = {}
+        self.total = len(self._events)
+
+    @property
+    def done(self) -> int:
+        """The number of events that were looked up."""
+        return len(self._found)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of these events, in the campaign's order."""
+        return [row for place in sorted(self._found) for row in self._found[place].rows]
+
+    @property
+    def refused(self) -> list[str]:
+        """The events, or events and channels, without a row."""
+        return [name for place in sorted(self._found) for name in self._found[place].refused]
 
     def look_up(self) -> None:
         """Look up all events; log those that cannot be planned, and what there is to say."""
-        for source, event_id, wavelengths in self._events:
-            try:
-                self._look_up(source, event_id, wavelengths)
-            except FlaresetError as error:
-                log.info("%s cannot be listed: %s", event_id, error)
-                self.refused.append(event_id)
-            self.done += 1
-            self._line.tell(self.__str__)
-        self._line.close()
+        # JSOC takes seconds for an answer, and may be asked over several connections.
+        pool = ThreadPoolExecutor(self._access.archive.connections)
+        places = {pool.submit(self._look_up, *each): n for n, each in enumerate(self._events)}
+        try:
+            for future in as_completed(places):
+                self._found[places[future]] = future.result()
+                self._line.tell(self.__str__)
+        finally:
+            # A plan that is stopped waits for no answer.
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._line.close()
 
-    def _look_up(self, source: str, event_id: str, wavelengths: list[int]) -> None:
+    def _look_up(self, source: str, event_id: str, wavelengths: list[int]) -> _Found:
         args, settings = self._args, self._settings
-        event = read_event(args.events / event_id / "event.json")
-        where = Where(self._access, settings.archive_of(event), args.store, args.pages)
-        accept = event_id in args.accept
-        for job in look_up(event, wavelengths, source, settings, where, accept=accept):
+        found = _Found([], [])
+        try:
+            event = read_event(args.events / event_id / "event.json")
+            where = Where(self._access, settings.archive_of(event), args.store, args.pages)
+            accept = event_id in args.accept
+            jobs = look_up(event, wavelengths, source, settings, where, accept=accept)
+        except FlaresetError as error:
+            log.info("%s cannot be listed: %s", event_id, error)
+            return _Found([], [event_id])
+        for job in jobs:
             try:
-                self.rows.append(planned(job, settings, where))
+                found.rows.append(planned(job, settings, where))
             except FlaresetError as error:
                 log.info("%s %d cannot be asked for: %s", event_id, job.wavelength, error)
-                self.refused.append(f"{event_id} {job.wavelength}")
+                found.refused.append(f"{event_id} {job.wavelength}")
+        return found
 
     def __str__(self) -> str:
         left = time_left(self._line.seconds, self.done, self.total)

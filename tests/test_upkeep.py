@@ -1,12 +1,21 @@
 """The targets that run only by their name."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.project import ONE_FLARE, TWO_FLARES, Project
+from support.stages import settings_file
 
+from flareset.campaign.campaign import Campaign
+from flareset.campaign.code import SCRIPTS
+from flareset.standin.faults import Fault
 from flareset.standin.server import StandIn
 
 
@@ -19,6 +28,43 @@ def test_plan_downloads_nothing(project: Project) -> None:
     assert not project.path("store").exists() or project.stored() == set()
     project.run()
     assert re.search(r"^TOTAL .* 31 +31 +0\.00", project.run("plan").text, re.MULTILINE)
+
+
+def test_a_plan_that_is_stopped_keeps_its_rows(
+    project: Project, serve: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(faults=[Fault("stall", "jsoc_info rs_list", skip=1, seconds=60)])
+    project.use(server)
+    urls = {"cgi_url": server.cgi_url, "connections": 1}
+    project.configure(source="direct", archive=urls)
+    monkeypatch.chdir(project.folder)
+    campaign = Campaign(project.config)
+    for event_id, event in campaign.events.items():
+        project.path(f"results/events/{event_id}").mkdir(parents=True)
+        project.path(f"results/events/{event_id}/event.json").write_text(event.to_json())
+    process = subprocess.Popen(
+        [
+            *(sys.executable, SCRIPTS / "plan.py", "--events", "results/events"),
+            *("--settings", settings_file(campaign, "plan"), "--store", "store"),
+            *("--table", "plan.csv", "--look-up"),
+            *(f"direct/{event_id}/{wavelength}" for event_id, wavelength in campaign.jobs),
+        ],
+        env=os.environ | campaign.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while server.asked["jsoc_info rs_list"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=20)[0]
+    assert process.returncode == 130
+    assert "stopped after 1 of 2 flares; run again to go on" in text
+    rows = project.table("plan.csv")
+    assert [(row["event_id"], row["needed"]) for row in rows] == [
+        ("2014-01-07T180534", "15"),
+        ("TOTAL", "15"),
+    ]
 
 
 @pytest.fixture
