@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
+import gc
 import importlib.util
 import os
 import pickle
 import random
 import select
 import signal
+import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
@@ -29,7 +32,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NoReturn
 
 import pytest
@@ -61,10 +64,15 @@ UNITS = [
     *("answers", "attempts", "config", "direct", "draw", "events", "exposure", "fitscheck"),
     *("flare_lists", "geometry", "header", "keywords", "known", "label", "ledger", "listing"),
     *("matching", "partition", "phases", "processed", "processing", "quality", "records"),
-    *("recordset", "sample", "settings", "split", "summary", "times", "windows", "export"),
+    *("recordset", "sample", "series", "settings", "split", "summary", "times", "windows"),
+    *("export_rows", "flares", "orders", "query"),
 ]
+# Tests that take more CPU time (s) are left out.
+SLOW = 1.0
 # What tests load besides our modules: loaded once, before the forks.
 LOADED = ["astropy.io.fits", "bs4", "erfa", "hypothesis.strategies", "pandas", "requests"]
+# A test of all modules at once.
+EVERYWHERE = "tests/test_floors.py::test_plain_data_cannot_be_changed"
 COMPARED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -82,9 +90,10 @@ class Site:
     """A node of a module that can be made wrong in one way."""
 
     path: Path
-    number: int  # among the sites of its module
+    number: int  # among the sites of its module, equivalents included
     statement: int  # among the statements of its module
     line: int
+    source: str  # of the lines on which the node stands
     was: str
     becomes: str
 
@@ -92,9 +101,59 @@ class Site:
         return f"{self.path.relative_to(TESTS.parent)}:{self.line}: {self.was}  ->  {self.becomes}"
 
 
+@dataclass(frozen=True)
+class Equivalent:
+    """A change that alters nothing which can be observed, and why.
+
+    It stands in `module` (empty: any) on lines with `source`, and ends as `change` does.
+    """
+
+    module: str
+    source: str
+    change: str
+    why: str
+
+    def fits(self, site: Site) -> bool:
+        """Return whether a site of the module is this equivalent."""
+        return self.source in site.source and f" {site.was} -> {site.becomes}".endswith(self.change)
+
+
+_MEEUS = "below the 0.01 degrees to which Meeus' formulas are good"
+_FLOAT = "no float lies on the edge itself"
+_SLOTS = "a whole number of slots away"
+EQUIVALENTS = [
+    Equivalent("", "zip(", "True -> False", "columns of one table have one length"),
+    Equivalent("sdo/geometry", "_EPOCH = datetime(2010, 5, 1", "1 -> 2", "below the 0.3 % named"),
+    Equivalent("sdo/geometry", "_PERIHELION = ", "247.0 -> 248.0", "below the 0.3 % named"),
+    Equivalent("sdo/geometry", "_ARCSEC = ", "3600 -> 3601", "cancels out but for 0.001 arcsec"),
+    Equivalent("sdo/geometry", "+ math.pi", "- math.pi", "whole turns are taken off"),
+    Equivalent("sdo/geometry", "round(mean - (1", "360 -> 361", "is rounded"),
+    Equivalent("sdo/geometry", "2398140.2270", "2398140.227 -> 2398141.227", "is rounded"),
+    Equivalent("sdo/geometry", "if inside < 0", "inside <= 0", _FLOAT),
+    Equivalent("sdo/geometry", "if near * distance < 1", "near * distance <= 1", _FLOAT),
+    Equivalent("sdo/geometry", "35999.05029", "35999.05029 -> 36000.05029", _MEEUS),
+    Equivalent("sdo/geometry", "0.004817 * century", "1.914602 + 0.004817 * century", _MEEUS),
+    Equivalent("sdo/geometry", "0.000289", "- 0.000289 * math.sin(3 * anomaly)", _MEEUS),
+    Equivalent("sdo/geometry", "0.000289", "3 * anomaly -> 3 / anomaly", _MEEUS),
+    Equivalent("sdo/geometry", "0.000289", " 3 -> 4", _MEEUS),
+    Equivalent("sdo/geometry", "node = 73.6667", "36525 -> 36526", _MEEUS),
+    Equivalent("sdo/geometry", "node = 73.6667", "2396758.0 -> 2396759.0", _MEEUS),
+    Equivalent("sdo/recordset", "if end < 0", "end < 0 -> end <= 0", "no bracket closes at 0"),
+    Equivalent("sdo/recordset", "if end < 0", "0 -> 1", "no bracket closes at 0"),
+    Equivalent("sdo/series", "_EPOCH = datetime(1977, 1, 1", "1977 -> 1978", _SLOTS),
+    Equivalent("sdo/series", "_EPOCH = datetime(1977, 1, 1", "1 -> 2", _SLOTS),
+    Equivalent("sdo/series", "_CENTRE = datetime(1993, 1, 1", "1993 -> 1994", _SLOTS),
+    Equivalent("sdo/series", "_CENTRE = datetime(1993, 1, 1", "1 -> 2", _SLOTS),
+    Equivalent("sdo/times", "erfa.dat(", "0.0 -> 1.0", "the fraction counts before 1972 only"),
+]
+
+
 @dataclass
 class Module:
-    """A module's syntax, its sites, and which statements run inside functions."""
+    """A module's syntax, its sites, and which statements run inside functions.
+
+    Equivalents are no sites.
+    """
 
     path: Path
     tree: ast.Module
@@ -104,19 +163,25 @@ class Module:
     @classmethod
     def read(cls, path: Path) -> Module:
         """Read a module and find its sites."""
-        module = cls(path, ast.parse(path.read_text(encoding="utf-8")))
-        for number, (statement, inner) in enumerate(statements(module.tree)):
+        text = path.read_text(encoding="utf-8")
+        module, lines = cls(path, ast.parse(text)), text.splitlines()
+        name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+        known = [each for each in EQUIVALENTS if each.module in (name, "")]
+        number = 0
+        for place, (statement, inner) in enumerate(statements(module.tree)):
             if inner:
-                module.within.add(number)
+                module.within.add(place)
             for node, change in changes(statement):
-                was = ast.unparse(node)
+                was, source = ast.unparse(node), " ".join(lines[node.lineno - 1 : node.end_lineno])
                 kind, before = node.__class__, dict(vars(node))
                 change()
-                site = Site(path, len(module.sites), number, node.lineno, was, ast.unparse(node))
+                site = Site(path, number, place, node.lineno, source, was, ast.unparse(node))
                 node.__class__ = kind
                 vars(node).clear()
                 vars(node).update(before)
-                module.sites.append(site)
+                if not any(each.fits(site) for each in known):
+                    module.sites.append(site)
+                number += 1
         return module
 
     def changed(self, site: Site) -> ast.Module:
@@ -160,6 +225,8 @@ def statements(tree: ast.AST, inner: bool = False) -> Iterator[tuple[ast.stmt, b
 def changes(statement: ast.stmt) -> Iterator[tuple[ast.AST, Change]]:
     """Yield the nodes that belong to a statement itself and a change of each, made in place."""
     waiting = [child for child in ast.iter_child_nodes(statement) if not _apart(child)]
+    if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+        return
     if isinstance(statement, ast.If | ast.While):
         test = statement.test
         yield test, _becomes(test, lambda: ast.UnaryOp(ast.Not(), deepcopy(test)))
@@ -252,13 +319,16 @@ def _name(path: Path) -> str:
 
 
 class Reached:
-    """Notes, as a plugin of pytest, which statements each test reaches, and how long it takes."""
+    """Notes, as a plugin of pytest, which statements each test reaches, and how long it takes.
+
+    What is reached before the first test has the name "".
+    """
 
     def __init__(self) -> None:
         self.now = ""
         self.by_statement: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.seconds: dict[str, float] = {}
-        self.failed: list[str] = []
+        self.left_out: dict[str, str] = {}
 
     def note(self, path: str, number: int) -> None:
         """Note that a statement is reached."""
@@ -266,20 +336,47 @@ class Reached:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.now, begin = item.nodeid, time.monotonic()
+        self.now, begin = item.nodeid, time.process_time()
         try:
             return (yield)
         finally:
-            self.seconds[self.now] = time.monotonic() - begin
+            took = self.seconds[self.now] = time.process_time() - begin
+            if took > SLOW:
+                self.left_out.setdefault(self.now, "slow")
             self.now = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed.append(report.nodeid)
+        if not report.passed:
+            self.left_out[report.nodeid] = report.outcome
+
+    def add(self, other: Reached) -> None:
+        """Add what other tests reach."""
+        for place, names in other.by_statement.items():
+            self.by_statement[place] |= names
+        self.seconds |= other.seconds
+        self.left_out |= other.left_out
+
+    def on_import(self, site: Site, module: Module) -> bool:
+        """Return whether a site's statement runs before the first test."""
+        names = self.by_statement.get((str(site.path), site.statement), ())
+        return site.statement not in module.within or "" in names
+
+    def tests_of(self, site: Site, module: Module) -> list[str]:
+        """Return the tests that reach a site: those of its module, then others, quickest first."""
+        if site.statement in module.within:
+            names = self.by_statement.get((str(site.path), site.statement), set())
+        else:
+            path = str(site.path)
+            found = (each for (p, _), each in self.by_statement.items() if p == path)
+            names = set().union(*found)
+            names |= {name for name in self.seconds if name.startswith(EVERYWHERE)}
+        own = f"tests/test_{site.path.stem}.py"
+        usable = names & (self.seconds.keys() - self.left_out.keys())
+        return sorted(usable, key=lambda name: (own not in name, self.seconds[name], name))
 
 
 class Fork:
-    """A fork that runs tests with some modules changed; its result comes by a pipe."""
+    """A fork that does some work; its result comes by a pipe."""
 
     def __init__(self, work: Callable[[], Any], seconds: float) -> None:
         self.reader, writer = os.pipe()
@@ -292,9 +389,7 @@ class Fork:
         self._got = b""
 
     def _work(self, work: Callable[[], Any], writer: int) -> NoReturn:
-        null = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(null, number)
+        silence()
         try:
             result = work()
             with open(writer, "wb") as out:
@@ -317,71 +412,82 @@ class Fork:
         return pickle.loads(self._got) if self._got else None
 
 
-def run_tests(trees: dict[Path, ast.Module], names: list[str], plugin: object = None) -> int:
-    """Run tests with some modules changed; return the exit status of pytest."""
+def silence() -> None:
+    """Let this process read nothing, and print to nowhere."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+
+
+def start_no_python() -> None:
+    """Let a test that starts a Python be skipped: a fault of this process is not in that one."""
+    start = subprocess.Popen.__init__
+
+    def guarded(popen: subprocess.Popen, args: Any, *others: Any, **named: Any) -> None:
+        if sys.executable in ([args] if isinstance(args, str) else map(str, args)):
+            pytest.skip("starts a Python")
+        start(popen, args, *others, **named)
+
+    subprocess.Popen.__init__ = guarded
+
+
+def run_tests(names: list[str], *plugins: object) -> int:
+    """Run tests; return the exit status of pytest."""
     import hypothesis
 
+    start_no_python()
     hypothesis.settings.register_profile("mutated", deadline=None, database=None)
-    sys.meta_path.insert(0, Finder(trees))
     with TemporaryDirectory() as folder:
         usual = ["-q", "-p", "no:cacheprovider", "--assert=plain", "--tb=no", "--timeout=60"]
         seeded = ["--hypothesis-profile=mutated", "--hypothesis-seed=1", f"--basetemp={folder}/t"]
         os.chdir(TESTS.parent)
-        return pytest.main([*usual, *seeded, *names], [plugin] if plugin else [])
+        return pytest.main([*usual, *seeded, *names], [*plugins])
 
 
-def reached_by(modules: list[Module]) -> Reached:
-    """Run the unit tests once; return which tests reach what."""
+def reached_by(modules: list[Module], files: list[str]) -> Reached:
+    """Run tests once, in two forks; return which of them reach what."""
 
-    def work() -> tuple[dict, dict, list]:
+    def work(names: list[str]) -> Reached:
         import builtins
 
         reached = Reached()
         builtins._reached = reached.note
-        files = [str(TESTS / f"test_{name}.py") for name in UNITS]
-        run_tests({module.path: module.watched() for module in modules}, files, reached)
-        return dict(reached.by_statement), reached.seconds, reached.failed
+        sys.meta_path.insert(0, Finder({module.path: module.watched() for module in modules}))
+        run_tests(names, reached)
+        return reached
 
-    fork = Fork(work, 3600)
-    while not fork.read():
-        pass
-    found = fork.end()
-    assert found, "the unit tests did not run"
-    reached = Reached()
-    reached.by_statement.update(found[0])
-    reached.seconds, reached.failed = found[1], found[2]
-    return reached
-
-
-def tests_of(site: Site, module: Module, reached: Reached) -> list[str]:
-    """Return the tests that reach a site, quickest first."""
-    if site.statement in module.within:
-        names = reached.by_statement[str(site.path), site.statement]
-    else:
-        path = str(site.path)
-        names = {
-            name for (p, _), each in reached.by_statement.items() if p == path for name in each
-        }
-    usable = names & (reached.seconds.keys() - set(reached.failed))
-    return sorted(usable, key=lambda name: (reached.seconds[name], name))
+    found = Reached()
+    forks = [
+        Fork(lambda part=part: work(files[part::2]), 3600) for part in (0, 1) if files[part::2]
+    ]
+    for fork in forks:
+        while not fork.read():
+            pass
+        part = fork.end()
+        assert part, "the tests did not run"
+        found.add(part)
+    return found
 
 
 def survivors(
-    sites: list[Site], modules: dict[Path, Module], reached: Reached, jobs: int
+    sites: list[Site],
+    tests_of: Callable[[Site], list[str]],
+    try_it: Callable[[Site, list[str]], bool],
+    seconds: Callable[[list[str]], float],
+    jobs: int,
 ) -> Iterator[tuple[Site, str]]:
-    """Run the tests of each site; yield what survives, and why."""
+    """Try each site in a fork, some at once; yield what survives, and why.
+
+    `try_it` returns whether all tests pass.
+    """
     waiting, running = list(sites), {}
     while waiting or running:
         while waiting and len(running) < jobs:
             site = waiting.pop(0)
-            module = modules[site.path]
-            if not (names := tests_of(site, module, reached)):
+            if not (names := tests_of(site)):
                 yield site, "no unit test reaches it"
                 continue
-            trees = {site.path: module.changed(site)}
-            # A quick test often notices; where none does, all have to be quick enough.
-            usual = sum(reached.seconds[name] for name in names)
-            fork = Fork(lambda t=trees, n=names: run_tests(t, ["-x", *n]), 30 + 5 * usual)
+            fork = Fork(lambda s=site, n=names: try_it(s, n), seconds(names))
             running[fork.reader] = fork, site, len(names)
         ready, _, _ = select.select(list(running), [], [], 1)
         late = [key for key, (fork, *_) in running.items() if time.monotonic() > fork.until]
@@ -390,40 +496,122 @@ def survivors(
             if key in late or fork.read():
                 del running[key]
                 # None where a fork hangs or dies: that is noticed.
-                if fork.end() == pytest.ExitCode.OK:
+                if fork.end():
                     yield site, f"{number} tests passed"
+
+
+class Faults:
+    """Makes faults, as a plugin of pytest, after it has found the tests, and runs them in forks.
+
+    So our modules and the tests are loaded once. A fault is made in the code of living functions.
+    """
+
+    def __init__(
+        self, modules: dict[Path, Module], each: Callable[[Callable[..., bool]], None]
+    ) -> None:
+        self._modules = modules
+        self._each = each
+        self._failed = False
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._items = {item.nodeid: item for item in session.items}
+        ours = [found for found in gc.get_objects() if _is_ours(found)]
+        self._functions = [found for found in ours if isinstance(found, FunctionType)]
+        self._caches = [found for found in ours if hasattr(found, "cache_clear")]
+        gc.freeze()
+        self._each(self._try)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._failed |= report.failed
+
+    def _try(self, site: Site, names: list[str]) -> bool:
+        module = self._modules[site.path]
+        self._exchange(site.path, module.tree, module.changed(site))
+        items = [self._items[name] for name in names]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                return False
+        return True
+
+    def _exchange(self, path: Path, old: ast.Module, new: ast.Module) -> None:
+        codes = [list(_codes(compile(tree, str(path), "exec"))) for tree in (old, new)]
+        other = {before: after for before, after in zip(*codes, strict=True) if before != after}
+        for function in self._functions:
+            function.__code__ = other.get(function.__code__, function.__code__)
+        for cache in self._caches:
+            cache.cache_clear()
+
+
+def _is_ours(found: object) -> bool:
+    """Return whether an object is a function of the package, or a cache of one."""
+    known = isinstance(found, FunctionType | type(functools.cache(len)))
+    return known and (found.__module__ or "").startswith("flareset.")
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="which faults are made")
-    parser.add_argument("--count", type=int, default=60, help="how many")
+    parser.add_argument("--count", type=int, default=60, help="how many; 0 for all")
     parser.add_argument("--most", type=int, default=3, help="how many may survive")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
-    parser.add_argument("--only", default="", help="modules whose path has this text")
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="modules whose path has such a text"
+    )
+    parser.add_argument("--tests", nargs="*", default=UNITS, help="names of test files")
     args = parser.parse_args()
     for name in LOADED:
         importlib.import_module(name)
     sys.path[:0] = [str(PACKAGE.parent), str(TESTS)]
 
-    paths = [PACKAGE / f"{name}.py" for name in MODULES]
+    paths = [PACKAGE / f"{n}.py" for n in MODULES if any(text in n for text in args.only)]
     modules = {path: Module.read(path) for path in paths}
     begin = time.monotonic()
-    reached = reached_by(list(modules.values()))
+    files = [*(f"tests/test_{name}.py" for name in args.tests), EVERYWHERE]
+    reached = reached_by(list(modules.values()), files)
+    print(f"{len(reached.seconds)} tests in {time.monotonic() - begin:.0f} s", flush=True)
+    for why, number in Counter(reached.left_out.values()).items():
+        print(f"{number} of them left out: {why}", flush=True)
+    every = [s for m in modules.values() for s in m.sites]
+    count = min(args.count or len(every), len(every))
+    sites = random.Random(args.seed).sample(every, count)
+    print(f"{count} faults of {len(every)}", flush=True)
+
+    found: list[Site] = []
+    out = open(os.dup(1), "w", buffering=1)  # noqa: SIM115 - pytest gets nothing to print on
+
+    def tell(sites: list[Site], try_it: Callable[[Site, list[str]], bool]) -> None:
+        def tests_of(site: Site) -> list[str]:
+            return reached.tests_of(site, modules[site.path])
+
+        def seconds(names: list[str]) -> float:
+            # A quick test often notices; where none does, all have to be quick enough.
+            return 60 + 10 * sum(reached.seconds[name] for name in names)
+
+        for site, why in survivors(sites, tests_of, try_it, seconds, args.jobs):
+            found.append(site)
+            print(f"{site}  ({why})", file=out)
+
+    def import_with(site: Site, names: list[str]) -> bool:
+        module = modules[site.path]
+        sys.meta_path.insert(0, Finder({site.path: module.changed(site)}))
+        return run_tests(["-x", *names]) == pytest.ExitCode.OK
+
+    tell([site for site in sites if reached.on_import(site, modules[site.path])], import_with)
+    others = [site for site in sites if not reached.on_import(site, modules[site.path])]
+    silence()
+    run_tests(files, Faults(modules, lambda try_it: tell(others, try_it)))
     took = time.monotonic() - begin
-    print(f"{len(reached.seconds)} tests in {took:.0f} s", flush=True)
-    if reached.failed:
-        first, number = reached.failed[0], len(reached.failed)
-        print(f"{number} left out, since they fail as it is: {first} and so on", flush=True)
-    every = [s for p, m in modules.items() if args.only in str(p) for s in m.sites]
-    sites = random.Random(args.seed).sample(every, min(args.count, len(every)))
-    left = 0
-    for site, why in survivors(sites, modules, reached, args.jobs):
-        left += 1
-        print(f"{site}  ({why})", flush=True)
-    took = time.monotonic() - begin
-    print(f"{left} of {len(sites)} faults survive, of {len(every)} possible ones; {took:.0f} s")
-    return int(left > args.most)
+    print(f"{len(found)} of {count} faults survive; {took:.0f} s", file=out)
+    return int(len(found) > args.most)
 
 
 if __name__ == "__main__":
