@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,8 @@ ONLY = {
     "report": {"errors", "system", "sdo", "campaign", "tables", "proof", "phases"},
     "standin": {"errors", "system", "sdo"},
 }
+# Classes that gather what they find.
+GATHERING = {"_Found", "Direct", "ArchiveCheck", "Slot", "_Hdu"}
 STAGES = [
     "list", "draw", "download", "partition", "sample", "split", "label", "leaks", "audit",
     "summary", "calibrate", "release", "report_page",
@@ -248,3 +252,13 @@ def test_a_wall_around_what_shapes_nothing() -> None:
         for name, stages in found.items():
             if name.startswith("system/") or name.endswith("__init__") or name in BEHIND:
                 assert not stages, name
+
+
+@pytest.mark.parametrize("room", ["sdo", "tables", "sources", ""])
+def test_plain_data_cannot_be_changed(room: str) -> None:
+    """Rows, times and settings pass through many hands: none may change what another has."""
+    for path in sorted((PACKAGE / room).glob("*.py")):
+        name = ".".join(["flareset", *filter(None, [room]), path.stem])
+        for each in vars(importlib.import_module(name)).values():
+            if isinstance(each, type) and is_dataclass(each):
+                assert each.__dataclass_params__.frozen != (each.__name__ in GATHERING), each

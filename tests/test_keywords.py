@@ -36,3 +36,7 @@ def test_jsoc_info_and_an_export_say_the_same_of_a_record(real: Path) -> None:
 )
 def test_values(name: str, text: str, value: object) -> None:
     assert BY_NAME[name].value_of(text) == value
+
+
+def test_a_draw_needs_quality_and_exposure_before_any_download() -> None:
+    assert set(LISTED) == {"QUALITY", "EXPTIME", "AIMGSHCE", "AECTYPE"}

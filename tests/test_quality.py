@@ -18,3 +18,7 @@ ORDER = [
 def test_each_bit_has_its_name(place: int) -> None:
     found = rejected_by(1 << place, list(BITS))
     assert found == [name for name in ORDER[place : place + 1] if name]
+
+
+def test_a_word_that_is_no_bit_rejects_nothing() -> None:
+    assert rejected_by(0xFFFFFFFF, ["blank"]) == []

@@ -7,7 +7,16 @@ from test_windows import number_of
 
 from flareset.archive.exports import parts_needed
 from flareset.errors import ExportError
-from flareset.sdo.recordset import Recordset, Times, jsoc_time, parse_time, split, window_recordset
+from flareset.sdo.recordset import (
+    Recordset,
+    Times,
+    jsoc_time,
+    parse_time,
+    recnum_recordsets,
+    refusals,
+    split,
+    window_recordset,
+)
 from flareset.sdo.series import SERIES, Series
 from flareset.sdo.times import iso, to_tai
 
@@ -67,6 +76,7 @@ def test_filters_and_segments_apart() -> None:
     found = Recordset.parse(" aia.lev1_euv_12s[][171, 193][? a[1] > 2 ?][? b ?]{image , spikes} ")
     assert found.numbers == [[171, 193]]
     assert found.sql == "(a[1] > 2) AND (b)"
+    assert Recordset.parse("hmi.M_45s[??][1]").filters == ("??", "1")
     assert found.segments == ("image", "spikes")
     with pytest.raises(ExportError, match="has no filter on time"):
         found.at("2014.01.01/1d")
@@ -94,8 +104,8 @@ def test_no_recordsets(text: str, why: str) -> None:
     "text",
     [
         "", "131", "1600,1700", "377", "2014", "2014.13.01", "2014.01.32/1d", "2014.01.01/1",
-        "2014.01.01_25:00/1d", "2014.01.01_00:61:00", "2014.01.01/10u", "2014.01.01/1d@2u",
-        "2014.01.01-", "2014.01.01-x", "2014.01.01/1d,2014.02.01/1d",
+        "2014.01.01_25:00/1d", "2014.01.01_00:61:00", "2014.01.01_00:00:61", "2014.01.01/10u",
+        "2014.01.01/1d@2u", "2014.01.01-", "2014.01.01-x", "2014.01.01/1d,2014.02.01/1d",
         "2014.01.01,x", "? T_REC > 1 ?", "#5-#7", "^", "2014.01.01/99999999d",
     ],
 )  # fmt: skip
@@ -146,6 +156,78 @@ def test_spans_count_leap_seconds() -> None:
     span = Times.parse("2016-12-31T23:59:00Z/61s")
     assert span is not None
     assert iso(span.end) == "2017-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("1d", 86400)]
+)
+def test_units_of_a_span(text: str, seconds: float) -> None:
+    begin = datetime(2014, 1, 7, 15, tzinfo=UTC)
+    span = Times.parse(f"2014.01.07_15:00/{text}")
+    assert span == Times(begin, begin + timedelta(seconds=seconds))
+    assert not span.inclusive
+    assert span.cadence == 0
+    every = Times.parse(f"2014.01.07_15:00/2d@{text}")
+    assert every is not None
+    assert every.cadence == seconds
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_are_closed(quote: str) -> None:
+    text = "hmi.M_45s[2014.01.01/1d][? DATE > {}2014{} ?]"
+    assert refusals(text.format(quote, quote), SERIES["hmi.M_45s"]) == []
+    for wrong in (text.format(quote, ""), text.format(quote, 2 * quote)):
+        assert refusals(wrong, SERIES["hmi.M_45s"]) == [
+            "has a quote that is not closed, which JSOC refuses"
+        ]
+
+
+def test_a_range_of_iso_times_needs_zones() -> None:
+    whole = "hmi.M_45s[{}-{}]"
+    why = "has a range of times without zones: JSOC finds nothing; write Z behind both"
+    for first, last, reasons in (
+        ("2014-01-07T15:00:00", "2014-01-07T16:00:00", [why]),
+        ("2014-01-07T15:00:00Z", "2014-01-07T16:00:00Z", []),
+        # With dots the dash is no part of the date.
+        ("2014.01.07_15:00:00", "2014.01.07_16:00:00", []),
+    ):
+        assert refusals(whole.format(first, last), SERIES["hmi.M_45s"]) == reasons
+    assert refusals("hmi.M_45s[2014-01-07T15:00:00/1h]", SERIES["hmi.M_45s"]) == []
+
+
+def test_a_window_ends_with_the_second_that_holds_its_end() -> None:
+    end = datetime(2014, 1, 7, 16, 0, 0, 1, tzinfo=UTC)
+    found = window_recordset(SERIES["hmi.M_45s"], datetime(2014, 1, 7, 15, tzinfo=UTC), end, [6173])
+    assert found.filters == ("2014.01.07_15:00:35_TAI-2014.01.07_16:00:36_TAI",)
+
+
+def test_jsoc_takes_recordsets_that_leave_room_for_its_filter_on_quality() -> None:
+    # Fewer than 4000 characters, and it appends `[? QUALITY >= 0 ?]` and the like (33).
+    def of_length(length: int) -> str:
+        text = "hmi.M_45s[2014.01.01/1d][? CAMERA > 0 ?]"
+        return text.replace("0 ?", f"0{' ' * (length - len(text))} ?")
+
+    assert refusals(of_length(3967), SERIES["hmi.M_45s"]) == []
+    assert refusals(of_length(3968), SERIES["hmi.M_45s"]) == [
+        "has 3968 characters: JSOC takes 3967"
+    ]
+
+
+@given(
+    st.lists(st.integers(1, 10**9), min_size=1, max_size=40), st.integers(45, 120), st.booleans()
+)
+def test_records_by_number_fill_each_recordset(
+    numbers: list[int], longest: int, bare: bool
+) -> None:
+    segment = "" if bare else "image"
+    texts = recnum_recordsets("aia.lev1", numbers, segment, longest)
+    assert all(len(text) <= longest for text in texts)
+    parsed = [Recordset.parse(text) for text in texts]
+    assert all(each.segments == (() if bare else ("image",)) for each in parsed)
+    assert [number for each in parsed for number in each.recnums] == sorted(set(numbers))
+    # Each is as full as can be: the next one's first number has no room in it.
+    for text, following in zip(texts, parsed[1:], strict=False):
+        assert len(text) + len(f",#{following.recnums[0]}") > longest
 
 
 BEGIN = datetime(2014, 1, 7, 15, 7, tzinfo=UTC)

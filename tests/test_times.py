@@ -1,12 +1,23 @@
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flareset.sdo.series import SERIES
-from flareset.sdo.times import from_tai, name_time, parse_duration, parse_jsoc_time, parse_utc
+from flareset.sdo.times import (
+    duration_text,
+    floor_minute,
+    from_tai,
+    iso,
+    iso_column,
+    name_time,
+    parse_duration,
+    parse_jsoc_time,
+    parse_utc,
+)
 
 
 def utc(*parts: int) -> datetime:
@@ -66,6 +77,8 @@ def test_slots_lie_on_the_grid_of_real_pages() -> None:
 def test_durations() -> None:
     assert parse_duration("178m") == timedelta(minutes=178)
     assert parse_duration("1.5 h") == timedelta(minutes=90)
+    assert parse_duration("12s") == timedelta(seconds=12)
+    assert parse_duration("2d") == timedelta(days=2)
     with pytest.raises(ValueError, match="178m"):
         parse_duration("178")
 
@@ -84,3 +97,39 @@ def test_both_ways_to_read_a_utc_time_agree(when: datetime, digits: int) -> None
     read = parse_jsoc_time(f"{text}Z")
     assert read == parse_jsoc_time(f"{text}_UTC")
     assert read.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(seconds=1.5), "1.5s"),
+        (timedelta(seconds=90), "90s"),
+        (timedelta(minutes=178), "178m"),
+        (timedelta(hours=36), "36h"),
+        (timedelta(days=2), "2d"),
+    ],
+)
+def test_a_duration_is_written_in_its_largest_unit(duration: timedelta, text: str) -> None:
+    assert duration_text(duration) == text
+    assert parse_duration(text) == duration
+
+
+def test_a_second_60_and_a_day_s_last_midnight_belong_to_what_follows() -> None:
+    assert parse_utc("2016-12-31 23:59:60") == utc(2017, 1, 1)
+    assert parse_utc("2014-01-07T24:00:00Z") == utc(2014, 1, 8)
+    assert parse_utc("2014/1/7 24:00") == utc(2014, 1, 8)
+    assert parse_jsoc_time("2014-01-07T15:07:60.99Z") == utc(2014, 1, 7, 15, 8, 0, 990000)
+    with pytest.raises(ValueError, match="a second above 60"):
+        parse_jsoc_time("2014-01-07T15:07:61Z")
+    with pytest.raises(ValueError, match="end of the calendar"):
+        parse_jsoc_time("9999.12.31_23:59:60_UTC")
+
+
+def test_a_column_of_times_has_fractions_where_any_time_has_one() -> None:
+    whole = pd.Series([utc(2014, 1, 7, 15, 7, 1), utc(2014, 1, 8)])
+    assert iso_column(whole).tolist() == ["2014-01-07T15:07:01Z", "2014-01-08T00:00:00Z"]
+    mixed = pd.Series([utc(2014, 1, 7), utc(2014, 1, 7, 0, 0, 0, 340000)])
+    assert [parse_utc(text) for text in iso_column(mixed)] == mixed.tolist()
+    assert floor_minute(utc(2014, 1, 7, 15, 7, 10, 340000)) == utc(2014, 1, 7, 15, 7)
+    assert iso(utc(2014, 1, 7, 15, 7, 10, 340000)) == "2014-01-07T15:07:10.340000Z"

@@ -13,7 +13,7 @@ from flareset.sdo.times import tai_minus_utc
 
 _EPOCH = datetime(1977, 1, 1, tzinfo=UTC)
 _HALF_A_SECOND = timedelta(milliseconds=500)
-_CENTRE = datetime(1993, 1, 1, 0, 0, 4, tzinfo=UTC)
+_CENTRE = datetime(1993, 1, 1, second=4, tzinfo=UTC)
 _EUV = (94, 131, 171, 193, 211, 304, 335)
 _UV = (1600, 1700)
 

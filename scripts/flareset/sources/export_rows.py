@@ -73,6 +73,6 @@ class ExportRows:
         """
         if (wavelength := wavelength_of(listed, self.series)) is not None:
             return wavelength
-        if listed.own and len(self.wavelengths) > 1:
+        if listed.own:
             return self.wavelength
         return wavelength_in_name(listed, name, self.wavelengths)
