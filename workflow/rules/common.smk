@@ -132,6 +132,11 @@ def accept(wildcards):
     return "--accept" if wildcards.event in CAMPAIGN.config.accept_pages else ""
 
 
+def download_slot(wildcards):
+    """Return 0 in a rehearsal, in which each job has an archive of its own, else 1."""
+    return int(not CAMPAIGN.config.archive.rehearses)
+
+
 def export_slot(wildcards):
     """Return 1 if files come from an export that the job asks for, else 0."""
     return int(source(wildcards) == "export")

@@ -17,8 +17,8 @@ rule download:
     conda:
         "../../envs/flareset.yaml"
     resources:
-        # Only one job downloads at a time, over archive.connections connections.
-        jsoc_download=1,
+        # Only one job downloads from JSOC at a time, over archive.connections connections.
+        jsoc_download=download_slot,
         # Only one export is pending at a time.
         jsoc_export=export_slot,
         mem_mb=growing(800),

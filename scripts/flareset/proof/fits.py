@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
 
 from flareset.errors import StoreError, VerificationError
 from flareset.proof.check import Check, Proof, chunks_of
-from flareset.proof.pixels import decode, is_blank
+from flareset.proof.pixels import all_equal, decode, is_blank
 from flareset.proof.processed import check_processed
 from flareset.proof.statistics import (
     STORED,
@@ -87,6 +87,13 @@ class _Hdu:
     proven: bool = False
 
 
+class _Pixels(NamedTuple):
+    """What proves the pixels of an image (see `Proof.grade`), and whether all are equal."""
+
+    grade: str
+    blank: bool
+
+
 class ImageCheck(Check[Proof]):
     """The check of an image file, fed its bytes as they arrive. `there` has the first bytes.
 
@@ -120,14 +127,31 @@ class ImageCheck(Check[Proof]):
                 rest = rest[taken:]
 
     def finish(self, path: Path) -> Proof:
-        """Return the sha256, the keywords and the header of the whole file."""
+        """Return the size, the sha256, the keywords and the header of the whole file."""
         with _readable():
-            self._check_end()
-            hdu, grade = self._check_image(path)
-            blank = is_blank(path, self._hdus.index(hdu), hdu.header, _shape(hdu.header))
-            keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
-            sha256 = self._digest.hexdigest()
-            return Proof(self._size, sha256, keywords, grade, pack(hdu.cards), blank)
+            index = self._find_image()
+            return self._proof(index, _prove_pixels(path, index, self._hdus[index], self._asked))
+
+    def finish_like(self, proof: Proof) -> Proof:
+        """Return the findings about a file whose pixels `proof` proved: they are not decoded."""
+        with _readable():
+            return self._proof(self._find_image(), _Pixels(proof.grade, proof.blank))
+
+    def _find_image(self) -> int:
+        """Return the index of the image's HDU. Raises VerificationError on a file that is cut."""
+        self._check_end()
+        return _image_index([hdu.header for hdu in self._hdus])
+
+    def _proof(self, index: int, pixels: _Pixels) -> Proof:
+        """Return the findings. Raises VerificationError on the header of another image."""
+        hdu = self._hdus[index]
+        _check_identity(hdu.header, self._asked)
+        if self._asked.steps:
+            width, height = _shape(hdu.header)
+            check_processed(hdu.header, (height, width), list(self._asked.steps), self._asked.time)
+        keywords = {key: _plain(hdu.header.get(key)) for key in (*IDENTITY, *KEYWORD_NAMES)}
+        sha256, header = self._digest.hexdigest(), pack(hdu.cards)
+        return Proof(self._size, sha256, keywords, pixels.grade, header, pixels.blank)
 
     def _check_end(self) -> None:
         """Raise VerificationError if the file is empty or cut."""
@@ -143,21 +167,6 @@ class ImageCheck(Check[Proof]):
                 f"it is cut: HDU {len(self._hdus) - 1} ends at byte {self._hdus[-1].end}, the file"
                 f" at {self._size}"
             )
-
-    def _check_image(self, path: Path) -> tuple[_Hdu, str]:
-        """Return the image's HDU, and what proves its pixels.
-
-        Raises VerificationError if it is another image than asked for.
-        """
-        index = _image_index([hdu.header for hdu in self._hdus])
-        header = self._hdus[index].header
-        shape = _shape(header)
-        grade = _grade(path, index, self._hdus[index], self._asked)
-        _check_identity(header, self._asked)
-        if self._asked.steps:
-            size = (shape[1], shape[0])
-            check_processed(header, size, list(self._asked.steps), self._asked.time)
-        return self._hdus[index], grade
 
     def _take_header(self, rest: memoryview) -> int:
         """Take bytes up to the end of a header block. Return how many were taken."""
@@ -277,28 +286,30 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
         raise VerificationError(f"the image's size cannot be read: {error}") from None
 
 
-def _grade(path: Path, index: int, hdu: _Hdu, asked: Asked) -> str:
-    """Return what proves the pixels of an image (see `Proof.grade`).
+def _prove_pixels(path: Path, index: int, hdu: _Hdu, asked: Asked) -> _Pixels:
+    """Return what proves the pixels of an image, and whether it is blank. Decode it at most once.
 
     The DATASUM of a stored file proves only that the file came whole, not that it belongs to the
     record. Raises VerificationError if the pixels are not the record's.
     """
+    header, shape = hdu.header, _shape(hdu.header)
     if hdu.proven and not asked.as_stored:
-        return "datasum"
-    header = hdu.header
+        return _Pixels("datasum", is_blank(path, index, header, shape))
     stated = asked.stated or dict(header)
     bits = int(header.get("ZBITPIX", header["BITPIX"]))
     if asked.steps or bits < 0 or not stated_statistics(stated):
-        if not hdu.proven:
-            # No checksum and no statistics: pixels that can be decoded are all that is known.
-            decode(path, index, _shape(header))
-        return "header"
+        if hdu.proven:
+            return _Pixels("header", is_blank(path, index, header, shape))
+        # No checksum and no statistics: pixels that can be decoded are all that is known.
+        return _Pixels("header", all_equal(decode(path, index, shape)))
     instrument = asked.record.partition(".")[0].lower()
     patch = ".sharp" in asked.record.lower()
     basis = STORED if patch else basis_of(instrument, stated)
-    if wrong := compare(image_statistics(path, index), stated, basis):
+    statistics = image_statistics(path, index)
+    if wrong := compare(statistics, stated, basis):
         raise VerificationError(f"its pixels are not the record's: {wrong[0]}")
-    return "pixels" if len(stated_statistics(stated)) == len(STATISTICS) else "header"
+    whole = len(stated_statistics(stated)) == len(STATISTICS)
+    return _Pixels("pixels" if whole else "header", len(statistics.levels) == 1)
 
 
 def _check_identity(header: fits.Header, asked: Asked) -> None:

@@ -51,6 +51,10 @@ def is_blank(path: Path, index: int, header: Mapping[str, Any], shape: tuple[int
         little = _OF_PIXEL * prod(shape) + _OF_TILE * int(header["NAXIS2"])
         if int(header.get("PCOUNT", 0)) > little:
             return False
-    pixels = decode(path, index, shape)
+    return all_equal(decode(path, index, shape))
+
+
+def all_equal(pixels: np.ndarray) -> bool:
+    """Return whether all finite pixels are equal, or none is finite."""
     first = pixels[np.isfinite(pixels)][:1]
     return bool(not len(first) or ((pixels == first) | ~np.isfinite(pixels)).all())

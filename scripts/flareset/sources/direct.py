@@ -152,7 +152,7 @@ class _StoredCheck(Check[Proof]):
 
     def finish(self, path: Path) -> Proof:
         """Prove the stored file at `path`, and replace it by its exported form."""
-        grade = self._check.finish(path).grade
+        proof = self._check.finish(path)
         series, segment = self._query.series.name, self._query.segment
         cards = record_cards(series, self._structure, self._record, segment)
         # From here on the download of the stored file cannot be resumed.
@@ -160,7 +160,7 @@ class _StoredCheck(Check[Proof]):
         with writing(path), replaced(path) as new, open(new, "wb") as out:
             write_image(path, cards, out, written_at(self._record.keywords))
         # The new file is checked like an export: header, checksums, and record.
-        return replace(ImageCheck(self._asked, path).finish(path), grade=grade)
+        return ImageCheck(self._asked, path).finish_like(proof)
 
 
 def written_at(keywords: Mapping[str, str]) -> datetime:
