@@ -300,6 +300,19 @@ def test_an_image_that_shows_nothing(
     assert check.finish(path).blank is blank
 
 
+@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2", "PLIO_1"])
+@pytest.mark.parametrize("width", [16, 128, 4096])
+@pytest.mark.parametrize("bits", ["int16", "int32"])
+def test_a_blank_image_with_a_checksum(tmp_path: Path, kind: str, width: int, bits: str) -> None:
+    header = fits.Header({"T_OBS": "2014-01-07T15:07:10.34Z", "WAVELNTH": 131})
+    path = tmp_path / "x.fits"
+    pixels = np.full((16, width), 7, bits)
+    fits.CompImageHDU(pixels, header, compression_type=kind).writeto(path, checksum=True)
+    time = datetime(2014, 1, 7, 15, 7, 10, tzinfo=UTC)
+    proof = ImageCheck(Asked("aia", time, 131, frozenset({"image"}), time), path).finish(path)
+    assert (proof.grade, proof.blank) == ("datasum", True)
+
+
 def test_an_image_that_says_to_be_huge_is_not_decoded(tmp_path: Path) -> None:
     header = fits.Header({"T_OBS": "2014-01-07T15:07:10.34Z", "WAVELNTH": 131})
     path = tmp_path / "x.fits"
