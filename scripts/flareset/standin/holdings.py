@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -94,24 +94,37 @@ class Holdings:
             self._told[name] = record.keywords(self.frames)
         return self._told[name]
 
-    def shown(self, record: Record, name: str, *, precise: bool = False) -> str | int:
-        """Return a keyword of a record as jsoc_info prints it."""
+    def column(
+        self, records: Sequence[Record], name: str, *, precise: bool = False
+    ) -> list[str | int]:
+        """Return a keyword of records as jsoc_info prints it."""
         if name == "*recnum*":
-            return record.recnum
+            return [record.recnum for record in records]
         if name == "*spec*":
-            return record.query()
+            return [record.query() for record in records]
         if name.startswith("*"):
-            value = record.special(self.frames).get(name)
-            return "Invalid KeyLink" if value is None else value
-        structure = self.catalogue.structure(record.series.name)
-        keyword = structure.keywords.get(name.lower()) if structure else None
+            found = [record.special(self.frames).get(name) for record in records]
+            return ["Invalid KeyLink" if value is None else value for value in found]
+        print_of = {
+            series: self._printer(series, name.lower(), precise)
+            for series in {record.series.name for record in records}
+        }
+        return [print_of[record.series.name](record) for record in records]
+
+    def _printer(self, series: str, name: str, precise: bool) -> Callable[[Record], str]:
+        """Return a function that prints a keyword (in lower case) of a series' records."""
+        structure = self.catalogue.structure(series)
+        keyword = structure.keywords.get(name) if structure else None
         if keyword is None or structure is None:
-            return "Invalid KeyLink"
+            return lambda _: "Invalid KeyLink"
         if keyword.scope == "constant":
-            return keyword.default
+            return lambda _: keyword.default
         if keyword.scope == "index":
-            return str(_Columns(structure, self.frames).value(record, keyword.name.lower()))
-        return _printed(self._keywords(record).get(keyword.name), keyword, precise=precise)
+            columns = _Columns(structure, self.frames)
+            return lambda record: str(columns.value(record, name))
+        return lambda record: _printed(
+            self._keywords(record).get(keyword.name), keyword, precise=precise
+        )
 
 
 class _Columns:

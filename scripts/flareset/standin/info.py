@@ -135,10 +135,7 @@ class Info:
                 {"name": record.query(), "online": int(not structure.linked)} for record in found
             ]
         answer["keywords"] = [
-            {
-                "name": name,
-                "values": [self._holdings.shown(r, name, precise=precise) for r in found],
-            }
+            {"name": name, "values": self._holdings.column(found, name, precise=precise)}
             for name in keys
         ]
         answer["segments"] = [self._segment(found, structure, name) for name in segments]

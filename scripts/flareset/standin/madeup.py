@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -180,7 +180,7 @@ class _Told(Mapping[str, Any]):
 
     def __init__(self, known: dict[str, Any], statistics: Callable[[], Mapping[str, Any]]) -> None:
         self._known = known
-        self._statistics = statistics
+        self._statistics = cache(statistics)
 
     def __getitem__(self, name: str) -> Any:
         """Return a keyword's value. Raise KeyError if the record has none."""

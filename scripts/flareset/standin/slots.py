@@ -62,15 +62,13 @@ def epoch_of(series: Series) -> str:
     return AIA_EPOCH if series.instrument == "aia" else HMI_EPOCH
 
 
-@cache
-def _seconds_of_epoch(text: str) -> float:
-    """Return the DRMS seconds of an epoch. Called for each record."""
-    seconds, _ = scan(text) or (0.0, 0)
-    return seconds
-
-
 def slots_of(series: Series) -> Slots:
     """Return the slots of a series' T_REC."""
-    epoch = _seconds_of_epoch(epoch_of(series))
     lead = AIA_LEAD if series.instrument == "aia" and not series.step else 0.0
-    return Slots(epoch, float(series.step or series.cadence), lead)
+    return _slots(epoch_of(series), float(series.step or series.cadence), lead)
+
+
+@cache
+def _slots(epoch: str, step: float, lead: float) -> Slots:
+    seconds, _ = scan(epoch) or (0.0, 0)
+    return Slots(seconds, step, lead)
