@@ -1,8 +1,10 @@
 """Downloads against a real server that fails in many ways."""
 
 import hashlib
+import io
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +212,31 @@ def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
     assert gone["tries"] == 1
     assert "HTTP 404" in gone["reason"]
     assert "the archive has it no more: export again" in gone["reason"]
+
+
+def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench]) -> None:
+    class Terminal(io.StringIO):
+        """A terminal that notes how many files the server was asked for by each line."""
+
+        def write(self, text: str) -> int:
+            done, total = map(int, re.search(r"(\d+)/(\d+) images", text).groups())
+            seen.append((done, total, sum(b.server.log.values())))
+            return len(text)
+
+    seen: list[tuple[int, int, int]] = []
+    b = bench()
+    job = listed(b.server.frame_size)
+    first = job.candidates.loc[job.candidates["rank"] == 0, "record"].iloc[0]
+    lost = b.images.set_index("record")["filename"][first]
+    b.server.faults.append(Fault("status", lost, code=404))
+    b.draw(job, {"pre": 3, "flare": 1, "post": 3}, Terminal())
+    # The lost image is counted when it is given up; then the next of its bin is wanted, too.
+    assert [(done, total) for done, total, _ in seen] == [
+        *((n, 11) for n in range(1, 12)),
+        (12, 12),
+    ]
+    # Two files are on their way, and two more may have come since.
+    assert all(asked <= done + 4 for done, _, asked in seen[:-1])
 
 
 def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:

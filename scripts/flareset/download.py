@@ -393,6 +393,7 @@ class Acquisition:
         self._source = source
         self._progress = progress
         self._said = ""
+        self._told: set[tuple[str, str]] = set()
 
     def bring(self, wanted: pd.DataFrame) -> list[Outcome]:
         """Bring wanted records (rows of records.csv) and return their outcomes."""
@@ -461,7 +462,12 @@ class Acquisition:
     def _of(self, links: Links) -> list[Outcome]:
         """Fetch the files of links. Return their outcomes, and those of records without a link."""
         used = links.rows["segment"] == self.downloader.delivered.segment
-        found = list(self.downloader.fetch(links.rows[used]))
+        found: list[Outcome] = []
+        for outcome in self.downloader.fetch(links.rows[used]):
+            found.append(outcome)
+            # What is gone may be asked for again.
+            if outcome.problem is None or not outcome.problem.gone:
+                self._tell(outcome)
         for record, missing in links.missing.items():
             found.append(Outcome(record, "", None, "", missing.status, missing.reason, 0))
         return found
@@ -474,6 +480,11 @@ class Acquisition:
                 self.problem = problem
 
     def _tell(self, outcome: Outcome) -> None:
+        """Count an outcome, and log why a file failed. Do nothing if it is told already."""
+        name = outcome.record, outcome.filename
+        if name in self._told:
+            return
+        self._told.add(name)
         self._progress.add(fetched=outcome.fetched, failed=outcome.status == Status.FAILED)
         if outcome.status == Status.FAILED and outcome.reason != self._said:
             self._said = outcome.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -93,10 +93,11 @@ class Bench:
     def fetch(self, count: int = 4) -> pd.DataFrame:
         return manifest_of(self.downloader.fetch(self.images.head(count)))
 
-    def draw(self, job: Job, most: dict[str, int]) -> Acquisition:
-        """Bring the files that a draw needs, from the job's page."""
+    def draw(self, job: Job, most: dict[str, int], terminal: TextIO | None = None) -> Acquisition:
+        """Bring the files that a draw needs, from the job's page; a terminal shows each step."""
         source = Listed(job.listing, "the page")
-        acquisition = Acquisition(self.downloader, source, Progress("test", []), ask_least=False)
+        progress = Progress("test", [terminal] if terminal else [], rarely=0)
+        acquisition = Acquisition(self.downloader, source, progress, ask_least=False)
         acquisition.draw(job, most)
         return acquisition
 
