@@ -123,6 +123,9 @@ _FLOAT = "no float lies on the edge itself"
 _SLOTS = "a whole number of slots away"
 EQUIVALENTS = [
     Equivalent("", "zip(", "True -> False", "columns of one table have one length"),
+    Equivalent("ledger", "edge = (times", "times <= known.min()", "an empty slot is no record's"),
+    Equivalent("ledger", "edge = (times", "times >= known.max()", "an empty slot is no record's"),
+    Equivalent("ledger", "time=pd.to_datetime(time,", "True -> False", "the times are UTC"),
     Equivalent("sdo/geometry", "_EPOCH = datetime(2010, 5, 1", "1 -> 2", "below the 0.3 % named"),
     Equivalent("sdo/geometry", "_PERIHELION = ", "247.0 -> 248.0", "below the 0.3 % named"),
     Equivalent("sdo/geometry", "_ARCSEC = ", "3600 -> 3601", "cancels out but for 0.001 arcsec"),

@@ -30,7 +30,7 @@ def make_ledger(
     parts = [_records(job, manifest), _products(job, manifest), _without_record(job)]
     if shortages is not None:
         parts.append(_short(shortages))
-    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    table = pd.concat([part for part in parts if len(part)])
     table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
     table["time"] = iso_column(table["time"].dt.floor("s"))
     if job.facts.accepted:
@@ -70,7 +70,8 @@ def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
     )
     if job.facts.pictured:
         table = table[~table["record"].isin(manifest.loc[manifest["filename"] != "", "record"])]
-        table = table[table["verdict"] != ACCEPTED]
+        # An accepted record of which nothing is said is in the movie.
+        table = table[(table["verdict"] != ACCEPTED) | table["status"].notna()]
     untried = table["status"].isna()
     table["status"] = table["status"].where(
         ~untried, table["verdict"].replace(ACCEPTED, Status.NOT_NEEDED)
