@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -163,13 +164,23 @@ class Module:
     sites: list[Site] = field(default_factory=list)
     within: set[int] = field(default_factory=set)
 
+    @property
+    def name(self) -> str:
+        """The module's name in MODULES."""
+        return self.path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """The names of the package's modules from which the module imports."""
+        found = (n for n in ast.walk(self.tree) if isinstance(n, ast.ImportFrom) and n.module)
+        return {n.module.removeprefix("flareset.").replace(".", "/") for n in found}
+
     @classmethod
     def read(cls, path: Path) -> Module:
         """Read a module and find its sites."""
         text = path.read_text(encoding="utf-8")
         module, lines = cls(path, ast.parse(text)), text.splitlines()
-        name = path.relative_to(PACKAGE).with_suffix("").as_posix()
-        known = [each for each in EQUIVALENTS if each.module in (name, "")]
+        known = [each for each in EQUIVALENTS if each.module in (module.name, "")]
         number = 0
         for place, (statement, inner) in enumerate(statements(module.tree)):
             if inner:
@@ -364,13 +375,18 @@ class Reached:
         names = self.by_statement.get((str(site.path), site.statement), ())
         return site.statement not in module.within or "" in names
 
-    def tests_of(self, site: Site, module: Module) -> list[str]:
-        """Return the tests that reach a site: those of its module, then others, quickest first."""
+    def tests_of(self, site: Site, modules: dict[Path, Module]) -> list[str]:
+        """Return the tests that reach a site: those of its module, then others, quickest first.
+
+        What runs on import may show in the modules that import the site's, too.
+        """
+        module = modules[site.path]
         if site.statement in module.within:
             names = self.by_statement.get((str(site.path), site.statement), set())
         else:
-            path = str(site.path)
-            found = (each for (p, _), each in self.by_statement.items() if p == path)
+            users = {str(m.path) for m in modules.values() if module.name in m.imports}
+            paths = {str(site.path), *users}
+            found = (each for (path, _), each in self.by_statement.items() if path in paths)
             names = set().union(*found)
             names |= {name for name in self.seconds if name.startswith(EVERYWHERE)}
         own = f"tests/test_{site.path.stem}.py"
@@ -474,9 +490,9 @@ def reached_by(modules: list[Module], files: list[str]) -> Reached:
 
 def survivors(
     sites: list[Site],
-    tests_of: Callable[[Site], list[str]],
+    modules: dict[Path, Module],
+    reached: Reached,
     try_it: Callable[[Site, list[str]], bool],
-    seconds: Callable[[list[str]], float],
     jobs: int,
 ) -> Iterator[tuple[Site, str]]:
     """Try each site in a fork, some at once; yield what survives, and why.
@@ -487,10 +503,12 @@ def survivors(
     while waiting or running:
         while waiting and len(running) < jobs:
             site = waiting.pop(0)
-            if not (names := tests_of(site)):
+            if not (names := reached.tests_of(site, modules)):
                 yield site, "no unit test reaches it"
                 continue
-            fork = Fork(lambda s=site, n=names: try_it(s, n), seconds(names))
+            # A quick test often notices; where none does, all have to be quick enough.
+            seconds = 60 + 10 * sum(reached.seconds[name] for name in names)
+            fork = Fork(lambda s=site, n=names: try_it(s, n), seconds)
             running[fork.reader] = fork, site, len(names)
         ready, _, _ = select.select(list(running), [], [], 1)
         late = [key for key, (fork, *_) in running.items() if time.monotonic() > fork.until]
@@ -566,55 +584,45 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=60, help="how many; 0 for all")
     parser.add_argument("--most", type=int, default=3, help="how many may survive")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
-    parser.add_argument(
-        "--only", nargs="*", default=[""], help="modules whose path has such a text"
-    )
+    parser.add_argument("--only", nargs="*", default=[""], help="modules with such a text in names")
     parser.add_argument("--tests", nargs="*", default=UNITS, help="names of test files")
     args = parser.parse_args()
     for name in LOADED:
         importlib.import_module(name)
     sys.path[:0] = [str(PACKAGE.parent), str(TESTS)]
 
-    paths = [PACKAGE / f"{n}.py" for n in MODULES if any(text in n for text in args.only)]
-    modules = {path: Module.read(path) for path in paths}
+    modules = {path: Module.read(path) for path in (PACKAGE / f"{n}.py" for n in MODULES)}
     begin = time.monotonic()
     files = [*(f"tests/test_{name}.py" for name in args.tests), EVERYWHERE]
     reached = reached_by(list(modules.values()), files)
     print(f"{len(reached.seconds)} tests in {time.monotonic() - begin:.0f} s", flush=True)
     for why, number in Counter(reached.left_out.values()).items():
         print(f"{number} of them left out: {why}", flush=True)
-    every = [s for m in modules.values() for s in m.sites]
+    tried = [m for m in modules.values() if any(text in m.name for text in args.only)]
+    every = [site for module in tried for site in module.sites]
     count = min(args.count or len(every), len(every))
     sites = random.Random(args.seed).sample(every, count)
     print(f"{count} faults of {len(every)}", flush=True)
 
-    found: list[Site] = []
+    left = 0
     out = open(os.dup(1), "w", buffering=1)  # noqa: SIM115 - pytest gets nothing to print on
 
     def tell(sites: list[Site], try_it: Callable[[Site, list[str]], bool]) -> None:
-        def tests_of(site: Site) -> list[str]:
-            return reached.tests_of(site, modules[site.path])
-
-        def seconds(names: list[str]) -> float:
-            # A quick test often notices; where none does, all have to be quick enough.
-            return 60 + 10 * sum(reached.seconds[name] for name in names)
-
-        for site, why in survivors(sites, tests_of, try_it, seconds, args.jobs):
-            found.append(site)
+        nonlocal left
+        for site, why in survivors(sites, modules, reached, try_it, args.jobs):
+            left += 1
             print(f"{site}  ({why})", file=out)
 
-    def import_with(site: Site, names: list[str]) -> bool:
-        module = modules[site.path]
-        sys.meta_path.insert(0, Finder({site.path: module.changed(site)}))
+    def try_anew(site: Site, names: list[str]) -> bool:
+        sys.meta_path.insert(0, Finder({site.path: modules[site.path].changed(site)}))
         return run_tests(["-x", *names]) == pytest.ExitCode.OK
 
-    tell([site for site in sites if reached.on_import(site, modules[site.path])], import_with)
+    tell([site for site in sites if reached.on_import(site, modules[site.path])], try_anew)
     others = [site for site in sites if not reached.on_import(site, modules[site.path])]
     silence()
     run_tests(files, Faults(modules, lambda try_it: tell(others, try_it)))
-    took = time.monotonic() - begin
-    print(f"{len(found)} of {count} faults survive; {took:.0f} s", file=out)
-    return int(len(found) > args.most)
+    print(f"{left} of {count} faults survive; {time.monotonic() - begin:.0f} s", file=out)
+    return int(left > args.most)
 
 
 if __name__ == "__main__":
