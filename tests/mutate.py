@@ -124,6 +124,12 @@ _FLOAT = "no float lies on the edge itself"
 _SLOTS = "a whole number of slots away"
 EQUIVALENTS = [
     Equivalent("", "zip(", "True -> False", "columns of one table have one length"),
+    Equivalent("draw", "groupby(", "False -> True", "the order of groups plays no part"),
+    Equivalent("phases", "_EPOCH = ", "1970 -> 1971", "a whole number of bins away"),
+    Equivalent("phases", "_EPOCH = ", " 1 -> 2", "a whole number of bins away"),
+    Equivalent("sample", "name[11:16]", "16 -> 17", "the name ends there, or has a colon"),
+    Equivalent("summary", "round(", "2 -> 3", "a sum of hundredths"),
+    Equivalent("summary", "timeout=10", "10 -> 11", "a time-out"),
     Equivalent("ledger", "edge = (times", "times <= known.min()", "an empty slot is no record's"),
     Equivalent("ledger", "edge = (times", "times >= known.max()", "an empty slot is no record's"),
     Equivalent("ledger", "time=pd.to_datetime(time,", "True -> False", "the times are UTC"),

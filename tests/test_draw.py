@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +15,13 @@ from support.strategies import events
 from flareset.campaign.events import Event
 from flareset.candidates import (
     ACCEPTED,
+    SHOWS_NOTHING,
     candidates_of,
     judge,
     read_candidates,
     write_candidates,
 )
-from flareset.draw import bind_channels, choose, rank
+from flareset.draw import bind_channels, choose, draw, rank
 from flareset.sdo.flares import Flare
 
 RULES = rejecting("dark")
@@ -160,6 +162,49 @@ def test_other_flares_may_be_allowed() -> None:
     assert reasons[1] == ["rejected", "in the flare of event other"]
 
 
+def test_another_flare_lasts_from_its_first_second_to_its_last() -> None:
+    others = (Flare("other", at(100), at(200)), Flare("later", at(150), at(250)))
+    event = an_event((300, 400), (0, 500), other_flares=others)
+    found = some_candidates(event, [99, 100, 150, 200, 201, 250, 251])
+    # Of two flares at once the first in the list is named.
+    assert found["other_flare"].tolist() == [
+        "", "other", "other", "other", "later", "later", ""
+    ]  # fmt: skip
+
+
+def test_without_a_guard_the_second_before_a_flare_is_drawn_from() -> None:
+    event = an_event((300, 400), (0, 500))
+    seconds = [299, 300, 401]
+    assert set(some_candidates(event, seconds)["verdict"]) == {"accepted"}
+    found = some_candidates(event, seconds, rules=rejecting(guard=timedelta(seconds=2)))
+    assert found["verdict"].tolist() == ["rejected", "accepted", "rejected"]
+
+
+def test_nothing_has_a_rank_before_the_draw() -> None:
+    event = an_event((300, 400), (0, 500))
+    assert candidates_of(records_at([0, 12, 600]), event, RULES)["rank"].tolist() == [-1, -1, -1]
+
+
+def test_channels_are_drawn_together_or_apart() -> None:
+    event = an_event((300, 400), (0, 500))
+    tables = [records_at([0, 12, 24], 131), records_at([0, 12, 36], 171)]
+    drawn = {
+        channels: draw(tables, event, RULES, seed=1, channels=channels)
+        for channels in ("together", "apart")
+    }
+    for table in drawn.values():
+        assert table.index.tolist() == list(range(6))
+    assert drawn["together"]["verdict"].tolist() == [
+        *("accepted", "accepted", "rejected"), *("accepted", "accepted", "rejected")
+    ]  # fmt: skip
+    assert set(drawn["together"]["reason"]) == {
+        "", "no accepted image at 131", "no accepted image at 171"
+    }  # fmt: skip
+    assert set(drawn["apart"]["verdict"]) == {"accepted"}
+    ranks = drawn["apart"].groupby("wavelength")["rank"].apply(sorted)
+    assert ranks.tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
 def test_losing_one_image_changes_its_bin_only() -> None:
     event = an_event((600, 1200), (0, 1800))
     most = {"pre": 20, "flare": 1, "post": 20}
@@ -201,6 +246,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         expected = both[both["wavelength"] == wave].reset_index(drop=True)
         found = read_candidates(tmp_path / "candidates.csv", wave)
         pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    # A channel without candidates has times as well: none.
+    none = read_candidates(tmp_path / "candidates.csv", 94)
+    assert (len(none), str(none["time"].dt.tz)) == (0, "UTC")
 
 
 def test_a_keyword_that_is_not_known_rejects_nothing() -> None:
@@ -211,5 +259,9 @@ def test_a_keyword_that_is_not_known_rejects_nothing() -> None:
         assert judge({"QUALITY": 0x10000}, 131, rules) == "QUALITY 0x00010000: dark"
     no_image = judge({"QUALITY": -2147483648}, 131, rejecting("no_image"))
     assert no_image == "QUALITY 0x80000000: no_image"
+    # A file whose pixels are all the same shows nothing.
+    for bits, why in ((("blank",), SHOWS_NOTHING), (("dark",), "")):
+        assert judge({"blank": "1"}, 131, rejecting(*bits)) == why
+        assert judge({"blank": ""}, 131, rejecting(*bits)) == ""
     # The magnetogram of HMI is of no exposure.
     assert judge({"EXPTIME": "0.1"}, 6173, normal) == ""

@@ -1,12 +1,23 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from support.factories import an_event
 
 from flareset.campaign.events import Event
 from flareset.errors import StoreError
-from flareset.label import image_labels, image_links, label_images
+from flareset.label import (
+    image_labels,
+    image_links,
+    label_images,
+    read_samples,
+    with_splits,
+    write_labels,
+)
 from flareset.sdo.keywords import KEYWORD_NAMES
 from flareset.sdo.times import parse_utc
+from flareset.split import Row
+from flareset.tables.images import COLUMNS, OF_SPLITS
 
 
 def event(name: str, **row: str) -> Event:
@@ -69,6 +80,64 @@ def test_a_stack_of_channels_is_a_group_by_event_and_slot() -> None:
     ]
 
 
+def test_columns_are_ours_and_then_the_row_s() -> None:
+    images = label_images(SAMPLES, [event("a", label="mine", goes_class="X"), event("b")])
+    known = [name for name in COLUMNS if name not in OF_SPLITS]
+    assert images.columns.tolist() == [*known, "events.label", "goes_class"]
+    assert images.index.tolist() == [0, 1, 2]
+
+
+def test_minutes_are_good_to_a_hundredth_of_a_second() -> None:
+    table = sample(("b", "flare", "1.fits", "2014-01-07T18:10:01Z"))
+    images = label_images(table, [event("b")])
+    assert images["minutes_from_start"].tolist() == [0.0167]
+    # No flare here has a known peak.
+    assert images["minutes_from_peak"].isna().all()
+
+
+def test_samples_are_read_as_text(tmp_path: Path) -> None:
+    paths = []
+    for name, (wavelength, time) in {
+        "a": (131, "2014-01-07T18:05:00Z"), "b": (171, "2014-01-08T00:00:00Z")
+    }.items():  # fmt: skip
+        table = sample((name, "pre", "NA", time)).assign(
+            wavelength=wavelength, time=time, QUALITY="0x0100", blank=""
+        )
+        paths.append(tmp_path / f"{name}.csv")
+        table.to_csv(paths[-1], index=False)
+    found = read_samples(paths)
+    assert found.index.tolist() == [0, 1]
+    assert found["wavelength"].tolist() == [131, 171]
+    assert found[["filename", "QUALITY", "blank"]].to_numpy().tolist() == 2 * [["NA", "0x0100", ""]]
+    assert found["time"].tolist() == [
+        parse_utc("2014-01-07T18:05:00Z"),
+        parse_utc("2014-01-08T00:00Z"),
+    ]
+
+
+def test_splits_stand_before_the_row_s_own_columns() -> None:
+    images = label_images(SAMPLES, [event("a", goes_class="X"), event("b")])
+    rows = [Row("b", group="g2", split="test"), Row("a", group="g1", split="train")]
+    found = with_splits(images, rows, ["val", "train", "test"])
+    assert found.columns.tolist() == [*COLUMNS, "goes_class"]
+    assert found.index.tolist() == [0, 1, 2]
+    assert found[["event_id", *OF_SPLITS]].to_numpy().tolist() == [
+        ["a", "train", "val", "g1"], ["a", "train", "train", "g1"], ["b", "test", "test", "g2"]
+    ]  # fmt: skip
+
+
+def test_labels_are_written_with_commas_and_with_tabs(tmp_path: Path) -> None:
+    table = sample(
+        ("a", "pre", "9.fits", "2014-01-07T18:04:30Z"),
+        ("b", "flare", "1.fits", "2014-01-07T18:12:00Z"),
+    )
+    write_labels(label_images(table, [event("a"), event("b")]), tmp_path)
+    lines = ["filename,label", "1.fits,1", "9.fits,0", ""]
+    assert (tmp_path / "image_labels.csv").read_text() == "\n".join(lines)
+    assert (tmp_path / "image_labels.txt").read_text() == "\n".join(lines).replace(",", "\t")
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 3
+
+
 def test_one_line_per_file_and_a_flare_image_is_one() -> None:
     images = label_images(SAMPLES, [event("a"), event("b")])
     assert image_labels(images).to_dict("list") == {
@@ -78,7 +147,8 @@ def test_one_line_per_file_and_a_flare_image_is_one() -> None:
 
 
 def test_one_name_for_two_images_is_refused(tmp_path) -> None:
-    assert set(image_links(SAMPLES, tmp_path)) == {"0.fits", "1.fits"}
+    links = {"1.fits": tmp_path / "p/1.fits", "0.fits": tmp_path / "p/0.fits"}
+    assert image_links(SAMPLES, tmp_path) == links
     clash = SAMPLES.assign(sha256=["x", "y", "z"])
     with pytest.raises(
         StoreError, match=r"two images are called 1.fits: .* of event b and .* event a"

@@ -13,6 +13,7 @@ from support.strategies import SECONDS, events, table
 from flareset.campaign.events import Event
 from flareset.candidates import place
 from flareset.errors import StoreError
+from flareset.partition import links_of, select_verified
 from flareset.phases import bins_of
 from flareset.store.hardlinks import is_copy, sync_folder
 
@@ -56,6 +57,37 @@ def test_half_seconds_at_the_edges() -> None:
     found = place(table([600, 601, 720, 721]), event)["phase"].tolist()
     assert found == ["pre", "flare", "flare", "post"]
     assert event.flare_start == BASE + timedelta(seconds=600.5)
+
+
+def test_verified_files_lie_in_the_folder_of_their_phase() -> None:
+    phases = {"a": "pre", "b": "flare", "c": "outside", "d": "post"}
+    candidates = [{"record": record, "phase": phase} for record, phase in phases.items()]
+    manifest = [
+        {"record": record, "kind": kind, "status": status, "filename": name, "path": f"day/{name}"}
+        for record, kind, status, name in (
+            ("a", "image", "verified", "1.fits"),
+            ("b", "image", "verified", "2.fits"),
+            ("b", "image", "failed", "2b.fits"),
+            ("c", "image", "verified", "3.fits"),
+            ("d", "image", "rejected", "4.fits"),
+            ("c", "picture", "verified", "5.jpg"),
+            ("window", "movie", "verified", "6.mpg"),
+        )
+    ]
+    rows = select_verified(candidates, manifest)
+    assert [(row["folder"], row["filename"], row["path"]) for row in rows] == [
+        ("pre", "1.fits", "day/1.fits"),
+        ("flare", "2.fits", "day/2.fits"),
+        ("pictures", "5.jpg", "day/5.jpg"),
+        ("movies", "6.mpg", "day/6.mpg"),
+    ]
+    assert links_of(rows, Path("store")) == {
+        "pre": {"1.fits": Path("store/day/1.fits")},
+        "flare": {"2.fits": Path("store/day/2.fits")},
+        "post": {},
+        "pictures": {"5.jpg": Path("store/day/5.jpg")},
+        "movies": {"6.mpg": Path("store/day/6.mpg")},
+    }
 
 
 def test_a_folder_holds_exactly_what_is_wanted(tmp_path: Path) -> None:

@@ -5,15 +5,28 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from support.factories import an_event, at
 from support.project import ONE_FLARE, Project
 from support.stages import in_process
 
 from flareset.campaign.config import Quotas
-from flareset.phases import PHASES
+from flareset.phases import PHASES, bins_of
 
 
 def test_each_phase_has_its_quota_in_the_config() -> None:
     assert {phase.quota for phase in PHASES} == set(Quotas.model_fields)
+
+
+def test_a_phase_that_is_open_at_its_end_has_no_bin_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pre, _, post = PHASES
+    by_half_minutes = replace(pre, bin=timedelta(seconds=30))
+    monkeypatch.setattr("flareset.phases.PHASES", (by_half_minutes, post))
+    event = an_event((60, 90), (10, 120))
+    *bins, last = bins_of(event)
+    assert [(each.name[14:], each.begin) for each in bins] == [
+        ("50:00", at(10)), ("50:30", at(30))
+    ]  # fmt: skip
+    assert (last.name, last.begin) == ("", at(91))
 
 
 def test_the_length_of_bins_stands_in_one_place(

@@ -37,6 +37,7 @@ def test_fewer_than_wanted_is_said_bin_by_bin(
     assert (short["drawn"] < short["wanted"]).all()
     # Every bin is told of once, by the first second that it has.
     assert not short.duplicated(["phase", "bin"]).any()
+    assert short.index.tolist() == list(range(len(short)))
     named_begins = {(phase.name, name): begin for phase, name, begin in bins_of(event)}
     assert all(named_begins[row.phase, row.bin] == row.begin for row in short.itertuples())
 
@@ -102,6 +103,7 @@ def test_a_row_of_the_sample_says_what_the_manifest_knows() -> None:
     )
     table = sample_table(chosen, manifest, "e", 131)
     assert table[["event_id", "wavelength"]].drop_duplicates().to_numpy().tolist() == [["e", 131]]
+    assert table.columns.tolist()[:3] == ["event_id", "wavelength", "phase"]
     assert table["filename"].tolist() == ["300.fits", "600.fits"]
     assert table["QUALITY"].tolist() == ["0", "256"]
     assert table["slot"].tolist() == ["2014-01-07T23:55:00Z", "2014-01-08T00:00:00Z"]

@@ -1,6 +1,10 @@
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
-from flareset.summary import summarise, write_summary
+from support.project import ROOT
+
+from flareset.summary import provenance, summarise, write_summary
 
 
 def entry(event_id: str, wavelength: int, start: str, drawn: int) -> dict:
@@ -36,3 +40,17 @@ def test_rows_in_time_order_and_a_total(tmp_path: Path) -> None:
     lines = (tmp_path / "s.md").read_text().splitlines()
     assert len(lines) == 6
     assert all(line.startswith("|") and line.endswith("|") for line in lines)
+    assert lines[2].replace(" ", "").startswith("|a|131|4.40|5|178|5|178|361|892|518|885|7|")
+
+
+def test_the_provenance_names_the_commit() -> None:
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    account = {"statuses": {"verified": 2}, "recordset": "r", "request_ids": ["b", "a"]}
+    accounts = [account, {**account, "statuses": {"failed": 1, "verified": 3}}]
+    history = provenance(accounts, {"sample": {"seed": 7}}, [], Path(), made)
+    assert history["counts"] == {"failed": 1, "verified": 5}
+    assert (history["recordsets"], history["request_ids"]) == (["r"], ["a", "b"])
+    assert (history["created"], history["seed"]) == ("2026-01-01T00:00:00Z", 7)
+    head = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    told = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
+    assert (history["flareset"]["git"] or "").removesuffix("-dirty") == told
