@@ -124,6 +124,8 @@ _FLOAT = "no float lies on the edge itself"
 _SLOTS = "a whole number of slots away"
 EQUIVALENTS = [
     Equivalent("", "zip(", "True -> False", "columns of one table have one length"),
+    Equivalent("candidates", "moments < end", "moments <= end", "the next phase takes its begin"),
+    Equivalent("label", "found = of_event", "True -> False", "the column is not taken"),
     Equivalent("draw", "groupby(", "False -> True", "the order of groups plays no part"),
     Equivalent("phases", "_EPOCH = ", "1970 -> 1971", "a whole number of bins away"),
     Equivalent("phases", "_EPOCH = ", " 1 -> 2", "a whole number of bins away"),

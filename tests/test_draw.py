@@ -15,6 +15,7 @@ from support.strategies import events
 from flareset.campaign.events import Event
 from flareset.candidates import (
     ACCEPTED,
+    COLUMNS,
     SHOWS_NOTHING,
     candidates_of,
     judge,
@@ -182,7 +183,9 @@ def test_without_a_guard_the_second_before_a_flare_is_drawn_from() -> None:
 
 def test_nothing_has_a_rank_before_the_draw() -> None:
     event = an_event((300, 400), (0, 500))
-    assert candidates_of(records_at([0, 12, 600]), event, RULES)["rank"].tolist() == [-1, -1, -1]
+    found = candidates_of(records_at([0, 12, 600]), event, RULES)
+    assert found["rank"].tolist() == [-1, -1, -1]
+    assert found.columns.tolist() == COLUMNS
 
 
 def test_channels_are_drawn_together_or_apart() -> None:

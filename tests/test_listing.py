@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.factories import EUV, HOSTS, SHORT, a_query, an_event
 
@@ -12,13 +13,30 @@ from flareset.campaign.pages import page_text
 from flareset.errors import ListingError
 from flareset.ledger import empty_slots
 from flareset.listing import list_page
+from flareset.sdo.keywords import LISTED
 from flareset.sdo.recordset import window_recordset
+from flareset.sdo.series import SERIES
 from flareset.sdo.times import iso, parse_utc
 from flareset.sources.page import read_page
-from flareset.sources.rows import edges_of, read_record, segment_of, wavelength_in_name
+from flareset.sources.rows import (
+    check_length,
+    edges_of,
+    read_record,
+    segment_of,
+    wavelength_in_name,
+)
 from flareset.standin import catalogue
-from flareset.tables.listing import read_facts, read_listing, write_facts, write_listing
-from flareset.tables.records import COLUMNS, read_records, write_records
+from flareset.tables.listing import (
+    ExportFacts,
+    no_listing,
+    read_facts,
+    read_listing,
+    write_facts,
+    write_listing,
+)
+from flareset.tables.manifest import COLUMNS as MANIFEST
+from flareset.tables.manifest import read_manifest, write_manifest
+from flareset.tables.records import COLUMNS, UNSAID, read_records, write_records
 
 REAL_EVENTS = {
     "2014-01-07": ("2014-01-07 15:07:00", "2014-01-07 22:46:00", 4590, 4590),
@@ -125,6 +143,7 @@ def test_a_page_s_records_are_what_it_tells_of_each(page: str, tmp_path: Path) -
     assert there.to_dict() == images.to_dict()
     assert records["t_obs"].isna().all()
     assert set(records["QUALITY"]) == {""}
+    assert set(records["bytes"]) == {0}
     write_records(records, tmp_path / "records.csv")
     again = read_records(tmp_path / "records.csv")
     assert again.astype("str").to_dict("list") == records.astype("str").to_dict("list")
@@ -398,3 +417,113 @@ def test_a_channel_in_a_name_is_no_recnum(name: str) -> None:
     record = "aia.lev1_euv_12s[2014-01-07T15:07:01Z][131]"
     listed = read_record(record, name, EUV, processed=False)
     assert segment_of(listed, name, EUV, "image") == "image"
+
+
+@pytest.mark.parametrize("moment", ["window_start", "window_end"])
+def test_a_single_record_at_an_edge_belongs_to_the_window(moment: str) -> None:
+    listing = pd.DataFrame({"t_rec": [pd.Timestamp(getattr(SHORT, moment))]})
+    assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
+
+
+def test_records_may_begin_late_and_end_a_little_late() -> None:
+    edge = timedelta(minutes=2, seconds=12)
+    late = SHORT.window_start + 2 * edge, SHORT.window_end + edge
+    listing = pd.DataFrame({"t_rec": pd.to_datetime(pd.Series(late), utc=True)})
+    assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
+    early = SHORT.window_start - edge, SHORT.window_end - 2 * edge
+    listing = pd.DataFrame({"t_rec": pd.to_datetime(pd.Series(early), utc=True)})
+    assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
+
+
+@pytest.mark.parametrize(
+    ("series", "record", "name", "latest"),
+    [
+        ("aia.lev1_euv_12s", "[2014-01-07T15:00:00Z][131]", "{}T150100Z.131.fits", "{}T150101Z"),
+        ("aia.lev1_vis_1h", "[2014-01-07T15:00:00Z][4500]", "{}T170000Z.4500.fits", "{}T170001Z"),
+    ],
+)
+def test_a_file_s_time_is_near_its_record_s(
+    series: str, record: str, name: str, latest: str
+) -> None:
+    near = f"{series}.{name.format('2014-01-07')}"
+    far = f"{series}.{latest.format('2014-01-07')}.fits"
+    listed = read_record(series + record, near, SERIES[series], processed=False)
+    assert listed.time > listed.t_rec
+    with pytest.raises(ListingError, match="is of another time than its record"):
+        read_record(series + record, far, SERIES[series], processed=False)
+
+
+def test_the_series_of_a_record_is_ours_or_was_made_of_it() -> None:
+    at = "[2014-01-07T15:07:01Z][131]"
+    own = read_record(f"AIA.lev1_EUV_12s{at}{{image}}", "x.fits", EUV, processed=False)
+    assert (own.name, own.own) == (f"aia.lev1_euv_12s{at}", True)
+    made = read_record(f"aia.lev1_euv_12s_mod{at}", "x.fits", EUV, processed=True)
+    assert (made.name, made.own) == (f"aia.lev1_euv_12s_mod{at}", False)
+    hint = "write its steps in export.processing"
+    for series, hinted in (("aia.lev1_euv_12s_mod", True), ("aia.lev1p5", True), ("hmi.M", False)):
+        with pytest.raises(ListingError, match=f"is of series {series}, not") as error:
+            read_record(f"{series}{at}", "x.fits", EUV, processed=False)
+        assert str(error.value).endswith(hint) == hinted
+
+
+@pytest.mark.parametrize(
+    ("name", "segment"),
+    [
+        ("mine.Br.fits", "Br"),
+        ("mine.Br.Bt.fits", "magnetogram"),
+        ("mine.other.fits", "magnetogram"),
+        ("hmi.sharp_cea_720s.377.20140107_150000_TAI.other.fits", "other"),
+        ("hmi.sharp_cea_720s.98765.other.fits", "other"),
+    ],
+)
+def test_a_segment_is_read_from_a_name(name: str, segment: str) -> None:
+    sharp = SERIES["hmi.sharp_cea_720s"]
+    listed = read_record(f"{sharp.name}[377][2014.01.07_15:00:00_TAI]", "x", sharp, processed=False)
+    assert segment_of(listed, name, sharp, "magnetogram") == segment
+
+
+def test_a_name_leaves_room_for_what_the_store_appends() -> None:
+    # The store appends up to 14 of the 255 bytes that a filesystem takes.
+    check_length("r", "x" * 241)
+    with pytest.raises(ListingError, match="has 242 characters, and a filesystem takes 241"):
+        check_length("r", "x" * 242)
+
+
+def test_tables_keep_texts_as_they_are_and_times_with_their_zone(tmp_path: Path) -> None:
+    path = tmp_path / "listing.csv"
+    write_listing(no_listing(), path)
+    for empty in (no_listing(), read_listing(path)):
+        assert [str(empty[column].dt.tz) for column in ("t_rec", "time")] == ["UTC", "UTC"]
+    times = pd.Series([parse_utc("2014-01-07 15:07:01")])
+    row = {"record": ["NA"], "wavelength": 131, "requestid": "", "t_rec": times, "time": times}
+    write_listing(pd.DataFrame(row), path)
+    assert read_listing(path)[["record", "requestid"]].to_numpy().tolist() == [["NA", ""]]
+    manifest = pd.DataFrame("", index=range(2), columns=MANIFEST).assign(
+        record=["NA", "007"], tries=[1, 0], bytes=pd.array([9, pd.NA], dtype="Int64")
+    )
+    write_manifest(manifest, path)
+    again = read_manifest(path)
+    assert again[["record", "reason"]].to_numpy().tolist() == [["NA", ""], ["007", ""]]
+    assert (again["tries"].tolist(), again["bytes"].isna().tolist()) == ([1, 0], [False, True])
+
+
+def test_the_facts_of_an_export_say_what_its_files_are(tmp_path: Path) -> None:
+    usual = {"requestid": "", "count": 1, "rows": 1, "exptime": "", "method": "url"}
+    for protocol, pictured, as_stored in (
+        ("FITS,compress Rice", False, False),
+        ("as-is", False, True),
+        ("JPEG,CT=grey.sao", True, False),
+        ("MPG", True, False),
+        ("mp4", True, False),
+    ):
+        facts = ExportFacts(**usual, protocol=protocol)
+        assert (facts.pictured, facts.as_stored) == (pictured, as_stored)
+        assert facts.megabytes == 0
+    write_facts(facts, tmp_path / "facts.json")
+    keys = re.findall(r'^ "(\w+)"', (tmp_path / "facts.json").read_text(), re.MULTILINE)
+    assert keys == sorted(vars(facts))
+
+
+def test_stored_headers_lack_what_jsoc_s_list_does_not_tell() -> None:
+    assert not {*UNSAID} & {*LISTED}
+    assert {"NSPIKES", "DATAMEAN", "NSATPIX", "DATAP99"} <= {*UNSAID}

@@ -235,6 +235,9 @@ def test_tracking_and_its_reference() -> None:
     slow = replace(around(), cadence=84.0)
     assert wire_steps(filled(box()), slow)[0][0].args["cadence"] == "84s"
     assert wire_steps(filled(box(cadence="2m")), slow)[0][0].args["cadence"] == "120s"
+    for stop in ("2014-02-05 09:30", "2014-02-05 09:29"):
+        with pytest.raises(ExportError, match=r"t_start 2014-02-05T09:30:00Z is not before"):
+            wired(box(t_start="2014-02-05 09:30", t_stop=stop))
     (no_peak,) = wired(box(), flare_peak=None)
     assert no_peak.args["t_ref"] == "2014-02-05T12:00:00Z"
     (other,) = wired(box(t_ref="2014-02-05 09:30", t_stop="2014.02.05_10:00:35_TAI"))
@@ -260,6 +263,11 @@ def test_the_centre_comes_from_the_row() -> None:
     assert [step.args[key] for key in ("locunits", "x", "y")] == ["arcsec", "-812.5", "120"]
     with pytest.raises(ExportError, match="its row has no hpc_x and hpc_y; fill them in, or use"):
         wired(at_event)
+    for half in ({"hpc_x": 1.0}, {"hpc_y": 1.0}):
+        with pytest.raises(ExportError, match="its row has no hpc_x and hpc_y"):
+            wired(at_event, **half)
+        with pytest.raises(ExportError, match="its row has no noaa_ar, and there is no hpc_x"):
+            wired(AR, **half)
     with pytest.raises(ExportError, match=r"1000.0, 0.0 arcsec is off the disk.* set track: false"):
         wired(at_event, hpc_x=1000.0, hpc_y=0.0)
     still = {"im_patch": {**at_event["im_patch"], "track": False}}
@@ -297,6 +305,18 @@ def test_without_tracking_a_region_is_where_it_has_turned_to() -> None:
     assert float(steps[0].args["x"]) == pytest.approx(-3 + 13.2 * days, abs=0.2)
     assert steps[0].args["t_ref"] == "2014-02-05T08:00:00Z"
     assert remark.endswith(f", {steps[0].args['x']} at 2014-02-05T12:07:00Z")
+    # What was seen two weeks and more ago has gone round behind the Sun.
+    before = Region(PEAK - timedelta(days=25), 0.0, -13.0)
+    (step,), _ = wire_steps(filled(still), around(region=before, noaa_ar=11967))
+    turned = geometry.carrington(before.time)[1] - geometry.carrington(PEAK)[1]
+    assert step.args["x"] == f"{math.remainder(turned, 360):.2f}".rstrip("0")
+    for longitude in (90.0, -90.0):
+        (step,), _ = wire_steps(
+            filled(still), around(region=Region(PEAK, longitude, 0.0), noaa_ar=11967)
+        )
+        assert float(step.args["x"]) == longitude
+    with pytest.raises(ExportError, match="was not on the side of the Sun that we see"):
+        wire_steps(filled(still), around(region=Region(PEAK, 90.5, 0.0), noaa_ar=11967))
     gone = Region(SEEN.time - timedelta(days=10), 0.0, -13.0)
     with pytest.raises(ExportError, match="NOAA AR 11967 was not on the side of the Sun"):
         wire_steps(filled(still), around(region=gone, noaa_ar=11967))

@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 
 from flareset.errors import ExportError
 from flareset.sdo.keywords import STATISTICS
+from flareset.sdo.processing import Step
 from flareset.sdo.quality import quality_of
 from flareset.sdo.series import SERIES, Series
-from flareset.sources.records import expected_records, keys_of, match_rows, observed_second
+from flareset.sources.records import (
+    expected_records,
+    keys_of,
+    mark_left_out,
+    match_rows,
+    observed_second,
+)
 from flareset.tables.records import COLUMNS, read_records, write_records
 
 EUV, LEV1, HMI = (SERIES[name] for name in ("aia.lev1_euv_12s", "aia.lev1", "hmi.M_45s"))
@@ -221,3 +228,97 @@ def test_own_records_are_matched_by_name_alone() -> None:
         -1,
         -1,
     ]
+
+
+def test_a_record_of_another_channel_is_no_match_though_it_has_the_time() -> None:
+    records = records_at([2.0])
+    name = "aia.lev1_euv_12s[2014-01-07T18:05:01Z][171]"
+    rows = pd.DataFrame({"record": [name], "t_rec": records["t_rec"]})
+    assert list(match_rows(rows, records, EUV)) == [-1]
+
+
+@pytest.mark.parametrize(("late", "second"), [(2.0, 3), (2.499, 3), (2.5, 4), (2.999, 4)])
+def test_an_exposure_is_matched_by_its_nearest_second(late: float, second: int) -> None:
+    records = records_at([late, 5.0])
+    assert observed_second(records["t_obs"][0]) == pd.Timestamp(f"2014-01-07T18:05:0{second}Z")
+    # A record without T_OBS is matched by neither.
+    records.loc[1, "t_obs"] = pd.NaT
+    when = pd.Timestamp(f"2014-01-07T18:05:0{second}Z")
+    rows = pd.DataFrame({"record": [f"aia.lev1_euv_12s_mod[{when}][3]"], "t_rec": [when]})
+    assert list(match_rows(rows, records, EUV)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("told", "channel"),
+    [("131", 131), ("6173.3", 6173), ("MISSING", 6173), ("-131", 6173), ("1e7", 6173)],
+)
+def test_the_channel_of_a_record(told: str, channel: int) -> None:
+    assert len(table({"WAVELNTH": told}, wavelength=channel)) == 1
+    with pytest.raises(ExportError, match=r"no record of .* at 94: check the window"):
+        table({"WAVELNTH": told}, wavelength=94)
+
+
+def test_a_size_that_jsoc_does_not_tell_is_that_of_a_usual_file() -> None:
+    sizes = table({"*size*": "1"}, {"*size*": "0"}, {"*size*": ""})["bytes"]
+    assert sizes.tolist() == [1, 12_000_000, 12_000_000]
+
+
+def left_out(records: pd.DataFrame, *steps: Step) -> dict[int, tuple[str, str]]:
+    """Return status and reason of the records that processing leaves out, by their place."""
+    found = mark_left_out(records, steps, EUV)
+    return {
+        place: (status, reason)
+        for place, status, reason in zip(found.index, found["status"], found["reason"], strict=True)
+        if status
+    }
+
+
+def test_of_two_exposures_in_one_slot_aia_scale_keeps_the_later() -> None:
+    # Slots have their centres 4 s after T_REC: both of the first two are nearest to one of them.
+    records = records_at([11, 2, 4, 4, 11, 2])
+    scale, other = Step("aia_scale_aialev1"), Step("resize", {"rescale": "0"})
+    reason = f"JSOC's aia_scale puts it into the slot of {records['record'][1]}, and keeps that one"
+    assert left_out(records, other) == {}
+    found = left_out(records, other, scale)
+    assert found[0] == ("no_image", f"{reason} alone")
+    assert list(found) == [0, 4]
+    # What has no T_OBS, or no image, is in no slot.
+    records.loc[[2, 3], "t_obs"] = pd.NaT
+    records.loc[5, ["status", "reason"]] = ["no_image", "QUALITY"]
+    found = left_out(records, scale)
+    assert list(found) == [0, 5]
+    assert found[5] == ("no_image", "QUALITY")
+
+
+def cut_outs(seconds: list[float], cadence: str = "12s", **limits: str) -> dict[int, str]:
+    """Return which of records at these seconds im_patch leaves out, and the reason's last word."""
+    begin = datetime(2014, 1, 7, 18, 5, tzinfo=UTC)
+    times = [begin + timedelta(seconds=second) for second in seconds]
+    records = table(*({"T_REC": f"{time:%Y-%m-%dT%H:%M:%SZ}"} for time in times))
+    args = {"t_start": "NotSpecified", "t_stop": "NotSpecified", "cadence": cadence, **limits}
+    found = left_out(records, Step("im_patch", args))
+    assert {status for status, _ in found.values()} <= {"not_needed"}
+    return {seconds[place]: reason.rpartition(" ")[2] for place, (_, reason) in found.items()}
+
+
+def test_a_cut_out_is_made_of_each_record_between_start_and_stop() -> None:
+    seconds = [0, 12, 24, 36, 48]
+    assert cut_outs(seconds) == {}
+    edges = {"t_start": "2014-01-07T18:05:12Z", "t_stop": "2014-01-07T18:05:36Z"}
+    assert cut_outs(seconds, **edges) == {0: "t_stop", 48: "t_stop"}
+    # A leap second shifts the grid: at the series' own cadence all the same all are taken.
+    assert cut_outs([0, 12, 23, 35]) == {}
+
+
+def test_a_cut_out_is_made_of_the_first_record_at_or_after_each_step() -> None:
+    assert cut_outs([0, 12, 24, 36, 48], "24s") == {12: "24s", 36: "24s"}
+    # One late for its step is taken, and does not shift the next steps.
+    assert cut_outs([0, 12, 36, 48, 60, 72], "24s") == {12: "24s", 60: "24s"}
+    assert cut_outs([0, 12, 84, 96, 108, 120], "24s") == {12: "24s", 108: "24s"}
+    late = {"t_start": "2014-01-07T18:05:12Z"}
+    assert cut_outs([0, 12, 24, 36], "24s", **late) == {0: "t_stop", 24: "24s"}
+
+
+def test_nothing_is_left_out_of_nothing() -> None:
+    none = table({}).iloc[:0]
+    assert mark_left_out(none, [Step("im_patch", {}), Step("aia_scale_orig")], EUV).empty

@@ -163,7 +163,7 @@ def _refuse_behind(place: Place, times: tuple[datetime, ...], event: Event) -> N
     for when in times:
         centre = geometry.carrington(when)[1]
         try:
-            geometry.stonyhurst_to_arcsec((place.x - centre + 180) % 360 - 180, place.y, when)
+            geometry.stonyhurst_to_arcsec(place.x - centre, place.y, when)
         except ValueError:
             continue
         return

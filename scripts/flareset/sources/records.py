@@ -159,7 +159,7 @@ def match_rows(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.
     found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
     left = np.flatnonzero(found < 0)
     own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
-    left = left[~own[left]] if len(left) else left
+    left = left[~own[left]]
     if not len(left):
         return found
     rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
