@@ -69,7 +69,7 @@ UNITS = [
     *("export_rows", "flares", "orders", "query"),
 ]
 # Tests that take more CPU time (s) are left out.
-SLOW = 1.0
+SLOW = 3.0
 # What tests load besides our modules: loaded once, before the forks.
 LOADED = ["astropy.io.fits", "bs4", "erfa", "hypothesis.strategies", "pandas", "requests"]
 # A test of all modules at once.
