@@ -138,9 +138,10 @@ def test_a_job_that_another_try_finished_has_not_failed(tmp_path: Path) -> None:
         told_of = {"jobid": number, "rule_name": "download", "log": [job.log]}
         watch.emit(a_record(LogEvent.JOB_ERROR, ERROR, **told_of))
     watch.emit(a_record(LogEvent.JOB_FINISHED, job_id=0))
-    first, advice = watch.lines()
+    first, advice, more = watch.lines()
     assert first == f"failed: download b 131: no ({b.log})"
     assert advice.endswith("run again to fetch only what is missing.")
+    assert "take the row of one that stays away out of the CSV" in more
     group = [{"jobid": 2, "rule_name": "label", "log": [str(tmp_path / "logs/label.log")]}]
     watch.emit(a_record(LogEvent.GROUP_ERROR, ERROR, job_error_info=group))
     assert watch.lines()[1].startswith("failed: label: it left no log")

@@ -19,6 +19,8 @@ _OF_JOBS = {
     LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR, LogEvent.PROGRESS, LogEvent.RESOURCES_INFO,
     LogEvent.WORKFLOW_STARTED,
 }  # fmt: skip
+# The rules of single flares, without which nothing is made of all of them.
+_OF_A_FLARE = {"event", "list", "draw", "download", "partition", "sample"}
 _MOST_SHOWN = 40
 _LONGEST_REASON = 400
 _CHANNEL = re.compile(r"(.+)\.(\d+)")
@@ -105,6 +107,11 @@ class Watch(logging.Handler):
         lines = [f"failed: {line}" for line in told(self._failed.values())]
         if any(failure.rule == "download" for failure in self._failed.values()):
             lines.append("What arrived is in the store; run again to fetch only what is missing.")
+        if any(failure.rule in _OF_A_FLARE for failure in self._failed.values()):
+            lines.append(
+                "The data set and its page need every flare: take the row of one that stays away"
+                " out of the CSV, and run again."
+            )
         return lines
 
 
