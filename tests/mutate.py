@@ -66,7 +66,7 @@ UNITS = [
     *("flare_lists", "geometry", "header", "keywords", "known", "label", "ledger", "listing"),
     *("matching", "partition", "phases", "processed", "processing", "quality", "records"),
     *("recordset", "sample", "series", "settings", "split", "summary", "times", "windows"),
-    *("export_rows", "flares", "orders", "query"),
+    *("export_rows", "flares", "orders", "query", "values"),
 ]
 # Tests that take more CPU time (s) are left out.
 SLOW = 3.0
@@ -124,6 +124,9 @@ _FLOAT = "no float lies on the edge itself"
 _SLOTS = "a whole number of slots away"
 EQUIVALENTS = [
     Equivalent("", "zip(", "True -> False", "columns of one table have one length"),
+    Equivalent("campaign/processing", "_MIDDLE) > pixels", ">= pixels", _FLOAT),
+    Equivalent("campaign/values", "get_close_matches", "1 -> 2", "the first is taken"),
+    Equivalent("campaign/values", "include_url", "False -> True", "the URL is not read"),
     Equivalent("candidates", "moments < end", "moments <= end", "the next phase takes its begin"),
     Equivalent("label", "found = of_event", "True -> False", "the column is not taken"),
     Equivalent("draw", "groupby(", "False -> True", "the order of groups plays no part"),
