@@ -20,6 +20,7 @@ from flareset.sdo.times import iso, parse_utc
 from flareset.sources.page import read_page
 from flareset.sources.rows import (
     check_length,
+    check_link,
     edges_of,
     read_record,
     segment_of,
@@ -480,6 +481,19 @@ def test_a_segment_is_read_from_a_name(name: str, segment: str) -> None:
     sharp = SERIES["hmi.sharp_cea_720s"]
     listed = read_record(f"{sharp.name}[377][2014.01.07_15:00:00_TAI]", "x", sharp, processed=False)
     assert segment_of(listed, name, sharp, "magnetogram") == segment
+
+
+@pytest.mark.parametrize("link", ["http://h/a.tar#other.fits", "http://h/a.zip#x.fits"])
+def test_a_link_into_a_tar_names_the_file(link: str) -> None:
+    check_link("r", "http://h/a.tar#x.fits", "x.fits")
+    check_link("r", "http://h/S1/x.fits", "x.fits")
+    with pytest.raises(ListingError, match=r"does not end in the file name x\.fits"):
+        check_link("r", link, "x.fits")
+
+
+def test_a_page_has_fits_files_only(page: str) -> None:
+    name = re.search(r">(aia[^<]*image_lev1\.fits)<", page)[1]
+    assert "is not a bare name of a FITS file" in refused(page.replace(name, f"{name[:-5]}.jpg"))
 
 
 def test_a_name_leaves_room_for_what_the_store_appends() -> None:

@@ -322,3 +322,9 @@ def test_a_cut_out_is_made_of_the_first_record_at_or_after_each_step() -> None:
 def test_nothing_is_left_out_of_nothing() -> None:
     none = table({}).iloc[:0]
     assert mark_left_out(none, [Step("im_patch", {}), Step("aia_scale_orig")], EUV).empty
+
+
+def test_exposures_of_one_second_are_in_the_order_of_their_names() -> None:
+    rows = [{"T_REC": "2014-02-05T08:00:07Z", "FSN": fsn} for fsn in ("70000002", "70000001")]
+    names = table(*rows, series=LEV1)["record"]
+    assert [name.partition("][")[2] for name in names] == ["70000001]", "70000002]"]

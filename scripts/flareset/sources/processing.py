@@ -109,7 +109,8 @@ def _im_patch(box: ImPatch, place: Place, around: Surroundings) -> Step:
     """Return `im_patch` with its arguments in the order of JSOC's form."""
     t_start, t_stop = _span(box, around)
     cadence = around.cadence or around.series.cadence
-    width, height = box.size or (0.0, 0.0)
+    assert box.size is not None, "campaign/processing.py refuses a cut-out without a size"
+    width, height = box.size
     return Step(
         "im_patch",
         {

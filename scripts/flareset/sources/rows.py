@@ -93,7 +93,7 @@ def wavelength_of(listed: ListedRecord, series: Series) -> int | None:
     filters = listed.recordset.filters
     try:
         if len(filters) == 2:
-            return whole(filters[-1])
+            return whole(filters[1])
     except ValueError:
         pass
     raise ListingError(f"{listed.text!r} is not a record of {series.name}")
