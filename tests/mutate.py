@@ -138,6 +138,9 @@ EQUIVALENTS = [
     Equivalent("ledger", "edge = (times", "times <= known.min()", "an empty slot is no record's"),
     Equivalent("ledger", "edge = (times", "times >= known.max()", "an empty slot is no record's"),
     Equivalent("ledger", "time=pd.to_datetime(time,", "True -> False", "the times are UTC"),
+    Equivalent(
+        "sources/processing", "if beyond and", ">= geometry.solar_radius_arcsec(place.when)", _FLOAT
+    ),
     Equivalent("sources/records", "quality_of(", "0 -> 1", "that is another bit"),
     Equivalent("sources/records", "real(row[", " 0 -> 1", "no channel is below 1"),
     Equivalent("sources/records", "real(row[", "1000000.0 -> 1000001.0", "no channel is so large"),

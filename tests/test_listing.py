@@ -24,6 +24,7 @@ from flareset.sources.rows import (
     edges_of,
     read_record,
     segment_of,
+    table_of,
     wavelength_in_name,
 )
 from flareset.standin import catalogue
@@ -489,6 +490,18 @@ def test_a_link_into_a_tar_names_the_file(link: str) -> None:
     check_link("r", "http://h/S1/x.fits", "x.fits")
     with pytest.raises(ListingError, match=r"does not end in the file name x\.fits"):
         check_link("r", link, "x.fits")
+
+
+@pytest.mark.parametrize("more", ["", "<tr><td>aia", '<tr><td>r</td><td><A HREF="https://h/S'])
+def test_a_cut_page_has_the_rows_that_are_whole(page: str, more: str) -> None:
+    head, *rows, _ = re.split(r"(?=<tr><td>aia)|(?=</table></body>)", page)
+    listing, facts = read(head + "".join(rows[:7]) + more, accept=True)
+    assert len(listing) == facts.rows == 7
+    assert "but it lists 7" in facts.accepted
+
+
+def test_nothing_listed_has_times_all_the_same() -> None:
+    assert [str(table_of([])[column].dt.tz) for column in ("t_rec", "time")] == ["UTC", "UTC"]
 
 
 def test_a_page_has_fits_files_only(page: str) -> None:

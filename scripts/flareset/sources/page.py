@@ -139,7 +139,7 @@ def _one_slash(href: str) -> str:
     Older pages have two, since the folder begins with a slash, too (older versions of
     jsoc_export_make_index.c).
     """
-    return _TWO_SLASHES.sub(r"\1/", href, count=1)
+    return _TWO_SLASHES.sub(r"\1/", href)
 
 
 def _is_of_summary(row: TableRow) -> bool:
