@@ -158,7 +158,8 @@ def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> l
     made = ["--listing", job / "listing.csv", "--records", job / "records.csv"]
     cost_of(script("list", *page, *made, "--facts", job / "export.json"), folder / "list.log")
     drawn = ["--event", event, "--records", job / "records.csv", "--seed=1"]
-    drawn += ["--other-flares=exclude", "--candidates", job.parent / "candidates.csv"]
+    drawn += ["--quality", campaign.config.quality.model_dump_json(), "--other-flares=exclude"]
+    drawn += ["--candidates", job.parent / "candidates.csv"]
     draw = [sys.executable, SCRIPTS / "draw.py", *drawn]
     cost_of(list(map(str, draw)), folder / "draw.log")
     left = ["--manifest", job / "manifest.csv", "--ledger", folder / "ledger.csv"]

@@ -114,6 +114,7 @@ class Ours:
             *(sys.executable, str(SCRIPTS / "draw.py"), "--seed=1", "--other-flares=exclude"),
             *("--event", str(self.job.parent / "event.json")),
             *("--records", str(self.job / "records.csv")),
+            *("--quality", campaign.config.quality.model_dump_json()),
             *("--candidates", str(self.job.parent / "candidates.csv")),
         ]
         for command in (listing, drawing):
