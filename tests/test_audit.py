@@ -256,7 +256,7 @@ def test_notes() -> None:
     events = [a_flare("a", 0, noaa_ar="0"), a_flare("b", 999 * HOUR, noaa_ar="1")]
     notes = audited(images_of(events, few), table_of(few))["notes"]
     assert notes[0] == "only 2 groups: more flares are needed for a split"
-    assert notes[1].startswith("in no split: 2 events (a, b): 2 groups of events for 3 splits")
+    assert notes[1].startswith("in no split: 2 events (a, b): test would be empty with 2 groups")
     assert notes[2] == "1 events have no noaa_ar: a"
 
 

@@ -149,7 +149,7 @@ SAYS = {
     "download": "15 of 15 images",
     "partition": "flare: ",
     "sample": "15 images drawn",
-    "split": "no split: 2 groups of events for 3 splits leave",
+    "split": "no split: test would be empty with 2 groups of events for 3 splits",
     "label": "31 images, ",
     "leaks": "AIMGSHCE (131) 0.",
     "audit": "no split: new/audit.md",

@@ -47,6 +47,9 @@ def test_the_first_look_as_written(finished: Project, tmp_path: Path) -> None:
 
 def test_snakemakes_own_report(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "copy")
+    flux = project.path("goes.csv")
+    flux.write_text("time,xrsb_flux\n2014-01-07T18:06:00Z,1e-5\n")
+    project.configure(report_page={"goes": ["goes.csv"]})
     assert project.run("report_page").jobs == {"report_page": 1}
     assert project.planned("report_page") == {}
     run = project.run("report_page", "--report", "report.html")
@@ -56,6 +59,9 @@ def test_snakemakes_own_report(finished: Project, tmp_path: Path) -> None:
     report = project.path("report.html").read_text()
     assert "Begin with the page of the campaign" in report
     assert "how well each keyword alone" in report.lower()
+    # The page shows what is in the files of GOES.
+    flux.write_text("time,xrsb_flux\n2014-01-07T18:06:00Z,2e-5\n")
+    assert project.planned("report_page") == {"report_page": 1}
 
 
 def test_a_workflow_of_others_uses_it_as_a_module(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_settings_that_cannot_be(splits: dict[str, Any], sentence: str) -> None:
         ({"splits": {"folds": 50}}, "40 groups of events cannot be 50 folds: set splits.folds to"),
         (
             {"splits": {"method": "time", "boundaries": ["2013-01-01 00:00", "2013-06-01 00:00"]}},
-            "leave train and validation empty: set other splits.boundaries",
+            "train and validation would be empty with 40 groups of events for 3 splits: set other",
         ),
         ({"leaks": {"keywords": ["EXPTIM"]}}, "EXPTIM is no column of images.csv; did you mean"),
     ],
@@ -76,7 +76,7 @@ def test_few_flares_are_refused_where_a_split_was_asked_for() -> None:
     three = spread(3)
     refuse(check_config({}), three)
     sentence = refused({"splits": {"buffer": "1d"}}, three)
-    assert "3 groups of events for 3 splits leave test empty: use splits.folds: 3" in sentence
+    assert "empty with 3 groups of events for 3 splits: use splits.folds: 3" in sentence
     refuse(check_config({"splits": {"folds": 3}}), three)
     half = {"train": 0.5, "validation": 0, "test": 0.5}
     refuse(check_config({"splits": {"fractions": half}}), three)
@@ -85,5 +85,5 @@ def test_few_flares_are_refused_where_a_split_was_asked_for() -> None:
 def test_before_any_job(tmp_path: Path) -> None:
     project = Project(tmp_path / "campaign", {"splits": {"buffer": "3d"}})
     text = project.run(fails=True).text
-    assert "2 groups of events for 3 splits leave test empty" in text
+    assert "test would be empty with 2 groups of events for 3 splits" in text
     assert not project.path("results").exists()

@@ -409,3 +409,10 @@ def test_words_on_an_axis_are_few_and_whole() -> None:
         ticks = charts.clock(span)
         assert 1 <= len(ticks) <= 8
         assert all(0 < tick.place < 100 for tick in ticks)
+
+
+@pytest.mark.parametrize(("values", "ends"), [([3.0, 3.003], (2.97, 3.03)), ([1.0, 4.0], (1, 4))])
+def test_noise_does_not_fill_a_light_curve(values: list[float], ends: tuple[float, float]) -> None:
+    points = [(at(60 * n), value) for n, value in enumerate(values)]
+    found = charts.curve(charts.Span(at(0), at(600)), [("normal", points)], 110, "")
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.005)

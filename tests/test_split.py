@@ -79,7 +79,7 @@ def test_quotas_hold_within_the_largest_group(
     divided = divide(events, Rules(buffer=buffer, stratify=""), seed)
     if divided.lack:
         assert set(splits_of(divided).values()) == {""}
-        assert "leave" in divided.rows[0].reason
+        assert "would be empty" in divided.rows[0].reason
         return
     largest = max(Counter(row.group for row in divided.rows).values())
     found = Counter(splits_of(divided).values())
@@ -147,7 +147,7 @@ def test_few_groups_are_no_split_and_it_is_said(count: int, empty: str) -> None:
     """The middles are 0.5; 0.25 and 0.75; 1/6, 1/2 and 5/6."""
     divided = divide(spread(count), Rules(), 1)
     group = "group" if count == 1 else "groups"
-    sentence = f"{count} {group} of events for 3 splits leave {empty} empty: use "
+    sentence = f"{empty} would be empty with {count} {group} of events for 3 splits: use "
     assert divided.lack.startswith(sentence)
     assert {(row.split, row.reason) for row in divided.rows} == {("", divided.lack)}
     assert len({row.group for row in divided.rows}) == count

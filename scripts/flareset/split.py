@@ -130,7 +130,8 @@ def _lack(groups: list[_Group], rules: Rules, filled: set[str]) -> str:
     empty = [name for name in rules.names if name not in filled]
     if not empty:
         return ""
-    sentence = f"{number} for {len(rules.names)} splits leave {' and '.join(empty)} empty"
+    of_all = f"{number} for {len(rules.names)} splits"
+    sentence = f"{' and '.join(empty)} would be empty with {of_all}"
     if rules.method == "time":
         return f"{sentence}: set other splits.boundaries"
     held_out = f"splits.folds: {len(groups)}, which holds out each group once, " * (len(groups) > 1)

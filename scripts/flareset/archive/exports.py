@@ -274,7 +274,8 @@ class Exporter:
                     return self._write(order, replace(request, answer=answer))
                 case _Outcome.ACCEPTED:
                     request = self._write(order, replace(request, requestid=answer.requestid))
-                    log.info("%s: accepted, %d records", answer.requestid, answer.count)
+                    many = "s" * (answer.count != 1)
+                    log.info("%s: accepted, %d record%s", answer.requestid, answer.count, many)
                 case _Outcome.KNOWN_TO_FAIL:
                     # JSOC gives a failed request back for a day: change the request's words.
                     request = replace(request, again=request.again + 1)

@@ -86,8 +86,7 @@ def curve(
 
     The scale is logarithmic where all values are positive and the highest is 20 times the lowest.
     """
-    values = [value for _, points in series for _, value in points]
-    low, high = min(values), max(values)
+    low, high = _limits([value for _, points in series for _, value in points])
     logarithmic = low > 0 and high > 20 * low
     scaled = math.log10 if logarithmic else float
     bottom, top = scaled(low), scaled(high)
@@ -148,7 +147,7 @@ def sparkline(points: Sequence[tuple[datetime, float]], span: Span, behind: str)
     step = max(1, len(points) // 60)
     # Keep the highest of each few values: a flare may be no longer than those.
     some = [max(points[n : n + step], key=lambda p: p[1]) for n in range(0, len(points), step)]
-    low, high = min(v for _, v in some), max(v for _, v in some)
+    low, high = _limits([v for _, v in some])
     line = "L".join(
         f"{span.place(t):.0f} {height - margin - _part(v, low, high) * (height - 2 * margin):.0f}"
         for t, v in some
@@ -256,6 +255,13 @@ def years(moments: Sequence[tuple[datetime, float]]) -> tuple[Markup, list[Tick]
 def logarithmic(value: float, low: float, high: float) -> float:
     """Return a value's place between `low` and `high` on a logarithmic scale (0.05 to 1)."""
     return min(max(_part(math.log10(value), math.log10(low), math.log10(high)), 0.05), 1)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of a scale for some values: a noise of less than 2 % shall look small."""
+    low, high = min(values), max(values)
+    lacking = 0.02 * max(abs(low), abs(high)) - (high - low)
+    return (low - lacking / 2, high + lacking / 2) if lacking > 0 else (low, high)
 
 
 def _part(value: float, low: float, high: float) -> float:

@@ -149,10 +149,10 @@ def _missing(found: Found) -> Verdict:
             " draw took their place where there were any; a new run asks for them again."
         )
     gone = [
-        f"{found.statuses[status]:,} {words}"
-        for status, words in (
-            (Status.NO_RECORD, "slots without a record"),
-            (Status.NO_IMAGE, "records without an image"),
+        f"{number(found.statuses[status], thing)} without {lacking}"
+        for status, thing, lacking in (
+            (Status.NO_RECORD, "slot", "a record"),
+            (Status.NO_IMAGE, "record", "an image"),
         )
         if found.statuses[status]
     ]
