@@ -141,6 +141,9 @@ EQUIVALENTS = [
     Equivalent(
         "sources/processing", "if beyond and", ">= geometry.solar_radius_arcsec(place.when)", _FLOAT
     ),
+    Equivalent(
+        "sources/processing", "longitude = round(", "turned - 180", "half a turn either way"
+    ),
     Equivalent("sources/records", "quality_of(", "0 -> 1", "that is another bit"),
     Equivalent("sources/records", "real(row[", " 0 -> 1", "no channel is below 1"),
     Equivalent("sources/records", "real(row[", "1000000.0 -> 1000001.0", "no channel is so large"),
@@ -399,7 +402,7 @@ class Reached:
 
         What runs on import may show in the modules that import the site's, too.
         """
-        module = modules[site.path]
+        module, own = modules[site.path], f"tests/test_{site.path.stem}.py"
         if not self.on_import(site, module):
             names = self.by_statement.get((str(site.path), site.statement), set())
         else:
@@ -407,10 +410,9 @@ class Reached:
             paths = {str(site.path), *users}
             found = (each for (path, _), each in self.by_statement.items() if path in paths)
             names = set().union(*found)
-            names |= {name for name in self.seconds if name.startswith(EVERYWHERE)}
-        own = f"tests/test_{site.path.stem}.py"
+            names |= {name for name in self.seconds if name.startswith((EVERYWHERE, own))}
         usable = names & (self.seconds.keys() - self.left_out.keys())
-        return sorted(usable, key=lambda name: (own not in name, self.seconds[name], name))
+        return sorted(usable, key=lambda name: (not name.startswith(own), self.seconds[name], name))
 
 
 class Fork:
