@@ -1,4 +1,6 @@
 import csv
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -124,6 +126,23 @@ def test_an_event_that_is_read_back_is_the_one_that_was_written(
         columns=columns,
     )
     assert Event.from_json(event.to_json()) == event
+
+
+def test_an_event_is_written_a_line_per_key_in_their_order(tmp_path: Path) -> None:
+    (event,) = read(
+        tmp_path, "event_starttime,event_endtime\n2014-01-07 18:05:34,2014-01-07 19:48:58\n"
+    )
+    lines = event.to_json().splitlines()
+    assert lines[1].startswith(' "columns"')
+    keys = re.findall(r'^ "(\w+)"', event.to_json(), re.MULTILINE)
+    assert keys == sorted(vars(event))
+    # The flares of the window are the event's own first, and each once.
+    other = replace(event.flare, event_id="other", peak=None)
+    crowd = replace(event, other_flares=(event.flare, other))
+    assert [flare.event_id for flare in crowd.flares] == [event.event_id, "other"]
+    assert json.loads(crowd.sky)[1] == {
+        "event_id": "other", "start": "2014-01-07T18:05:34Z", "end": "2014-01-07T19:48:58Z"
+    }  # fmt: skip
 
 
 def test_bom_and_crlf_change_nothing(tmp_path: Path) -> None:

@@ -393,6 +393,8 @@ def test_the_other_steps_on_the_wire(series: str, step: dict[str, Any], text: st
         ("aia.lev1", "rebin,scale=0.5|im_patch,boxunits=pixels,width=512,height=1024", 1 / 32),
         ("aia.lev1", "rebin,scale=0.5|im_patch,boxunits=arcsec,width=1200,height=1200", 1 / 16.777),
         ("aia.lev1", "Maproj,cols=1024,rows=512", 1 / 32),
+        # A degree at the disk's centre is some 16.7 arcsec: 960 sin 1.
+        ("aia.lev1", "im_patch,boxunits=degrees,width=10,height=20", 2 * (167 / 0.6 / 4096) ** 2),
     ],
 )
 def test_the_part_of_a_frame_that_comes(series: str, process: str, ratio: float) -> None:
