@@ -328,3 +328,8 @@ def test_exposures_of_one_second_are_in_the_order_of_their_names() -> None:
     rows = [{"T_REC": "2014-02-05T08:00:07Z", "FSN": fsn} for fsn in ("70000002", "70000001")]
     names = table(*rows, series=LEV1)["record"]
     assert [name.partition("][")[2] for name in names] == ["70000001]", "70000002]"]
+
+
+def test_the_path_of_a_file_is_there_if_the_file_is_online() -> None:
+    rows = [{"segment:image": "/SUM1/D1/image_lev1.fits"}, {"segment:image": "NoDataFile"}, {}]
+    assert table(*rows)["path"].tolist() == ["/SUM1/D1/image_lev1.fits", "", ""]
