@@ -1,11 +1,12 @@
 """Make small faults in the pure modules, and see whether the unit tests notice.
 
-    python tests/mutate.py --seed 1 --count 60
+    python tests/mutate.py --seed 1 2 3 --count 60
+    python tests/mutate.py --only sdo/series --tests series times --count 0
 
 Each fault is one comparison, operator, condition, number or truth value that is another. It is made
 in memory: no file changes. The tests that reach its statement run in a fork, quickest first, until
 one fails. What survives is printed with file, line and change; the exit status is 1 if more than
-`--most` do. A survivor is a test to write, or a fault that changes nothing (an equivalent).
+`--most` do. A survivor is a test to write, dead code, or a fault that changes nothing: EQUIVALENTS.
 """
 
 from __future__ import annotations
@@ -129,7 +130,6 @@ EQUIVALENTS = [
     Equivalent("campaign/values", "include_url", "False -> True", "the URL is not read"),
     Equivalent("candidates", "moments < end", "moments <= end", "the next phase takes its begin"),
     Equivalent("label", "found = of_event", "True -> False", "the column is not taken"),
-    Equivalent("draw", "groupby(", "False -> True", "the order of groups plays no part"),
     Equivalent("phases", "_EPOCH = ", "1970 -> 1971", "a whole number of bins away"),
     Equivalent("phases", "_EPOCH = ", " 1 -> 2", "a whole number of bins away"),
     Equivalent("sample", "name[11:16]", "16 -> 17", "the name ends there, or has a colon"),
@@ -184,6 +184,7 @@ class Module:
     path: Path
     tree: ast.Module
     sites: list[Site] = field(default_factory=list)
+    equivalents: list[Equivalent] = field(default_factory=list)
     within: set[int] = field(default_factory=set)
 
     @property
@@ -215,7 +216,9 @@ class Module:
                 node.__class__ = kind
                 vars(node).clear()
                 vars(node).update(before)
-                if not any(each.fits(site) for each in known):
+                equal = [each for each in known if each.fits(site)]
+                module.equivalents += equal
+                if not equal:
                     module.sites.append(site)
                 number += 1
         return module
@@ -599,6 +602,50 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
+class Trial:
+    """The faults that are tried, and those that survive. What survives is printed at once."""
+
+    def __init__(self, modules: dict[Path, Module], files: list[str], jobs: int) -> None:
+        self._modules = modules
+        self._files = files
+        self._jobs = jobs
+        self._reached = reached_by(list(modules.values()), files)
+        self.left: list[Site] = []
+        # Pytest gets nothing to print on.
+        self.out = open(os.dup(1), "w", buffering=1)  # noqa: SIM115
+        why = Counter(self._reached.left_out.values())
+        without = ", ".join(f"{number} are left out ({each})" for each, number in why.items())
+        print(
+            f"{len(self._reached.seconds)} tests, of which {without or 'all count'}", file=self.out
+        )
+
+    def run(self, sites: list[Site]) -> None:
+        """Make each fault, first those for which our modules have to be loaded anew."""
+        anew = [s for s in sites if self._reached.on_import(s, self._modules[s.path])]
+        self._try(anew, self._anew)
+        others = [site for site in sites if site not in anew]
+        silence()
+        run_tests(self._files, Faults(self._modules, lambda loaded: self._try(others, loaded)))
+
+    def _try(self, sites: list[Site], passes: Callable[[Site, list[str]], bool]) -> None:
+        for site, why in survivors(sites, self._modules, self._reached, passes, self._jobs):
+            self.left.append(site)
+            print(f"{site}  ({why})", file=self.out)
+
+    def _anew(self, site: Site, names: list[str]) -> bool:
+        sys.meta_path.insert(0, Finder({site.path: self._modules[site.path].changed(site)}))
+        return run_tests(["-x", *names]) == pytest.ExitCode.OK
+
+
+def read_modules() -> dict[Path, Module]:
+    """Read MODULES. Raise ValueError if one of EQUIVALENTS is none of their faults."""
+    modules = {path: Module.read(path) for path in (PACKAGE / f"{n}.py" for n in MODULES)}
+    used = {each for module in modules.values() for each in module.equivalents}
+    if stale := [each for each in EQUIVALENTS if each not in used]:
+        raise ValueError(f"no fault is {stale}")
+    return modules
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="which faults are made")
@@ -612,43 +659,22 @@ def main() -> int:
         importlib.import_module(name)
     sys.path[:0] = [str(PACKAGE.parent), str(TESTS)]
 
-    modules = {path: Module.read(path) for path in (PACKAGE / f"{n}.py" for n in MODULES)}
     begin = time.monotonic()
-    files = [*(f"tests/test_{name}.py" for name in args.tests), EVERYWHERE]
-    reached = reached_by(list(modules.values()), files)
-    print(f"{len(reached.seconds)} tests in {time.monotonic() - begin:.0f} s", flush=True)
-    for why, number in Counter(reached.left_out.values()).items():
-        print(f"{number} of them left out: {why}", flush=True)
+    modules = read_modules()
     tried = [m for m in modules.values() if any(text in m.name for text in args.only)]
     every = [site for module in tried for site in module.sites]
     count = min(args.count or len(every), len(every))
     samples = {seed: random.Random(seed).sample(range(len(every)), count) for seed in args.seed}
     sites = [every[place] for place in sorted(set().union(*samples.values()))]
-    print(f"{len(sites)} faults of {len(every)}", flush=True)
-
-    left: list[Site] = []
-    out = open(os.dup(1), "w", buffering=1)  # noqa: SIM115 - pytest gets nothing to print on
-
-    def tell(sites: list[Site], try_it: Callable[[Site, list[str]], bool]) -> None:
-        for site, why in survivors(sites, modules, reached, try_it, args.jobs):
-            left.append(site)
-            print(f"{site}  ({why})", file=out)
-
-    def try_anew(site: Site, names: list[str]) -> bool:
-        sys.meta_path.insert(0, Finder({site.path: modules[site.path].changed(site)}))
-        return run_tests(["-x", *names]) == pytest.ExitCode.OK
-
-    tell([site for site in sites if reached.on_import(site, modules[site.path])], try_anew)
-    others = [site for site in sites if not reached.on_import(site, modules[site.path])]
-    silence()
-    run_tests(files, Faults(modules, lambda try_it: tell(others, try_it)))
-    numbers = {
-        seed: sum(every[place] in left for place in places) for seed, places in samples.items()
-    }
-    for seed, number in numbers.items():
-        print(f"{number} of {count} faults survive with seed {seed}", file=out)
-    print(f"{time.monotonic() - begin:.0f} s", file=out)
-    return int(max(numbers.values()) > args.most)
+    files = [*(f"tests/test_{name}.py" for name in args.tests), EVERYWHERE]
+    trial = Trial(modules, files, args.jobs)
+    print(f"{len(sites)} faults of {len(every)} possible ones", file=trial.out)
+    trial.run(sites)
+    numbers = [sum(every[place] in trial.left for place in places) for places in samples.values()]
+    for seed, number in zip(samples, numbers, strict=True):
+        print(f"seed {seed}: {number} of {count} faults survive", file=trial.out)
+    print(f"{time.monotonic() - begin:.0f} s", file=trial.out)
+    return int(max(numbers) > args.most)
 
 
 if __name__ == "__main__":
