@@ -23,7 +23,22 @@ _OF_PIXEL, _OF_TILE = 0.2, 32
 
 
 def decode(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the pixels of an image HDU with `shape` in its header.
+    """Return the pixels of an image HDU of a file, as `pixels_of` does."""
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open(path, "rb") as file,
+            fits.open(file, memmap=False) as hdus,
+        ):
+            return pixels_of(hdus[index], shape)
+    except VerificationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as below
+        raise _undecoded(error) from None
+
+
+def pixels_of(hdu: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels of an open image HDU with `shape` in its header.
 
     Raises VerificationError if the pixels cannot be decoded, if there are none, or if there are
     more than in any image of SDO.
@@ -31,15 +46,16 @@ def decode(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
     if prod(shape) > MOST_PIXELS:
         raise VerificationError(f"its header says that the image has {shape} pixels")
     try:
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            warnings.simplefilter("ignore")
-            with fits.open(file, memmap=False) as hdus:
-                pixels = hdus[index].data
+        pixels = hdu.data
     except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
-        raise VerificationError(f"its pixels cannot be decoded: {error}") from None
+        raise _undecoded(error) from None
     if pixels is None or pixels.size == 0:
         raise VerificationError("it holds no pixels")
     return pixels
+
+
+def _undecoded(error: Exception) -> VerificationError:
+    return VerificationError(f"its pixels cannot be decoded: {error}")
 
 
 def is_blank(path: Path, index: int, header: Mapping[str, Any], shape: tuple[int, ...]) -> bool:

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from flareset.campaign.events import Event
 from flareset.errors import VerificationError
-from flareset.proof.pixels import decode
+from flareset.proof.pixels import pixels_of
 from flareset.report.colours import colour_table
 from flareset.report.facts import Image
 from flareset.sdo.geometry import pixel_of, seen_later
@@ -132,9 +132,9 @@ def _read(image: Image, path: Path, event: Event) -> _Small | None:
     """Return a file's image, reduced; None if the file cannot be read."""
     try:
         with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=False) as hdus:
-            index = next(n for n, hdu in enumerate(hdus) if hdu.header.get("NAXIS") == 2)
-            header, shape = hdus[index].header, hdus[index].shape
-        pixels = decode(path, index, shape)
+            hdu = next(hdu for hdu in hdus if hdu.header.get("NAXIS") == 2)
+            header, shape = hdu.header, hdu.shape
+            pixels = pixels_of(hdu, shape)
     except (OSError, StopIteration, VerificationError) as error:
         log.info("%s has no picture: %s", path, error)
         return None
