@@ -148,6 +148,7 @@ def test_a_page_s_records_are_what_it_tells_of_each(page: str, tmp_path: Path) -
     assert set(records["bytes"]) == {0}
     write_records(records, tmp_path / "records.csv")
     again = read_records(tmp_path / "records.csv")
+    assert [str(again[name].dt.tz) for name in ("t_rec", "t_obs", "time")] == ["UTC"] * 3
     assert again.astype("str").to_dict("list") == records.astype("str").to_dict("list")
 
 

@@ -333,3 +333,10 @@ def test_exposures_of_one_second_are_in_the_order_of_their_names() -> None:
 def test_the_path_of_a_file_is_there_if_the_file_is_online() -> None:
     rows = [{"segment:image": "/SUM1/D1/image_lev1.fits"}, {"segment:image": "NoDataFile"}, {}]
     assert table(*rows)["path"].tolist() == ["/SUM1/D1/image_lev1.fits", "", ""]
+
+
+def test_times_are_utc_though_none_is_known() -> None:
+    found = table({"T_OBS": "MISSING"})
+    assert [str(found[name].dt.tz) for name in ("t_rec", "t_obs", "time")] == ["UTC"] * 3
+    assert found["t_obs"].isna().all()
+    assert found["time"].tolist() == found["t_rec"].tolist()
