@@ -527,11 +527,15 @@ def test_tables_keep_texts_as_they_are_and_times_with_their_zone(tmp_path: Path)
     write_listing(pd.DataFrame(row), path)
     assert read_listing(path)[["record", "requestid"]].to_numpy().tolist() == [["NA", ""]]
     manifest = pd.DataFrame("", index=range(2), columns=MANIFEST).assign(
-        record=["NA", "007"], tries=[1, 0], bytes=pd.array([9, pd.NA], dtype="Int64")
+        record=["NA", "007"],
+        QUALITY=["007", "008"],
+        tries=[1, 0],
+        bytes=pd.array([9, pd.NA], dtype="Int64"),
     )
     write_manifest(manifest, path)
     again = read_manifest(path)
     assert again[["record", "reason"]].to_numpy().tolist() == [["NA", ""], ["007", ""]]
+    assert again["QUALITY"].tolist() == ["007", "008"]
     assert (again["tries"].tolist(), again["bytes"].isna().tolist()) == ([1, 0], [False, True])
 
 
