@@ -27,6 +27,7 @@ from typing import Any
 from cost import cost_of
 from flare import ID, WAVELENGTH, MadeFlare, check_room
 from nginx import LIMIT, needed, nginx
+from stages import draw_command
 
 from flareset.campaign.campaign import Campaign
 from flareset.proof.fits import Asked, ImageCheck
@@ -157,11 +158,7 @@ def flareset(flare: MadeFlare, server: str, folder: Path, connections: int) -> l
     page = ["--event", event, "--wavelength", str(WAVELENGTH), "--page", folder / f"{ID}.html"]
     made = ["--listing", job / "listing.csv", "--records", job / "records.csv"]
     cost_of(script("list", *page, *made, "--facts", job / "export.json"), folder / "list.log")
-    drawn = ["--event", event, "--records", job / "records.csv", "--seed=1"]
-    drawn += ["--quality", campaign.config.quality.model_dump_json(), "--other-flares=exclude"]
-    drawn += ["--candidates", job.parent / "candidates.csv"]
-    draw = [sys.executable, SCRIPTS / "draw.py", *drawn]
-    cost_of(list(map(str, draw)), folder / "draw.log")
+    cost_of(draw_command(campaign, job), folder / "draw.log")
     left = ["--manifest", job / "manifest.csv", "--ledger", folder / "ledger.csv"]
     return script("download", "--job", job, "--store", folder / "files", *left)
 

@@ -37,6 +37,8 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+from stages import draw_command
+
 from flareset import __version__
 from flareset.campaign.campaign import Campaign
 from flareset.campaign.code import SCRIPTS
@@ -110,14 +112,7 @@ class Ours:
             *("--data-url", "http://127.0.0.1"),
             *(word for name, file in into for word in (f"--{name}", str(self.job / file))),
         ]
-        drawing = [
-            *(sys.executable, str(SCRIPTS / "draw.py"), "--seed=1", "--other-flares=exclude"),
-            *("--event", str(self.job.parent / "event.json")),
-            *("--records", str(self.job / "records.csv")),
-            *("--quality", campaign.config.quality.model_dump_json()),
-            *("--candidates", str(self.job.parent / "candidates.csv")),
-        ]
-        for command in (listing, drawing):
+        for command in (listing, draw_command(campaign, self.job)):
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(self.job / "listing.csv", encoding="utf-8") as file:
             self.paths = [urlsplit(row["url"]).path for row in csv.DictReader(file)]

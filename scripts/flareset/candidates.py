@@ -22,7 +22,7 @@ from flareset.sdo.keywords import LISTED
 from flareset.sdo.quality import quality_of, rejected_by
 from flareset.sdo.times import duration_text, iso_column
 from flareset.tables.csv import write_table
-from flareset.tables.rows import in_order, rows_of
+from flareset.tables.rows import each, in_order, rows_of
 from flareset.tables.status import Status
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
     table = place(records[_READ], event)
     begin, end = event.flare_start - rules.guard, event.flare_end + rules.guard
     table["guarded"] = (table["time"] > begin) & (table["time"] < end)
-    exposures, refusals = _judged(table, rules)
-    rows = zip(rows_of(table[_PLACED]), refusals, strict=True)
-    verdicts = [_verdict(*row, why, rules) for row, why in rows]
+    judged = each(lambda row: _judged(row, rules), rows_of(table[["wavelength", *LISTED]]))
+    rows = zip(rows_of(table[_PLACED]), judged, strict=True)
+    verdicts = [_verdict(*row, why, rules) for row, (_, why) in rows]
     verdict, reason = zip(*verdicts, strict=True) if verdicts else ((), ())
-    texts = {"exposure": exposures, "verdict": verdict, "reason": reason}
+    exposure = [kind for kind, _ in judged]
+    texts = {"exposure": exposure, "verdict": verdict, "reason": reason}
     table = table.assign(
         slot=iso_column(table["t_rec"].dt.floor("s")) if len(table) else "",
         rank=-1,
@@ -80,15 +81,15 @@ def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataF
     return in_order(table[COLUMNS], ["time", "record"]).reset_index(drop=True)
 
 
-def _judged(table: pd.DataFrame, rules: Rules) -> tuple[list[str], list[str]]:
-    """Return each record's kind of exposure, and why its keywords reject it (`judge`)."""
-    rows = rows_of(table[["wavelength", *LISTED]])
-    kinds, refusals = {}, {}
-    for row in set(rows):
-        wavelength, keywords = row[0], dict(zip(LISTED, row[1:], strict=True))
-        kinds[row] = kind_of(wavelength, keywords["AIMGSHCE"], keywords["EXPTIME"])
-        refusals[row] = judge(keywords, wavelength, rules)
-    return [kinds[row] for row in rows], [refusals[row] for row in rows]
+def _judged(row: tuple[Any, ...], rules: Rules) -> tuple[str, str]:
+    """Return a record's kind of exposure, and why its keywords reject it (`judge`).
+
+    `row` has its wavelength and the keywords of LISTED.
+    """
+    wavelength, *values = row
+    keywords = dict(zip(LISTED, values, strict=True))
+    kind = kind_of(wavelength, keywords["AIMGSHCE"], keywords["EXPTIME"])
+    return kind, judge(keywords, wavelength, rules)
 
 
 def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:

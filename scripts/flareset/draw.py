@@ -104,4 +104,4 @@ def choose(candidates: pd.DataFrame, unusable: set[str], most: Mapping[str, int]
         if taken[phase, bin_] < most[phase]:
             taken[phase, bin_] += 1
             places.append(place)
-    return in_order(candidates.iloc[sorted(places)], ["time", "record"])
+    return in_order(candidates.iloc[places], ["time", "record"])

@@ -6,7 +6,8 @@ Archives have written blank images with a QUALITY of 0, which pass every check o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,8 @@ _OF_PIXEL, _OF_TILE = 0.2, 32
 
 def decode(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
     """Return the pixels of an image HDU of a file, as `pixels_of` does."""
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            open(path, "rb") as file,
-            fits.open(file, memmap=False) as hdus,
-        ):
-            return pixels_of(hdus[index], shape)
-    except VerificationError:
-        raise
-    except Exception as error:  # noqa: BLE001 - as below
-        raise _undecoded(error) from None
+    with _decoding(), open(path, "rb") as file, fits.open(file, memmap=False) as hdus:
+        return pixels_of(hdus[index], shape)
 
 
 def pixels_of(hdu: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -45,17 +37,23 @@ def pixels_of(hdu: Any, shape: tuple[int, ...]) -> np.ndarray:
     """
     if prod(shape) > MOST_PIXELS:
         raise VerificationError(f"its header says that the image has {shape} pixels")
-    try:
+    with _decoding():
         pixels = hdu.data
-    except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
-        raise _undecoded(error) from None
     if pixels is None or pixels.size == 0:
         raise VerificationError("it holds no pixels")
     return pixels
 
 
-def _undecoded(error: Exception) -> VerificationError:
-    return VerificationError(f"its pixels cannot be decoded: {error}")
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Raise VerificationError if the pixels cannot be decoded. Warnings are not printed."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except VerificationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - astropy and its C code raise whatever they like on bad bytes
+        raise VerificationError(f"its pixels cannot be decoded: {error}") from None
 
 
 def is_blank(path: Path, index: int, header: Mapping[str, Any], shape: tuple[int, ...]) -> bool:

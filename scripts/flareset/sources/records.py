@@ -5,10 +5,10 @@ Source: jsoc_info.c, `op=rs_list`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,9 @@ from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
 from flareset.tables.records import COLUMNS, KEYS, VALUES
+from flareset.tables.rows import each
 from flareset.tables.status import Status
 
-T = TypeVar("T")
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
 # The size of a file of AIA's level 1, used if JSOC gives none.
 _TYPICAL_BYTES = 12_000_000
@@ -56,7 +56,7 @@ def expected_records(
     t_rec, names, found = map(list, zip(*identified, strict=True))
     t_obs = [_t_obs(row) for row in found]
     quality = [_quality(row.get("QUALITY", "")) for row in found]
-    verdicts = _each(_without_image, quality)
+    verdicts = each(_without_image, quality)
     columns = {
         "record": names,
         "t_rec": t_rec,
@@ -68,7 +68,7 @@ def expected_records(
         "recnum": _values(found, "*recnum*"),
         "online": _values(found, "*online*"),
         "path": _paths(found),
-        "bytes": _each(_bytes, [row.get("*size*", "") for row in found]),
+        "bytes": each(_bytes, [row.get("*size*", "") for row in found]),
         "status": [status for status, _ in verdicts],
         "reason": [reason for _, reason in verdicts],
     }
@@ -129,13 +129,7 @@ def _paths(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _values(rows: Iterable[Mapping[str, str]], key: str) -> list[str]:
     """Return the values of a keyword, as `_known` gives them."""
-    return _each(_known, [row.get(key, "") for row in rows])
-
-
-def _each(function: Callable[[str], T], texts: list[str]) -> list[T]:
-    """Return the function's results; it is called once for equal texts."""
-    results = {text: function(text) for text in set(texts)}
-    return [results[text] for text in texts]
+    return each(_known, [row.get(key, "") for row in rows])
 
 
 def _known(text: str) -> str:
