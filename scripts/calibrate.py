@@ -1,6 +1,7 @@
 """Make an array of each drawn image of an event and channel."""
 
 import argparse
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from flareset.campaign.events import read_event
 from flareset.campaign.run import tried_once
 from flareset.campaign.settings import ArraysSettings
 from flareset.system.endings import exit_status
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
 from flareset.tables.csv import write_table
+
+log = logging.getLogger("flareset.calibrate")
 
 
 def main() -> None:
@@ -26,9 +29,11 @@ def main() -> None:
     parser.add_argument("--pointing", type=Path, help="table of pointings, to register by aiapy")
     parser.add_argument("--folder", required=True, type=Path, help="output: the arrays")
     parser.add_argument("--arrays", required=True, type=Path, help="output: a row per array, CSV")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), tried_once(args.arrays.with_name(".arrays.failed")):
+    name = f"calibrate {' '.join(args.folder.parts[-2:])}"
+    with job_log(name, args.terminal), tried_once(args.arrays.with_name(".arrays.failed")):
         settings = ArraysSettings.read(args.settings).arrays
         responses = registration = None
         if "degradation" in settings.steps:
@@ -40,7 +45,8 @@ def main() -> None:
         samples = read_sample(args.sample)
         table = write_arrays(samples, calibration, args.store, args.folder, settings.format)
         write_table(table, args.arrays)
-        print(f"{len(table)} arrays, {table['saturated'].sum()} saturated pixels in them")
+        saturated = table["saturated"].sum()
+        log.info("%d arrays, %d saturated pixels in them", len(table), saturated)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Pack the data set for others: a bag with its card, its sums, its metadata and its layouts."""
 
 import argparse
+import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from flareset.release.contents import read_contents
 from flareset.release.terms import Terms
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
-from flareset.system.logs import job_log
+from flareset.system.logs import add_terminal, job_log
+
+log = logging.getLogger("flareset.release")
 
 
 def main() -> None:
@@ -30,9 +33,10 @@ def main() -> None:
         "--folder", required=True, type=Path, help="output: the parent folder of <name>-<version>/"
     )
     parser.add_argument("--sum", required=True, help="output: a sha256 over the whole release")
+    add_terminal(parser)
     args = parser.parse_args()
 
-    with job_log(), alone(args.data.parent):
+    with job_log("release", args.terminal), alone(args.data.parent):
         settings = ReleaseSettings.read(args.settings).release
         terms = dict(settings)
         arrays = args.arrays.parent if terms.pop("images") == "arrays" else None
@@ -40,7 +44,8 @@ def main() -> None:
         terms["date"] = settings.date or date_of(release) or f"{datetime.now(UTC):%Y-%m-%d}"
         contents = read_contents(args.data, args.ledgers, args.provenance, arrays)
         found = pack(contents, Terms(**terms), args.folder)
-        print(f"{release}: {len(contents.files)} images, in {', '.join(settings.layouts)}")
+        layouts = ", ".join(settings.layouts)
+        log.info("%s: %d images, in %s", release, len(contents.files), layouts)
         write_text(f"{found}  tagmanifest-sha256.txt\n", args.sum)
 
 

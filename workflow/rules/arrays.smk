@@ -17,9 +17,11 @@ rule arrays:
         "../../envs/flareset.yaml"
     params:
         tables=table_flags,
+    message:
+        "arrays: the table of all arrays"
     shell:
         "python {input.script:q} --tables {input.tables:q} --settings {input.settings:q}"
-        " {params.tables:q} --arrays {output.csv:q} --json {output.json:q} > {log:q} 2>&1"
+        " {params.tables:q} --arrays {output.csv:q} --json {output.json:q} --terminal 3 3>&2 > {log:q} 2>&1"
 
 
 rule calibrate:
@@ -45,7 +47,9 @@ rule calibrate:
         code=code("calibrate"),
         store=STORE,
         tables=table_flags,
+    message:
+        "calibrate {wildcards.event} {wildcards.wavelength}: an array per image"
     shell:
         "python {input.script:q} --event {input.event:q} --sample {input.sample:q}"
         " --store {params.store:q} --settings {input.settings:q} {params.tables:q}"
-        " --folder {output.folder:q} --arrays {output.table:q} > {log:q} 2>&1"
+        " --folder {output.folder:q} --arrays {output.table:q} --terminal 3 3>&2 > {log:q} 2>&1"

@@ -32,4 +32,4 @@ rule release:
     shell:
         "python {input.script:q} --data {params.data:q} --ledgers {input.ledgers:q}"
         " --provenance {input.provenance:q} --settings {input.settings:q} {params.arrays:q}"
-        " --folder {params.folder:q} --sum {params.sum:q} > {log:q} 2>&1"
+        " --folder {params.folder:q} --sum {params.sum:q} --terminal 3 3>&2 > {log:q} 2>&1"

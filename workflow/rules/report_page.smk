@@ -32,7 +32,9 @@ rule report_page:
         results=lambda wildcards, input: str(Path(input.summary).parent),
         images=CAMPAIGN.config.report_page.images,
         one_page=CAMPAIGN.config.report_page.one_page,
+    message:
+        "report_page: the campaign to look at"
     shell:
         "python {input.script:q} --results {params.results:q} --config {input.config:q}"
         " --flares={input.flares:q} --goes {input.goes:q} --images {params.images} --one-page {params.one_page}"
-        " --page {output.page:q} > {log:q} 2>&1"
+        " --page {output.page:q} --terminal 3 3>&2 > {log:q} 2>&1"
