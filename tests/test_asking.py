@@ -21,9 +21,11 @@ from flareset.archive.endpoints import Site
 from flareset.archive.pins import Pins
 from flareset.archive.transfer import Transfer
 from flareset.campaign.access import Access
+from flareset.campaign.campaign import Campaign
 from flareset.campaign.config import Archive
-from flareset.errors import IntakeError, StoreError, TransferError
+from flareset.errors import EventsError, IntakeError, StoreError, TransferError
 from flareset.intake.asking import Asker, differences, fetch_pages
+from flareset.intake.flares import events_text, flares_text
 from flareset.intake.outcome import Cleaning, take_in
 from flareset.intake.reading import read_list
 from flareset.intake.selection import Wanted
@@ -117,6 +119,28 @@ def test_the_stand_in_has_the_campaigns_own_flares() -> None:
     mine = [Flare("mine", start, start + HOUR)]
     begun = [row["event_starttime"] for row in json.loads(answer(MONTH, mine))["result"]]
     assert begun.count("2014-01-07T18:05:00") >= 2
+
+
+@pytest.mark.parametrize("made_by_intake", [True, False])
+def test_made_up_flares_do_not_label_real_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_by_intake: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flares = take_in([[read_list(answer(MONTH, []), "hek")]], CLEANING, ANY).flares
+    Path("mine.csv").write_text(events_text(flares[:3]))
+    Path("flares.csv").write_text(flares_text(flares))
+    query = {"queries": [{"from": "2014-01-01", "to": "2014-02-01"}]}
+    config = {"events": "mine.csv", "source": "direct", "intake": query if made_by_intake else {}}
+    real = {**config, "archive": {"kind": "jsoc"}}
+    sentence = r"mine\.csv, line 2: a rehearsal made this flare up, and archive.kind is jsoc"
+    assert len(Campaign(config).events) == 3
+    with pytest.raises(EventsError, match=sentence):
+        # `snakemake intake` itself is not refused: it makes the table anew.
+        Campaign(real).check_events()
+    Path("mine.csv").write_text("event_starttime,event_endtime\n2014-01-07 18:04,2014-01-07 18:58")
+    Campaign(real).check_events()
+    with pytest.raises(EventsError, match=r"flares\.csv, line 2: a rehearsal made this flare up"):
+        Campaign({**real, "flares": "flares.csv"}).check_events()
 
 
 # Pages

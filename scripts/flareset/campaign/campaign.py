@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flareset.campaign import environment
+from flareset.campaign.cells import made_up_line, refuse
 from flareset.campaign.checks import check_config
 from flareset.campaign.code import modules, sum_of
 from flareset.campaign.events import Event
@@ -21,7 +22,7 @@ from flareset.campaign.known import read_known, with_known_flares
 from flareset.campaign.pages import SavedPages
 from flareset.campaign.rows import Row, Rows, read_rows
 from flareset.campaign.settings import OF_STAGE
-from flareset.errors import ConfigError, EventsError
+from flareset.errors import ConfigError
 
 
 class Campaign:
@@ -29,12 +30,13 @@ class Campaign:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
-        # Until these files exist, only `snakemake intake` can run, which makes them.
-        made = [path for path in (self.config.events, self.config.flares) if path]
         intake = self.config.intake
-        self.awaits_intake = bool(intake.lists or intake.queries) and not all(
-            Path(path).exists() for path in made
-        )
+        made_up = [*self._made_up()]
+        self._lacking = [*self._missing(), *made_up]
+        # Until the tables can be used, only `snakemake intake` can run, which makes them.
+        self.awaits_intake = bool(self._lacking) and bool(intake.lists or intake.queries)
+        if not self.awaits_intake:
+            refuse(made_up)
         found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
         self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
         self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
@@ -42,6 +44,29 @@ class Campaign:
         strange = sorted(set(self.config.accept_pages) - set(self.events))
         if strange and not self.awaits_intake:
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
+
+    @property
+    def _tables(self) -> list[Path]:
+        return [Path(path) for path in (self.config.events, self.config.flares) if path]
+
+    def _missing(self) -> Iterator[str]:
+        for path in self._tables:
+            if not path.exists():
+                yield (
+                    f"{path}: not there yet: run `snakemake intake` first, which makes it from"
+                    " intake.lists and intake.queries"
+                )
+
+    def _made_up(self) -> Iterator[str]:
+        """Yield a sentence for each table with a rehearsal's flares, beside real images."""
+        for path in self._tables:
+            line = None if self.config.archive.rehearses else made_up_line(path)
+            if line:
+                yield (
+                    f"{path}, line {line}: a rehearsal made this flare up, and archive.kind is"
+                    " jsoc: run `snakemake intake` first, which then asks HEK itself, or leave such"
+                    " rows out"
+                )
 
     def _read_rows(self) -> Rows:
         return read_rows(
@@ -80,12 +105,9 @@ class Campaign:
             )
 
     def check_events(self) -> None:
-        """Raise EventsError if the events have not been made from the flare lists yet."""
+        """Raise EventsError if `snakemake intake` has still to make a table."""
         if self.awaits_intake:
-            raise EventsError(
-                f"{self.config.events}: not there yet: run `snakemake intake` first, which makes it"
-                " from intake.lists and intake.queries"
-            )
+            refuse(self._lacking)
 
     @cached_property
     def _pages(self) -> SavedPages:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flareset.errors import EventsError
+from flareset.sdo.flares import MADE_UP
 
 _MOST_SHOWN = 50
 _LONGEST_SHOWN = 100
@@ -67,6 +68,16 @@ def read_cells(path: Path, required: Iterable[str]) -> Cells:
             f"{path}: column {which} has no name (an index that pandas wrote?) and is left out"
         )
     return found
+
+
+def made_up_line(path: Path) -> int | None:
+    """Return the first line with a flare that the stand-in made up; None if there is none."""
+    try:
+        raw = path.read_bytes()
+    except OSError:  # what reads the table says so
+        return None
+    place = raw.find(MADE_UP.encode())
+    return None if place < 0 else raw.count(b"\n", 0, place) + 1
 
 
 def refuse(problems: list[str]) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+# How the names of all flares begin that the stand-in makes up as HEK.
+MADE_UP = "ivo://flareset-stand-in/"
+
 
 @dataclass(frozen=True)
 class Flare:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from flareset.sdo.flares import Flare
+from flareset.sdo.flares import MADE_UP, Flare
 from flareset.sdo.geometry import stonyhurst_to_arcsec
 
 HEK = "/hek/her"
@@ -186,8 +186,7 @@ def _row(
     word = "".join(letter for letter in method if letter.isalpha())
     known = {
         **{f"event_{name}": f"{when:%Y-%m-%dT%H:%M:%S}" for name, when in times.items()},
-        "kb_archivid": "ivo://flareset-stand-in/"
-        f"FL_{word}_{flare.start:%Y%m%d%H%M}_{flare.name}_{channel}",
+        "kb_archivid": f"{MADE_UP}FL_{word}_{flare.start:%Y%m%d%H%M}_{flare.name}_{channel}",
         "kb_archivdate": f"{flare.start + _DAY:%Y-%m-%dT%H:%M:%S}",
         "frm_daterun": f"{flare.start:%Y-%m-%dT00:00:00}",
         "frm_name": method,
