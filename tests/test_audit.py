@@ -33,7 +33,8 @@ def test_every_split_passes(events: list[Event], buffer: timedelta, folds: int) 
     images = images_of(events, divided)
     found = audited(images, table_of(divided), buffer)
     assert found["breaches"] == []
-    assert found["verdict"] == ("passed" if any(r.split for r in divided.rows) else "no split")
+    checked = any(row.split or row.fold for row in divided.rows)
+    assert found["verdict"] == ("passed" if checked else "no split")
     shuffled = audited(images.sample(frac=1, random_state=1), table_of(divided), buffer)
     assert shuffled["breaches"] == []
     for name in ("splits", "folds", "nearest_hours"):
@@ -248,16 +249,31 @@ def test_what_is_reported(set_of_40: tuple) -> None:
 
 def test_notes() -> None:
     events = spread(5)
-    divided = divide(events, Rules(folds=5), 1)
+    divided = divide(events, Rules(), 1)
     notes = audited(images_of(events, divided), table_of(divided))["notes"]
     assert notes[0].startswith("only 5 groups: a test on so few says little; splits: {folds: 5}")
     assert notes[-1] == "there is no column noaa_ar: no event is linked by it"
+    folded = divide(events, Rules(folds=5), 1)
+    notes = audited(images_of(events, folded), table_of(folded))["notes"]
+    assert notes[0] == "only 5 groups: a test on so few says little"
     few = divide([a_flare("a", 0, noaa_ar="0"), a_flare("b", 999 * HOUR, noaa_ar="1")], Rules(), 1)
     events = [a_flare("a", 0, noaa_ar="0"), a_flare("b", 999 * HOUR, noaa_ar="1")]
     notes = audited(images_of(events, few), table_of(few))["notes"]
     assert notes[0] == "only 2 groups: more flares are needed for a split"
     assert notes[1].startswith("in no split: 2 events (a, b): test would be empty with 2 groups")
     assert notes[2] == "1 events have no noaa_ar: a"
+
+
+def test_two_flares_in_folds_are_told_of_their_folds() -> None:
+    events = spread(2)
+    divided = divide(events, Rules(folds=2), 1)
+    found = audited(images_of(events, divided), table_of(divided))
+    assert found["verdict"] == "passed"
+    assert found["notes"][0] == "only 2 groups: a test on so few says little"
+    assert {row.reason for row in divided.rows} == {
+        "test would be empty with 2 groups of events for 3 splits: use the folds, fewer splits (a"
+        " fraction of 0), or more flares"
+    }
 
 
 def test_what_is_written_is_what_is_audited(set_of_40: tuple, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup
 from support import needs
 from support.browser import laid_out
 from support.factories import an_event, at
-from support.project import Project
+from support.project import ROOT, Project
 from support.stages import script
 from support.tables import event_of, write_tables
 
@@ -127,6 +127,8 @@ def test_what_is_missing_is_told_first(tmp_path: Path) -> None:
     assert "15 images could not be had" in said
     assert "short exposure" in said
     assert "EXPTIME at 131 Å (AUC 0.97)" in verdicts["Leaks"].text
+    assert "docs/splits.md, under A leak, and now?" in verdicts["Leaks"].text
+    assert "## A leak, and now?" in (ROOT / "docs/splits.md").read_text()
     lanes = [name.text.split() for name in page.select("section.event .name:not(.tall)")]
     counts = {" ".join(words): int(n) for *words, n in lanes[:5]}
     with open(next((tmp_path / "ledger").iterdir())) as file:
@@ -151,6 +153,16 @@ def test_what_was_asked_is_told_by_phase(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("flareset.report.words.PHASES", (*PHASES, decay))
     (asked, *_) = verdicts(campaign, found)
     assert f"{text}, 2 images in each 5 minutes of decay." in asked.sentences[1]
+
+
+def test_folds_are_told_where_there_is_no_split(tmp_path: Path) -> None:
+    config = write_tables(tmp_path, flares=2)
+    campaign = read_campaign(tmp_path, config)
+    note = "only 2 groups: a test on so few says little"
+    audit = campaign.audit | {"splits": {}, "folds": {"0": {}, "1": {}}, "notes": [note]}
+    *_, split = verdicts(replace(campaign, audit=audit | {"breaches": []}), Found())
+    assert split.sentences[0].startswith("2 folds of flares (the column `fold` of splits.csv)")
+    assert split.sentences[1] == "Only 2 groups: a test on so few says little."
 
 
 def test_of_many_flares_each_has_a_page(tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ def audit(
         breaches += _shared(parts, column, group_by)
         breaches += _near(parts, column, pd.Timedelta(buffer))
         breaches += _one_class(parts, column, splits, images)
-    divided = images["split"] != ""
+    divided, folded = images["split"] != "", images["fold"] != ""
+    checked = divided.any() or folded.any()
     return {
-        "verdict": "breached" if breaches else "passed" if divided.any() else "no split",
+        "verdict": "breached" if breaches else "passed" if checked else "no split",
         "breaches": breaches,
         "notes": _notes(images, splits, group_by),
         "buffer_hours": buffer.total_seconds() / 3600,
@@ -225,12 +226,7 @@ def _notes(images: pd.DataFrame, splits: pd.DataFrame, group_by: Sequence[str]) 
     notes = []
     groups = splits.loc[splits["group"] != "", "group"].nunique()
     if groups < _FEW_GROUPS:
-        notes.append(
-            f"only {groups} group{'s' * (groups != 1)}: a test on so few says little;"
-            f" splits: {{folds: {groups}}} holds out each of them once"
-            if groups > 2
-            else f"only {groups} group{'s' * (groups != 1)}: more flares are needed for a split"
-        )
+        notes.append(_few(groups, folded=splits["fold"].ne("").any()))
     for reason, rows in splits[splits["reason"] != ""].groupby("reason"):
         names = ", ".join(rows["event_id"].head(5)) + ", ..." * (len(rows) > 5)
         notes.append(f"in no split: {len(rows)} events ({names}): {reason}")
@@ -245,6 +241,19 @@ def _notes(images: pd.DataFrame, splits: pd.DataFrame, group_by: Sequence[str]) 
             names = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
             notes.append(f"{len(lacking)} events have no {name}: {names}")
     return notes
+
+
+def _few(groups: int, *, folded: bool) -> str:
+    """Return what a reader needs to know of a set with few groups."""
+    only = f"only {groups} group{'s' * (groups != 1)}"
+    if folded:
+        return f"{only}: a test on so few says little"
+    if groups > 2:
+        return (
+            f"{only}: a test on so few says little; splits: {{folds: {groups}}} holds out each of"
+            " them once"
+        )
+    return f"{only}: more flares are needed for a split"
 
 
 def _contents(images: pd.DataFrame, splits: pd.DataFrame, column: str) -> dict[str, dict[str, Any]]:

@@ -135,7 +135,8 @@ def _lack(groups: list[_Group], rules: Rules, filled: set[str]) -> str:
     if rules.method == "time":
         return f"{sentence}: set other splits.boundaries"
     held_out = f"splits.folds: {len(groups)}, which holds out each group once, " * (len(groups) > 1)
-    return f"{sentence}: use {held_out}fewer splits (a fraction of 0), or more flares"
+    instead = "the folds, " if rules.folds else held_out
+    return f"{sentence}: use {instead}fewer splits (a fraction of 0), or more flares"
 
 
 # Links

@@ -57,6 +57,7 @@ def write_tables(
 
 AUDIT = {
     "breaches": [],
+    "folds": {},
     "groups": 4,
     "notes": ["there is no column noaa_ar: no event is linked by it"],
     "splits": {name: {"images": 100} for name in SPLITS[:3]},

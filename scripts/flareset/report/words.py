@@ -176,7 +176,11 @@ def _leaks(campaign: CampaignFacts) -> Verdict:
     }
     if leaks:
         told = _named(leaks, "AUC {:.2f}")
-        return Verdict("bad", "Leaks", [f"Without a pixel, the label is told by {told}."], link)
+        sentences = [
+            f"Without a pixel, the label is told by {told}.",
+            "What to do for each keyword is in docs/splits.md, under A leak, and now?",
+        ]
+        return Verdict("bad", "Leaks", sentences, link)
     names = {row["keyword"] for row in judged}
     weak = sorted({row["keyword"] for row in judged if row["verdict"].startswith("weak")})
     sentences = [f"No keyword of the {len(names)} judged tells the label by itself."]
@@ -195,6 +199,12 @@ def _splits(campaign: CampaignFacts) -> Verdict:
     if audit["breaches"]:
         text = f"The audit found {number(len(audit['breaches']), 'breach', 'breaches')}."
         return Verdict("bad", "Splits", [text], link)
+    if audit["folds"] and not parts:
+        sentences = [
+            f"{number(len(audit['folds']), 'fold')} of flares (the column `fold` of splits.csv), no"
+            " split. The audit found nothing that folds share."
+        ]
+        return Verdict("note", "Splits", sentences + _as_sentences(audit["notes"]), link)
     if not parts:
         notes = audit["notes"][:1] or ["no split was asked for"]
         return Verdict("note", "Splits", [f"None: {notes[0]}."], link)
@@ -202,8 +212,13 @@ def _splits(campaign: CampaignFacts) -> Verdict:
     sentences = [
         f"By {groups} of flares, images: {parts}. The audit found nothing that they share."
     ]
-    sentences += [f"{note[0].upper()}{note[1:]}." for note in audit["notes"][:3]]
+    sentences += _as_sentences(audit["notes"])
     return Verdict("note" if audit["notes"] else "good", "Splits", sentences, link)
+
+
+def _as_sentences(notes: list[str]) -> list[str]:
+    """Return the first notes of an audit as sentences."""
+    return [f"{note[0].upper()}{note[1:]}." for note in notes[:3]]
 
 
 def _kind_of(reason: str) -> str:
