@@ -12,6 +12,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from flareset.campaign.access import Access, add_flags
+from flareset.campaign.config import Archive
 from flareset.campaign.events import read_event
 from flareset.campaign.settings import PlanSettings
 from flareset.download import open_requests, store_of
@@ -28,6 +29,8 @@ from flareset.tables.csv import write_table
 log = logging.getLogger("flareset.plan")
 # Of a longer plan, the largest rows are shown.
 MOST_SHOWN = 20
+# Of the line of an export.
+MOST_CHARACTERS = 600
 
 
 def main() -> None:
@@ -65,6 +68,7 @@ def main() -> None:
         finally:
             # A plan that is stopped shows what it has. JSOC's answers are kept for the next.
             show(plan_table(plan.rows, access.archive.rate), args.table)
+            log.info("%s", meaning(access.archive))
             if plan.done < plan.total:
                 log.info("stopped after %d of %d flares; run again to go on", plan.done, plan.total)
         if plan.refused:
@@ -164,7 +168,28 @@ def show(table: pd.DataFrame, path: Path | None) -> None:
         log.info("the %d largest of %d are shown; all are in %s", MOST_SHOWN, len(body), path)
     text = tabulate(pd.concat([shown, total]), headers="keys", showindex=False, floatfmt=".3f")
     log.info("by event and channel:\n%s", text)
-    log.info("GB are estimated from the sizes that JSOC gives. Nothing was asked for.")
+
+
+def meaning(archive: Archive) -> str:
+    """Return what the numbers of a plan mean."""
+    sizes = (
+        "GB are those of JSOC's files; the images of this rehearsal are smaller"
+        if archive.rehearses
+        else "GB are estimated from the sizes that JSOC gives"
+    )
+    return (
+        f"{sizes}. `time` (min:s or h:min:s) is that of the download at archive.rate,"
+        f" {archive.rate / 1e6:g} MB/s; JSOC's work on an export comes on top. Nothing was asked"
+        " for."
+    )
+
+
+def shortened(order: str) -> str:
+    """Return an order without the middle of its recordset, which may name hundreds of times."""
+    if len(order) <= MOST_CHARACTERS:
+        return order
+    half = MOST_CHARACTERS // 2
+    return f"{order[:half]} … {order[-half:]}"
 
 
 def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
@@ -176,7 +201,7 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
     with open_requests(job, settings, where.access, store) as requests:
         orders = requests(needed[~needed["record"].isin(kept)], needed)
     for order in orders:
-        log.info("%s: %s", name, order)
+        log.info("%s: %s", name, shortened(order))
     for remark in job.facts.remarks:
         log.info("%s: note: %s", name, remark)
     return plan_row(job, len(needed), len(kept), len(orders))

@@ -62,8 +62,8 @@ def test_all_problems_are_named_at_once() -> None:
         export={"method": "url_quick", "filename_format": "x.{segment}"},
     )
     for expected in (
-        "windw: unknown key; did you mean window? Known here: ",
-        "archive.conections: unknown key; did you mean connections? Known here: cgi_url, conn",
+        "windw: unknown key; did you mean window?\n",
+        "archive.conections: unknown key; did you mean connections?\n",
         "archive.max_file_size: 'big' is not a number and kB, MB or GB, like 100MB",
         "archive.hosts: 'jsoc.stanford.edu' is not a list: write [jsoc.stanford.edu]",
         "window.pre: 178 is not a number and s, m, h or d, like 178m: write 178m",
@@ -110,6 +110,17 @@ def test_all_problems_are_named_at_once() -> None:
         ({"sample": {"seed": 1.5}}, "sample.seed: 1.5 is not a whole number or text"),
         ({"sample": {"pre": True}}, "sample.pre: true is not a whole number"),
         ({4: 4}, "4: unknown key. Known here: accept_pages, archive, "),
+        (
+            {"seed": 1},
+            "seed: unknown key here; did you mean intake.select.keep.seed, sample.seed, splits.",
+        ),
+        ({"sample": {"connections": 1}}, "unknown key here; did you mean archive.connections?"),
+        (
+            {"window": {"pre": "20 min"}},
+            "'20 min' is not a number and s, m, h or d, like 178m: wri",
+        ),
+        ({"window": {"pre": "1.5 Hours"}}, ": write 1.5h"),
+        ({"window": {"pre": "20 monkeys"}}, "'20 monkeys' is not a number and s, m, h or d"),
         ({"export": 3}, "export: 3 is not a section"),
         ({"series": "aia.lev2"}, "series: 'aia.lev2' is not one of aia.lev1_euv_12s, "),
         ({"series": 7}, "series: 7 is not one of"),

@@ -36,7 +36,7 @@ class Campaign:
         # Until the tables can be used, only `snakemake intake` can run, which makes them.
         self.awaits_intake = bool(self._lacking) and bool(intake.lists or intake.queries)
         if not self.awaits_intake:
-            refuse(made_up)
+            refuse([*self._misnamed(), *made_up])
         found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
         self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
         self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
@@ -56,6 +56,12 @@ class Campaign:
                     f"{path}: not there yet: run `snakemake intake` first, which makes it from"
                     " intake.lists and intake.queries"
                 )
+
+    def _misnamed(self) -> Iterator[str]:
+        for key in ("events", "flares"):
+            path = getattr(self.config, key)
+            if path and not Path(path).exists():
+                yield f"{key}: {path}: no such file; write its path from the working folder"
 
     def _made_up(self) -> Iterator[str]:
         """Yield a sentence for each table with a rehearsal's flares, beside real images."""

@@ -6,7 +6,7 @@ A type describes its values in words, which messages for refused values and conf
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
@@ -34,6 +34,8 @@ from flareset.sdo.times import duration_text, iso, parse_duration, parse_utc
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB)")
 _BYTES = {"GB": 10**9, "MB": 10**6, "kB": 10**3}
+# The words that users write for s, m, h and d.
+_UNIT = re.compile(r"sec(ond)?s?|min(ute)?s?|hr?s?|hours?|days?", re.IGNORECASE)
 # What JSOC's buffer for a file name holds.
 _LONGEST_FILE_NAME = 127
 
@@ -84,6 +86,18 @@ def did_you_mean(value: Any, known: Iterable[str]) -> str:
 def _with_unit(unit: str) -> Callable[[Any], str]:
     def hint(value: Any) -> str:
         return f": write {value}{unit}" if re.fullmatch(r"\d+(\.\d+)?", str(value)) else ""
+
+    return hint
+
+
+def _as_duration(unit: str) -> Callable[[Any], str]:
+    """Return the hint for a number without a unit, which gets `unit`, or with a unit in words."""
+
+    def hint(value: Any) -> str:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(value), re.IGNORECASE)
+        if match and _UNIT.fullmatch(match[2]):
+            return f": write {match[1]}{match[2][0].lower()}"
+        return _with_unit(unit)(value)
 
     return hint
 
@@ -232,11 +246,11 @@ RegionOrEvent = Annotated[
 
 Duration = Annotated[
     timedelta,
-    *_duration(_read_duration, Takes("a number and s, m, h or d, like 178m", _with_unit("m"))),
+    *_duration(_read_duration, Takes("a number and s, m, h or d, like 178m", _as_duration("m"))),
 ]
 Cadence = Annotated[
     timedelta,
-    *_duration(_read_cadence, Takes("a number above 0 and s, m or h, like 24s", _with_unit("s"))),
+    *_duration(_read_cadence, Takes("a number above 0 and s, m or h, like 24s", _as_duration("s"))),
 ]
 Size = Annotated[
     int,
@@ -382,9 +396,7 @@ def _sentence(error: ErrorDetails, model: type[Section]) -> str:
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden" | "invalid_key":
-            known = sorted(keys_of(section_at(model, error["loc"][:-1])))
-            advice = did_you_mean(error["loc"][-1], known) or "."
-            return f"unknown key{advice} Known here: {', '.join(known)}"
+            return f"unknown key{_on_unknown_key(error['loc'], model)}"
         case "literal_error":
             choices = context["expected"].replace("'", "").replace(" or ", ", ")
             advice = did_you_mean(value, choices.split(", "))
@@ -399,6 +411,23 @@ def _sentence(error: ErrorDetails, model: type[Section]) -> str:
             return f"{shown(value)} is not a section: write its keys below it, with their values"
         case _:
             return f"{shown(value)} {error['msg']}"
+
+
+def _on_unknown_key(place: tuple[Any, ...], model: type[Section]) -> str:
+    """Return advice: where the config has such a key, else the most similar key, else all keys."""
+    elsewhere = [path for path in _paths_of(model) if path.rpartition(".")[2] == place[-1]]
+    if elsewhere:
+        return f" here; did you mean {', '.join(elsewhere)}?"
+    known = sorted(keys_of(section_at(model, place[:-1])))
+    return did_you_mean(place[-1], known) or f". Known here: {', '.join(known)}"
+
+
+def _paths_of(model: type[Section], above: str = "") -> Iterator[str]:
+    """Yield the path of each key of a section, and of the sections within."""
+    for key, field in keys_of(model).items():
+        yield above + key
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _paths_of(field.annotation, f"{above}{key}.")
 
 
 def _as_list(value: Any) -> str:
