@@ -10,6 +10,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def block_after(heading: str) -> list[str]:
+    """Return the lines of code under a heading."""
     text = README.split(f"## {heading}\n", 1)[1]
     return re.findall(r"^    (.+)$", text.split("\n## ")[0], re.MULTILINE)
 
@@ -34,14 +35,15 @@ def test_your_own_campaign(tmp_path: Path) -> None:
 
 def test_from_a_wish_to_a_campaign(tmp_path: Path) -> None:
     project = Project(tmp_path / "clone")
-    settings, intake, run = block_after("From a wish to a campaign")
+    settings, *commands = block_after("From a wish to a campaign")
+    intake, run = (command.partition("#")[0] for command in commands)
     subprocess.run(settings, shell=True, check=True, cwd=project.folder)
     # A month in place of the three years, which take longer.
     config = project.path("strongest.yaml")
     config.write_text(config.read_text().replace("2016-01-01", "2013-02-01"))
     told = project.run(*intake.split()[1:]).text
     assert "made up by the stand-in" in told
-    assert project.planned(*run.split()[1:])["event"] == len(project.table("strongest.csv")) > 5
+    assert project.planned(*run.split()[1:])["event"] == len(project.table("strongest/intake/events.csv")) > 5
 
 
 def test_upkeep_commands_name_real_targets() -> None:

@@ -21,6 +21,9 @@ _OF_JOBS = {
 }  # fmt: skip
 # The rules of single flares, without which nothing is made of all of them.
 _OF_A_FLARE = {"event", "list", "draw", "download", "partition", "sample"}
+# The rules that fail by what they find. Their last line is the verdict.
+_FINDING = {"verify", "repair"}
+_RAISED = "Traceback (most recent call last):"
 _MOST_SHOWN = 40
 _LONGEST_REASON = 400
 _CHANNEL = re.compile(r"(.+)\.(\d+)")
@@ -72,6 +75,8 @@ class Failure(NamedTuple):
         if not said:
             return "its log is empty: there was no free space for it, or it was killed"
         errors = [n for n, line in enumerate(said) if line.startswith("error: ")]
+        if not errors and self.rule not in _FINDING and _RAISED not in said:
+            return f"it was stopped or killed; its log ends with: {said[-1]}"[:_LONGEST_REASON]
         place = errors[-1] if errors else len(said) - 1
         first = said[place].removeprefix("error: ").removeprefix(f"{self.job}: ")
         # A sentence that ends in a colon has the reason on the next line.
