@@ -48,9 +48,8 @@ def told(leaks: pd.DataFrame, path: Path) -> str:
     names = ", ".join(
         f"{row.keyword} ({row.wavelength}) {row.auc:.2f}" for row in best.itertuples()
     )
-    return (
-        f"AUC of what tells the label best, but the scene: {names or 'nothing has values'} ({path})"
-    )
+    best_of_all = names or "nothing has values"
+    return f"what tells the label best without the scene, by AUC: {best_of_all} ({path})"
 
 
 if __name__ == "__main__":

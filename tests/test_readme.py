@@ -43,7 +43,8 @@ def test_from_a_wish_to_a_campaign(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("2016-01-01", "2013-02-01"))
     told = project.run(*intake.split()[1:]).text
     assert "made up by the stand-in" in told
-    assert project.planned(*run.split()[1:])["event"] == len(project.table("strongest/intake/events.csv")) > 5
+    events = project.table("strongest/intake/events.csv")
+    assert project.planned(*run.split()[1:])["event"] == len(events) > 5
 
 
 def test_upkeep_commands_name_real_targets() -> None:

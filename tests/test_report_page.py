@@ -127,7 +127,7 @@ def test_what_is_missing_is_told_first(tmp_path: Path) -> None:
     assert "15 images could not be had" in said
     assert "short exposure" in said
     assert "EXPTIME at 131 Å (AUC 0.97)" in verdicts["Leaks"].text
-    assert "docs/splits.md, under A leak, and now?" in verdicts["Leaks"].text
+    assert "docs/splits.md, under “A leak, and now?”" in verdicts["Leaks"].text
     assert "## A leak, and now?" in (ROOT / "docs/splits.md").read_text()
     lanes = [name.text.split() for name in page.select("section.event .name:not(.tall)")]
     counts = {" ".join(words): int(n) for *words, n in lanes[:5]}

@@ -178,7 +178,7 @@ def _leaks(campaign: CampaignFacts) -> Verdict:
         told = _named(leaks, "AUC {:.2f}")
         sentences = [
             f"Without a pixel, the label is told by {told}.",
-            "What to do for each keyword is in docs/splits.md, under A leak, and now?",
+            "What to do for each keyword is in docs/splits.md, under “A leak, and now?”.",
         ]
         return Verdict("bad", "Leaks", sentences, link)
     names = {row["keyword"] for row in judged}
