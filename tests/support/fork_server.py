@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import marshal
 import os
+import re
 import runpy
 import select
 import signal
@@ -22,10 +24,11 @@ from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple, NoReturn
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple, NoReturn
 
 from fork import ANEW, PASSED_ON
+from snakemake.sourcecache import LocalSourceFile
 
 # Snakemake imports some of these only while it runs.
 _LOADED = (
@@ -160,11 +163,48 @@ def run(words: list[str]) -> int:
     return 0
 
 
+def load_plugins() -> None:
+    """Let Snakemake look for its plugins: it lists all folders of the search path for each kind."""
+    for kind in ("executor", "logger", "report", "scheduler", "storage"):
+        module = import_module(f"snakemake_interface_{kind}_plugins.registry")
+        getattr(module, f"{kind.capitalize()}PluginRegistry")()
+
+
+def load_rules() -> None:
+    """Translate the Snakefile and its rules to Python. Snakemake does so anew if they differ."""
+    workflow = import_module("snakemake.workflow")
+    translate, translated = workflow.parse, {}
+
+    def remembered(path: LocalSourceFile, flow: Any, linemap: dict, **given: Any) -> Any:
+        with flow.sourcecache.open(path) as file:
+            asked = path.get_path_or_uri(secret_free=True), file.read(), *given.items()
+        if asked not in translated:
+            lines: dict[int, int] = {}
+            translated[asked] = translate(path, flow, linemap=lines, **given), lines
+        answer, lines = translated[asked]
+        linemap.update(lines)
+        return answer
+
+    def opened(path: LocalSourceFile) -> io.StringIO:
+        return io.StringIO(Path(path.get_path_or_uri(secret_free=True)).read_text())
+
+    flow = SimpleNamespace(sourcecache=SimpleNamespace(open=opened))
+    included = re.findall(r'^include: "(.*)"', (_ROOT / "Snakefile").read_text(), re.MULTILINE)
+    rules = 0
+    for name in ("Snakefile", *included):
+        _, rules = remembered(LocalSourceFile(str(_ROOT / name)), flow, {}, rulecount=rules)
+    workflow.parse = remembered
+
+
 def load_ours() -> None:
-    """Load the modules of this project."""
+    """Load the modules of this project, and the sums of their code, which they keep."""
     sys.path.insert(0, str(_SCRIPTS))
     for path in sorted((_SCRIPTS / "flareset").rglob("[a-z]*.py")):
         import_module(".".join(path.relative_to(_SCRIPTS).with_suffix("").parts))
+    code, run = (sys.modules[f"flareset.campaign.{name}"] for name in ("code", "run"))
+    run.code_sum()
+    for script in _SCRIPTS.glob("*.py"):
+        code.modules(script.stem, rehearsal=True)
     sys.path.pop(0)
 
 
@@ -203,6 +243,8 @@ def main() -> NoReturn:
     sys.executable = sys.argv[1]
     for name in _LOADED:
         import_module(name)
+    load_plugins()
+    load_rules()
     # A test's folder in PYTHONPATH may change our modules while they are loaded.
     if "PYTHONPATH" not in os.environ:
         load_ours()

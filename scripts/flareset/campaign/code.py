@@ -45,6 +45,7 @@ def imported(script: str, *, rehearsal: bool) -> set[Path]:
     return found
 
 
+@cache
 def _behind_wall(path: Path) -> bool:
     """Return whether a module shapes no output."""
     name = path.relative_to(SCRIPTS / "flareset").as_posix()
@@ -53,13 +54,13 @@ def _behind_wall(path: Path) -> bool:
 
 def sum_of(modules: list[Path]) -> str:
     """Return the sha256 (hex) over the names and contents of modules."""
-    lines = (f"{path.relative_to(SCRIPTS)} {_sha256(path)}\n" for path in modules)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(map(_line, modules)).encode()).hexdigest()
 
 
 @cache
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _line(path: Path) -> str:
+    """Return a module's name and the sha256 (hex) of its content."""
+    return f"{path.relative_to(SCRIPTS)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 # A regular expression, since parsing takes a tenth of the time of a run with nothing to do.

@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 def begin() -> bool:
     """Begin a run of Snakemake. Return False if this Snakemake is a job of a run (on a cluster)."""
-    return environment.begin_run(_code_sum())
+    return environment.begin_run(code_sum())
 
 
 @cache
-def _code_sum() -> str:
+def code_sum() -> str:
     """Return the sha256 (hex) over all modules of the package."""
     return sum_of(sorted((SCRIPTS / "flareset").rglob("*.py")))
 
@@ -38,7 +38,7 @@ def tried_once(note: Path) -> Iterator[None]:
     useless, so a FlaresetError is noted, and raised again by a restarted job. A StoreError is not
     noted: storage may recover. Raises FlaresetError.
     """
-    if environment.code() not in ("", _code_sum()):
+    if environment.code() not in ("", code_sum()):
         # Snakemake will record the run's outputs as made by the old code.
         raise FlaresetError("the code has changed since this run began: run again")
     run = environment.run()
