@@ -319,10 +319,14 @@ def test_all_steps(
     ("settings", "sentence"),
     [
         ({"steps": ("block_mean",), "size": 100}, "100 is no whole part of its 128 pixels"),
+        (
+            {"steps": ("crop", "block_mean"), "size": 256, "box": 400},
+            "400 arcsec are 21 of this frame's 128 pixels a side, and arrays.size is 256",
+        ),
         ({"steps": ("exposure",), "dtype": "int16", "tables": {}}, None),
         ({"register": "jsoc"}, "it is not registered: CROTA2 is -0.07, .*aia_scale"),
     ],
-    ids=["size", "int16", "registered"],
+    ids=["size", "box", "int16", "registered"],
 )
 def test_what_can_be_made(
     finished: Project,

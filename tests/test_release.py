@@ -176,6 +176,8 @@ def test_the_loader_gives_the_images(
     assert len(loader.Images(release, "train", column="split_leaky")) == sum(
         contents.images["split_leaky"] == "train"
     )
+    with pytest.raises(ValueError, match=r"no image of the release is at \[94\] angstrom"):
+        loader.Images(release, channels=(94, 131))
 
 
 def test_the_loader_feeds_torch(release: Path) -> None:

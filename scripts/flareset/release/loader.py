@@ -19,6 +19,8 @@ class Images:
     def __init__(self, folder, split=None, column="split", channels=()):
         self.folder, self.names, labels, self.tars = Path(folder), [], [], {}
         table = pd.read_csv(self.folder / "images.csv", keep_default_na=False)
+        if unknown := {*channels} - {*table["wavelength"]}:
+            raise ValueError(f"no image of the release is at {sorted(unknown)} angstrom")
         table = table[table[column] == split] if split else table
         for _, rows in table.groupby(["event_id", "slot"] if channels else "filename"):
             names = dict(zip(rows["wavelength"], rows["filename"], strict=True))
