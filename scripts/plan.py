@@ -22,6 +22,7 @@ from flareset.listing import Where
 from flareset.phases import quota_by_phase
 from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
 from flareset.system.endings import exit_status
+from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
 from flareset.system.progress import Line, time_left
 from flareset.tables.csv import write_table
@@ -29,8 +30,6 @@ from flareset.tables.csv import write_table
 log = logging.getLogger("flareset.plan")
 # Of a longer plan, the largest rows are shown.
 MOST_SHOWN = 20
-# Of the line of an export.
-MOST_CHARACTERS = 600
 
 
 def main() -> None:
@@ -68,6 +67,7 @@ def main() -> None:
         finally:
             # A plan that is stopped shows what it has. JSOC's answers are kept for the next.
             show(plan_table(plan.rows, access.archive.rate), args.table)
+            show_orders(plan.orders, args.table)
             log.info("%s", meaning(access.archive))
             if plan.done < plan.total:
                 log.info("stopped after %d of %d flares; run again to go on", plan.done, plan.total)
@@ -76,9 +76,10 @@ def main() -> None:
 
 
 class _Found(NamedTuple):
-    """The rows of an event, and what could not be planned of it."""
+    """The rows of an event, the exports that it needs, and what could not be planned of it."""
 
     rows: list[dict[str, Any]]
+    orders: list[str]
     refused: list[str]
 
 
@@ -114,6 +115,11 @@ class Plan:
         return [row for place in sorted(self._found) for row in self._found[place].rows]
 
     @property
+    def orders(self) -> list[str]:
+        """A line for each export that these events need."""
+        return [order for place in sorted(self._found) for order in self._found[place].orders]
+
+    @property
     def refused(self) -> list[str]:
         """The events, or events and channels, without a row."""
         return [name for place in sorted(self._found) for name in self._found[place].refused]
@@ -134,7 +140,7 @@ class Plan:
 
     def _look_up(self, source: str, event_id: str, wavelengths: list[int]) -> _Found:
         args, settings = self._args, self._settings
-        found = _Found([], [])
+        found = _Found([], [], [])
         try:
             event = read_event(args.events / event_id / "event.json")
             where = Where(self._access, settings.archive_of(event), args.store, args.pages)
@@ -142,10 +148,14 @@ class Plan:
             jobs = look_up(event, wavelengths, source, settings, where, accept=accept)
         except FlaresetError as error:
             log.info("%s cannot be listed: %s", event_id, error)
-            return _Found([], [event_id])
+            return _Found([], [], [event_id])
+        for remark, of_remark in remarks_of(jobs).items():
+            log.info("%s %s: note: %s", event_id, ", ".join(map(str, of_remark)), remark)
         for job in jobs:
             try:
-                found.rows.append(planned(job, settings, where))
+                row, orders = planned(job, settings, where)
+                found.rows.append(row)
+                found.orders.extend(orders)
             except FlaresetError as error:
                 log.info("%s %d cannot be asked for: %s", event_id, job.wavelength, error)
                 found.refused.append(f"{event_id} {job.wavelength}")
@@ -184,27 +194,37 @@ def meaning(archive: Archive) -> str:
     )
 
 
-def shortened(order: str) -> str:
-    """Return an order without the middle of its recordset, which may name hundreds of times."""
-    if len(order) <= MOST_CHARACTERS:
-        return order
-    half = MOST_CHARACTERS // 2
-    return f"{order[:half]} … {order[-half:]}"
+def show_orders(orders: list[str], table: Path | None) -> None:
+    """Write the exports that would be asked for beside the table; without a table, log them."""
+    if not table:
+        for order in orders:
+            log.info("%s", order)
+        return
+    path = table.with_suffix(".exports.txt")
+    write_text("".join(f"{order}\n" for order in orders), path)
+    if orders:
+        log.info("JSOC would be asked for %d exports: %s", len(orders), path)
 
 
-def planned(job: Job, settings: PlanSettings, where: Where) -> dict[str, Any]:
-    """Return a row of the plan; log what will be asked for, and what there is to say of it."""
+def remarks_of(jobs: list[Job]) -> dict[str, list[int]]:
+    """Return the channels of each remark; most remarks are of all channels of an event."""
+    found: dict[str, list[int]] = {}
+    for job in jobs:
+        for remark in job.facts.remarks:
+            found.setdefault(remark, []).append(job.wavelength)
+    return found
+
+
+def planned(job: Job, settings: PlanSettings, where: Where) -> tuple[dict[str, Any], list[str]]:
+    """Return a row of the plan, and a line for each export that will be asked for."""
     name = f"{job.event.event_id} {job.wavelength}"
     store = store_of(job, where.store, where.name)
     needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
     kept = store.kept(needed)
     with open_requests(job, settings, where.access, store) as requests:
         orders = requests(needed[~needed["record"].isin(kept)], needed)
-    for order in orders:
-        log.info("%s: %s", name, shortened(order))
-    for remark in job.facts.remarks:
-        log.info("%s: note: %s", name, remark)
-    return plan_row(job, len(needed), len(kept), len(orders))
+    row = plan_row(job, len(needed), len(kept), len(orders))
+    return row, [f"{name}: {order}" for order in orders]
 
 
 if __name__ == "__main__":

@@ -477,7 +477,11 @@ def test_plan_asks_for_nothing(
     project, server = site(export={"processing": [CUT_OUT]})
     project.events(ONE)
     text = project.run("plan").text
-    (order,) = re.findall(rf"^plan: {A} 131: (\S+)  n=0\|im_patch,\S+  \(url, FITS", text, re.M)
+    exports = project.path("results/plan.exports.txt")
+    assert f"JSOC would be asked for 1 exports: results/{exports.name}" in text
+    (order,) = re.findall(
+        rf"^{A} 131: (\S+)  n=0\|im_patch,\S+  \(url, FITS", exports.read_text(), re.M
+    )
     assert re.search(rf"{A} +131 +1 +62 +60 +{len(recnums(order))} +0 +0\.\d\d", text)
     assert server.created == asked(server) == []
     # What was planned is what is asked for, once.
