@@ -48,7 +48,9 @@ def told(*_):
     sys.exit(7)
 signal.signal(signal.SIGTERM, told)
 print(os.getpid(), flush=True)
-time.sleep(60)
+# Not in one: a signal that comes right before a sleep is told only after it.
+for _ in range(600):
+    time.sleep(0.1)
 """
 PATH = {"PATH": os.environ["PATH"]}
 # What a Python reads when it starts is as it is for the tests.

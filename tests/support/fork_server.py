@@ -24,6 +24,7 @@ from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
@@ -208,6 +209,26 @@ def load_ours() -> None:
     sys.path.pop(0)
 
 
+def draw_frames() -> None:
+    """Draw all frames of the tests' small campaign. The stand-ins of a process share them."""
+    sys.path[:0] = str(_SCRIPTS), str(_ROOT / "tests")
+    from flareset.sdo.recordset import window_recordset
+    from flareset.standin.catalogue import export
+    from flareset.standin.frames import Frame, Frames
+    from support.factories import EUV
+    from support.project import Project
+
+    with TemporaryDirectory() as folder:
+        events = Project(Path(folder)).read_events()
+    flares = [event.flare for event in events]
+    frames = Frames(128, flares)
+    for event in events:
+        window = window_recordset(EUV, event.window_start, event.window_end, [131])
+        for file in export(str(window), frames.size, flares).files:
+            frames.statistics(Frame.of(file.name))
+    del sys.path[:2]
+
+
 def forget_ours(words: list[str]) -> None:
     """Forget this project's modules if a command is one of another copy of the code."""
     given = dict(pairwise(words)).get("--snakefile", "Snakefile")
@@ -248,6 +269,7 @@ def main() -> NoReturn:
     # A test's folder in PYTHONPATH may change our modules while they are loaded.
     if "PYTHONPATH" not in os.environ:
         load_ours()
+        draw_frames()
     # Loaded objects are never garbage, so that no fork looks at them.
     gc.freeze()
     loaded = set(sys.modules)

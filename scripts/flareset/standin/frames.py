@@ -1,7 +1,7 @@
 """Make frames from their names: images of AIA and HMI, and `spikes` tables.
 
-Pixels are drawn once per state of the Sun. They are processed and compressed once per cut-out or
-other processing. Only the header is made for each name.
+A process draws pixels once per state of the Sun, and processes and compresses them once per cut-out
+or other processing. Only the header is made for each name.
 """
 
 from __future__ import annotations
@@ -153,7 +153,6 @@ class Frames:
         self.flares = sorted(flares, key=lambda flare: (flare.start, flare.event_id))
         self.regions = regions_of(self.flares)
         self._of_harp = {region.harpnum: region for region in self.regions.values()}
-        self._compressed: _Memo[Compressed] = _Memo()
         self._drawn: _Memo[np.ndarray] = _Memo(most=6)
 
     def file(
@@ -173,14 +172,12 @@ class Frames:
         from flareset.standin.fitsfile import LONG_STRINGS, assemble, compress
 
         if frame.segment == "spikes":
-            made = self._compressed.get("spikes", lambda: compress(_spikes()))
+            made = _COMPRESSED.get("spikes", lambda: compress(_spikes()))
             keywords = self._keywords(frame, ())
         else:
             state, actions = self._plan(frame, steps)
             actions += (Flip(),) if turned else ()
-            made = self._compressed.get(
-                (state, actions), lambda: compress(self._pixels(state, actions))
-            )
+            made = self._compressed(state, actions)
             keywords = self._keywords(frame, steps, made.missing)
         scaling = [] if frame.wavelength in _CHANNELS else headers.scaling(frame.segment)
         if as_is:
@@ -204,13 +201,7 @@ class Frames:
 
     def statistics(self, frame: Frame) -> dict[str, int | float]:
         """Return the statistics of a frame's pixels, by keyword."""
-        from flareset.standin.fitsfile import compress
-
-        state, actions = self._plan(frame, ())
-        made = self._compressed.get(
-            (state, actions), lambda: compress(self._pixels(state, actions))
-        )
-        return _physical(made.statistics, frame)
+        return _physical(self._compressed(*self._plan(frame, ())).statistics, frame)
 
     def shape(self, frame: Frame) -> tuple[int, int]:
         """Return the columns and rows of a frame's image."""
@@ -300,6 +291,12 @@ class Frames:
             return sun.Kernel(*_place(flare), step)
         return None
 
+    def _compressed(self, state: _State, actions: tuple[Action, ...]) -> Compressed:
+        from flareset.standin.fitsfile import compress
+
+        key = self.size, state, actions
+        return _COMPRESSED.get(key, lambda: compress(self._pixels(state, actions)))
+
     def _pixels(self, state: _State, actions: tuple[Action, ...]) -> np.ndarray:
         if not actions:
             return self._draw(state)
@@ -361,9 +358,9 @@ class Frames:
 
 
 class _Memo(Generic[_T]):
-    """A cache of the last `most` values (None: all). One thread makes a value, others wait."""
+    """A cache of the last `most` values. One thread makes a value, others wait."""
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._made: OrderedDict[Hashable, _T] = OrderedDict()
         self._locks: dict[Hashable, threading.Lock] = {}
@@ -380,9 +377,14 @@ class _Memo(Generic[_T]):
             made = make()
             with self._lock:
                 self._made[key] = made
-                if self._most is not None and len(self._made) > self._most:
-                    self._made.popitem(last=False)
+                if len(self._made) > self._most:
+                    oldest, _ = self._made.popitem(last=False)
+                    self._locks.pop(oldest, None)
             return made
+
+
+# Of all frames that this process makes, whichever `Frames` they are of.
+_COMPRESSED: _Memo[Compressed] = _Memo(most=200)
 
 
 def frame_name(path: str) -> str:
