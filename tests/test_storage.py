@@ -482,8 +482,9 @@ class Started:
     """A run of snakemake that is under way."""
 
     def __init__(self, project: Project) -> None:
+        _, *words = project.command()
         self._process = subprocess.Popen(
-            project.command(),
+            [loaded.python(""), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
