@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import loaded
 from support.project import ROOT, Project
 
 from flareset.campaign import environment
@@ -191,15 +191,8 @@ def by_hand(project: Project, name: str, flags: list[str]) -> str:
     files = {path.name.split(".")[0]: path for path in project.path("results/settings").iterdir()}
     ours = {key: value for key, value in vars(environment).items() if key.isupper()}
     bare = {k: v for k, v in os.environ.items() if k not in ours.values() or k == "PATH"}
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / f"{name}.py", *(flag.format(**files) for flag in flags)],
-        cwd=project.folder,
-        env=bare,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
+    command = [sys.executable, f"{SCRIPTS}/{name}.py", *(flag.format(**files) for flag in flags)]
+    done = loaded.run(command, project.folder, bare, longest=120)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

@@ -21,6 +21,7 @@ def test_sigkill(project: Project, serve: Callable[..., StandIn], whole_run: boo
     project.events(ONE_FLARE)
     project.use(server)
     project.configure(fetch="all")
+    project.run("--until", "draw")
     run = subprocess.Popen(
         project.command(),
         stdout=subprocess.DEVNULL,

@@ -84,7 +84,7 @@ def test_what_a_run_shows_of_an_export(tmp_path: Path, way: Way) -> None:
     project = Project(tmp_path / "project", {"source": "export"})
     project.events(ONE_FLARE)
     wanted = f"results/events/{A}/131/manifest.csv"
-    text = way(shlex.join(project.command(wanted)), project.folder)
+    text = way(shlex.join(project.forked(wanted)), project.folder)
     shown = [line.rpartition("\033[K")[2] for line in text.splitlines()]
     told = [line for line in project.log("download", A).splitlines() if "JSOC_" in line]
     assert ": accepted, 15 records" in told[0]

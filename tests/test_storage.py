@@ -482,9 +482,8 @@ class Started:
     """A run of snakemake that is under way."""
 
     def __init__(self, project: Project) -> None:
-        _, *words = project.command()
         self._process = subprocess.Popen(
-            [loaded.python(""), *words],
+            project.forked(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

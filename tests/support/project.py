@@ -129,6 +129,10 @@ class Project:
         own = ["--cores", str(cores), "--directory", str(self.folder)]
         return [*self.prefix, *snakemake, *own, *args]
 
+    def forked(self, *args: str) -> list[str]:
+        """Return the command line of a run by a fork, for a test that starts it by itself."""
+        return [str(loaded.python("")), *self.command(*args)[1:]]
+
     def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
         """Run snakemake. It must succeed or, with `fails`, fail."""
         run = loaded.start_anew if self.anew else loaded.run
