@@ -66,7 +66,15 @@ def test_a_fork_does_what_a_new_python_does(tmp_path: Path, way: str, word: str)
     script.write_text(TOLD)
     command = [sys.executable, *([str(script)] if way == "script" else ["-m", "told"]), word]
     environment = {"PATH": "", "LC_ALL": "C.UTF-8", "WHO": "the test", **AS_HERE}
-    new = loaded.start_anew(command, tmp_path, environment)
+    new = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     left = script.with_name("unflushed").read_text()
     assert left == ("" if word == "die" else "left open")
     forked = loaded.run(command, tmp_path, environment)

@@ -452,6 +452,7 @@ def test_killed_while_it_waits(tmp_path: Path, serve: Callable[..., StandIn], de
     urls = {"kind": "jsoc", "data_url": server.url, "cgi_url": server.cgi_url}
     project = Project(tmp_path / "killed", {"source": "export", "archive": urls})
     project.events(ONE)
+    project.run("--until", "draw")
     process = subprocess.Popen(
         project.command(),
         stdout=subprocess.DEVNULL,
@@ -460,7 +461,7 @@ def test_killed_while_it_waits(tmp_path: Path, serve: Callable[..., StandIn], de
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not server.calls and time.monotonic() < deadline:
+    while not server.created and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)

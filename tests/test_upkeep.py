@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import loaded
 from support.project import ONE_FLARE, TWO_FLARES, Project
 from support.stages import settings_file
 
@@ -44,7 +44,7 @@ def test_a_plan_that_is_stopped_keeps_its_rows(
         project.path(f"results/events/{event_id}/event.json").write_text(event.to_json())
     process = subprocess.Popen(
         [
-            *(sys.executable, SCRIPTS / "plan.py", "--events", "results/events"),
+            *(loaded.python(""), SCRIPTS / "plan.py", "--events", "results/events"),
             *("--settings", settings_file(campaign, "plan"), "--store", "store"),
             *("--table", "plan.csv", "--look-up"),
             *(f"direct/{event_id}/{wavelength}" for event_id, wavelength in campaign.jobs),

@@ -51,6 +51,11 @@ def status(channel: _socket.socket) -> int | None:
     return None if told == ANEW else int(told)
 
 
+def read_at_start(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment variables that Python reads only when it starts."""
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+
+
 def main() -> None:
     place, *words = sys.argv[1:]
     lent = {number: number for number in _LENT if _is_open(number)}

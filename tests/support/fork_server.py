@@ -19,7 +19,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
@@ -28,7 +27,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
-from fork import ANEW, PASSED_ON
+from fork import ANEW, PASSED_ON, read_at_start
 from snakemake.sourcecache import LocalSourceFile
 
 # Snakemake imports some of these only while it runs.
@@ -113,16 +112,11 @@ def _receive(channel: socket.socket) -> Command | None:
     words, folder, environment, numbers, ignored = marshal.loads(asked)
     descriptors = dict(zip(numbers, received, strict=True))
     command = Command(words, folder, environment, descriptors, ignored)
-    if _read_at_start(environment) == _read_at_start(os.environ):
+    if read_at_start(environment) == read_at_start(os.environ):
         return command
     command.close()
     channel.send(ANEW)
     return None
-
-
-def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that Python reads only when it starts."""
-    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
 
 def become(command: Command) -> None:

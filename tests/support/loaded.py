@@ -30,11 +30,12 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of this Python in a folder. Return its exit status, and both outputs as one.
 
-    Another program, like `nsenter`, may come before the Python; it gets a loaded Python of its own.
-    `-m` and a module, or a script, come after it. Raises AssertionError after `longest` seconds.
+    Another program, like `nsenter`, may come before the Python; it gets a loaded Python of its own,
+    and so do other PYTHON... variables. `-m` and a module, or a script, come after it. Raises
+    AssertionError after `longest` seconds.
     """
     place = command.index(sys.executable)
-    asked = tuple(command[:place]), environment.get("PYTHONPATH", "")
+    asked = tuple(command[:place]), frozenset(fork.read_at_start(environment).items())
     try:
         words = command[place + 1 :]
         code, text = _loaded(*asked).run(words, str(folder), dict(environment), longest)
@@ -45,31 +46,16 @@ def run(
     return subprocess.CompletedProcess(command, code, text)
 
 
-def start_anew(
-    command: list[str], folder: Path, environment: Mapping[str, str], longest: float = _LONGEST
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as `run` does, but by a new Python. Raise TimeoutExpired after `longest` s."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=longest,
-    )
-
-
 def python(folders: str) -> Path:
     """Return a program that acts as this Python with `folders` as PYTHONPATH, by a fork."""
-    return _loaded((), folders).python
+    variables = fork.read_at_start(os.environ) | ({"PYTHONPATH": folders} if folders else {})
+    return _loaded((), frozenset(variables.items())).python
 
 
-def _loaded(before: tuple[str, ...], folders: str) -> _Loaded:
-    if (before, folders) not in _RUNNING:
-        _RUNNING[before, folders] = _Loaded(before, folders)
-    return _RUNNING[before, folders]
+def _loaded(before: tuple[str, ...], variables: frozenset[tuple[str, str]]) -> _Loaded:
+    if (before, variables) not in _RUNNING:
+        _RUNNING[before, variables] = _Loaded(before, dict(variables))
+    return _RUNNING[before, variables]
 
 
 def end() -> None:
@@ -81,7 +67,7 @@ def end() -> None:
 class _Loaded:
     """A loaded Python, and the program that commands find as `python`."""
 
-    def __init__(self, before: Sequence[str], folders: str) -> None:
+    def __init__(self, before: Sequence[str], variables: Mapping[str, str]) -> None:
         # Not in a test's folder: its path would be too long for a socket.
         self._folder = Path(tempfile.mkdtemp(prefix="loaded-"))
         self._socket = str(self._folder / "socket")
@@ -92,9 +78,8 @@ class _Loaded:
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(self._socket)
             door.listen()
-            environment = {**os.environ, "PYTHONPATH": folders}
-            if not folders:
-                del environment["PYTHONPATH"]
+            others = os.environ.keys() - fork.read_at_start(os.environ).keys()
+            environment = {name: os.environ[name] for name in others} | variables
             self._process = subprocess.Popen(
                 [*before, sys.executable, str(_HERE / "fork_server.py"), str(self.python)],
                 stdin=door,
@@ -137,4 +122,4 @@ class _Loaded:
         shutil.rmtree(self._folder)
 
 
-_RUNNING: dict[tuple[tuple[str, ...], str], _Loaded] = {}
+_RUNNING: dict[tuple[tuple[str, ...], frozenset[tuple[str, str]]], _Loaded] = {}

@@ -68,8 +68,6 @@ class Project:
 
     # Another program and its options, put before the command.
     prefix: Sequence[str] = ()
-    # Whether each Python of a run is a new process, with hashes of its own, rather than a fork.
-    anew = False
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
         self.folder = folder
@@ -135,8 +133,7 @@ class Project:
 
     def run(self, *args: str, cores: int = 2, fails: bool = False) -> Run:
         """Run snakemake. It must succeed or, with `fails`, fail."""
-        run = loaded.start_anew if self.anew else loaded.run
-        done = run(self.command(*args, cores=cores), self.folder, os.environ)
+        done = loaded.run(self.command(*args, cores=cores), self.folder, os.environ)
         assert (done.returncode != 0) == fails, done.stdout
         return Run(done)
 
