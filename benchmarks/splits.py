@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from flareset.campaign.config import Config
 from flareset.campaign.events import Event
 from flareset.label import with_splits
-from flareset.sdo.times import iso_column
 from flareset.split import read_splits, split_at_random
 from flareset.tables.images import COLUMNS, OF_SPLITS
 
 ROOT = Path(__file__).parents[1]
 BEGIN = datetime(2010, 5, 1, tzinfo=UTC)
 SERIES = "aia.lev1_euv_12s"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def write_images(folder: Path, events: list[Event], channels: int, images: int) 
     for n, event in enumerate(events):
         step = (event.window_end - event.window_start) / images
         times = pd.date_range(event.window_start, periods=images, freq=step).floor("12s")
-        slot = np.tile(iso_column(pd.Series(times)), channels)
+        slot = np.tile(times.strftime(TIME), channels)
         time = pd.Series(np.tile(times, channels)) + timedelta(seconds=9)
         wavelength = np.repeat(131 + np.arange(channels), images)
         flare = ((time >= event.flare_start) & (time <= event.flare_end)).to_numpy()
@@ -100,7 +100,7 @@ def write_images(folder: Path, events: list[Event], channels: int, images: int) 
                 "record": record,
                 "slot": slot,
                 "channels": channels,
-                "time": iso_column(time),
+                "time": time.dt.strftime(TIME),
                 "QUALITY": "0x00000000",
                 "EXPTIME": np.where(short, 0.25, 2.9) + random.integers(0, 1000, size) / 1e6,
                 "AECTYPE": random.integers(0, 3, size),

@@ -60,7 +60,7 @@ def used_paths(results: Path, jobs: list[str]) -> set[str]:
             raise StoreError(
                 f"{manifest}: missing, so it is not known what {job} needs; run snakemake first"
             )
-        used |= set(read_manifest(manifest)["path"])
+        used |= {row["path"] for row in read_manifest(manifest)}
     return used
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from flareset.campaign.config import Quality
@@ -62,7 +63,9 @@ def main() -> None:
         tables = [read_records(path) for path in args.records]
         candidates = draw(tables, event, rules, seed=args.seed, channels=args.channels)
         write_candidates(candidates, args.candidates)
-        print(candidates.groupby(["wavelength", "phase", "verdict"]).size().to_string())
+        counts = Counter((row["wavelength"], row["phase"], row["verdict"]) for row in candidates)
+        for (wavelength, phase, verdict), number in sorted(counts.items()):
+            print(f"{wavelength} {phase}: {number} {verdict}")
 
 
 if __name__ == "__main__":

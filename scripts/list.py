@@ -73,7 +73,7 @@ def main() -> None:
 def tell(found: Found) -> None:
     """Log the number of records, remarks, and oddities of a saved page."""
     records, facts = found.records, found.facts
-    lacking = (records["status"] != "").sum()
+    lacking = sum(bool(row["status"]) for row in records)
     log.info("%d records%s", len(records), f", {lacking} without an image" if lacking else "")
     for remark in facts.remarks:
         log.info("note: %s", remark)

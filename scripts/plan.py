@@ -26,6 +26,7 @@ from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
 from flareset.system.progress import Line, time_left
 from flareset.tables.csv import write_table
+from flareset.tables.rows import but_records
 
 log = logging.getLogger("flareset.plan")
 # Of a longer plan, the largest rows are shown.
@@ -222,7 +223,7 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> tuple[dict[str, A
     needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
     kept = store.kept(needed)
     with open_requests(job, settings, where.access, store) as requests:
-        orders = requests(needed[~needed["record"].isin(kept)], needed)
+        orders = requests(but_records(needed, kept), needed)
     row = plan_row(job, len(needed), len(kept), len(orders))
     return row, [f"{name}: {order}" for order in orders]
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from flareset.account import make_account
@@ -12,14 +13,21 @@ from flareset.draw import choose
 from flareset.job import Job
 from flareset.ledger import make_ledger, short_outside, write_ledger
 from flareset.phases import PHASES, quota_by_phase
-from flareset.sample import find_shortages, sample_table, sampling_log
+from flareset.sample import (
+    LOG_COLUMNS,
+    find_shortages,
+    sample_rows,
+    sampling_log,
+    verified_files,
+    write_sample,
+)
 from flareset.sdo.series import SERIES
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
-from flareset.tables.csv import write_table
+from flareset.tables.csv import write_rows
 from flareset.tables.manifest import read_manifest
-from flareset.tables.status import Status
+from flareset.tables.rows import Row, records_in
 
 log = logging.getLogger("flareset.sample")
 
@@ -54,25 +62,33 @@ def main() -> None:
         most = quota_by_phase(vars(args))
         job = Job.read(args.job, SERIES[args.series], args.segment)
         manifest = read_manifest(args.manifest)
-        verified = manifest[manifest["status"] == Status.VERIFIED]
-        files = dict(zip(verified["record"], verified["filename"], strict=True))
-
-        unusable = set(job.candidates["record"]) - set(files)
-        # Pictures and movies are not drawn from.
-        chosen = choose(job.candidates, unusable, most).iloc[: 0 if job.facts.pictured else None]
-        short = None if job.facts.pictured else find_shortages(chosen, job.event, most)
+        files = verified_files(manifest)
+        chosen, short = final_draw(job, set(files), most)
         booked = make_ledger(job, manifest, short)
         write_ledger(booked, args.ledger)
-        write_table(sampling_log(job.candidates, chosen, files), args.log)
-        table = sample_table(chosen, manifest, job.event.event_id, job.wavelength)
-        write_table(table, args.sample)
+        write_rows(sampling_log(job.candidates, chosen, files), LOG_COLUMNS, args.log)
+        sample = sample_rows(chosen, files, job.event.event_id, job.wavelength)
+        write_sample(sample, args.sample)
         outside = short_outside(job, manifest)
-        statuses = booked["status"][booked["record"] != ""]
+        statuses = [row["status"] for row in booked if row["record"]]
         entry = make_account(job, chosen, statuses, manifest, len(outside))
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
-        tell(entry["drawn"], 0 if short is None else int((short["wanted"] - short["drawn"]).sum()))
+        tell(entry["drawn"], sum(each["wanted"] - each["drawn"] for each in short))
         if outside:
             log.info("%d short exposures outside the listed flares: see the ledger", len(outside))
+
+
+def final_draw(
+    job: Job, verified: Set[str], most: Mapping[str, int]
+) -> tuple[list[Row], list[Row]]:
+    """Return the images that are drawn at last, and the bins with too few images.
+
+    Only `verified` records are drawn. Pictures and movies are not drawn from.
+    """
+    if job.facts.pictured:
+        return [], []
+    chosen = choose(job.candidates, set(records_in(job.candidates)) - verified, most)
+    return chosen, find_shortages(chosen, job.event, most)
 
 
 def tell(drawn: dict[str, int], lacking: int) -> None:

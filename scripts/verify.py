@@ -40,7 +40,7 @@ def main() -> None:
             damaged = mended(results, damaged, args)
         results.relink()
     damaged += results.check_links()
-    files = sum(int(manifest["sha256"].ne("").sum()) for manifest in results.manifests.values())
+    files = sum(bool(row["sha256"]) for rows in results.manifests.values() for row in rows)
     verdict = f"{files} files are what their manifests say"
     if damaged:
         advice = "run it again later" if args.repair else "the target `repair` fetches them again"
@@ -95,19 +95,18 @@ def repair(
     settings = VerifySettings.read(args.settings)
     access = Access.of(args, settings.origin)
     for job, folder in results.folders.items():
-        manifest = results.manifests[job]
-        if not paths & set(manifest["path"]):
+        if not paths & results.paths[job]:
             continue
         listed = Job.read(folder, settings.image_series, settings.segment)
         store = store_of(listed, args.store, settings.archive_of(listed.event))
         progress = Progress(f"repair {job.replace('/', ' ')}", [sys.stdout])
         with open_acquisition(listed, settings, access, store, progress) as acquisition:
-            failed, other = repair_files(acquisition, listed, manifest, paths)
+            failed, other = repair_files(acquisition, listed, results.manifests[job], paths)
             progress.close()
-        paths -= set(manifest["path"])
+        paths -= results.paths[job]
         left += failed
         changed |= set(other)
-    stale = [job for job, manifest in results.manifests.items() if changed & set(manifest["path"])]
+    stale = [job for job, known in results.paths.items() if changed & known]
     for job in stale:
         # The target `all` needs every manifest, so the next run makes this one again.
         (results.folders[job] / "manifest.csv").unlink()

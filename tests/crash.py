@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 import time
 import urllib.request
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -175,8 +175,9 @@ class Known:
     def check_complete(self, home: Path) -> None:
         """Raise Violation if a finished download lacks a file or has left one behind."""
         manifest = read_manifest(home / "manifest.csv")
-        if set(manifest["path"]) != set(self.files) or set(manifest["status"]) != {"verified"}:
-            raise Violation(f"the manifest is not complete: {manifest['status'].value_counts()}")
+        statuses = Counter(row["status"] for row in manifest)
+        if {row["path"] for row in manifest} != set(self.files) or set(statuses) != {"verified"}:
+            raise Violation(f"the manifest is not complete: {dict(statuses)}")
         root = home / "store"
         self.check_store(root)
         there = {path.relative_to(root).as_posix(): path.is_dir() for path in root.rglob("*")}
@@ -386,8 +387,9 @@ class Rounds:
         manifest = read_manifest(home / "manifest.csv")
         contents, needed = _served(self.server)
         files = {
-            row.path: (row.record, contents[row.filename])
-            for row in manifest[manifest["status"] == "verified"].itertuples()
+            row["path"]: (row["record"], contents[row["filename"]])
+            for row in manifest
+            if row["status"] == "verified"
         }
         operations = powerloss.operations(home / "journal")
         known = Known(job, files, needed, operations, run.seconds)

@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from support.bench import Bench, listed
 from support.project import ONE_FLARE, Project
+from support.rows import frame
 from support.stages import in_process
 
 from flareset.download import check_complete, check_usable, manifest_of
@@ -23,6 +24,7 @@ from flareset.sdo.checksum import BLOCK
 from flareset.standin.server import Fault, StandIn
 from flareset.store.store import Store
 from flareset.system.files import boot_id
+from flareset.tables.rows import Row
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_files_arrive_verified_and_are_not_fetched_again(bench: Callable[..., Be
 )
 def test_a_file_that_stays_bad(bench: Callable[..., Bench], fault: Fault, reason: str) -> None:
     b = bench(fault)
-    bad = b.images["filename"].iloc[1]
+    bad = b.images[1]["filename"]
     fault.pattern = bad
     manifest = b.fetch().set_index("filename")
     assert manifest["status"].drop(bad).tolist() == ["verified"] * 3
@@ -76,8 +78,8 @@ def test_a_file_that_stays_bad(bench: Callable[..., Bench], fault: Fault, reason
     assert bad not in {path.name for path in b.stored()}
     assert len(b.stored()) == 3
     with pytest.raises(IncompleteError, match=f"(?s)1 of 4 images.*{bad}.*{reason}.*run again"):
-        check_complete(manifest.reset_index(), 0, "here")
-    check_complete(manifest.reset_index(), 1, "here")
+        check_complete(manifest.reset_index().to_dict("records"), 0, "here")
+    check_complete(manifest.reset_index().to_dict("records"), 1, "here")
 
 
 @pytest.mark.parametrize("kind", ["status", "cut", "reset", "empty", "html", "flip", "other"])
@@ -134,7 +136,7 @@ def test_a_file_over_the_cap(bench: Callable[..., Bench]) -> None:
 
 def test_going_on_with_a_part(bench: Callable[..., Bench]) -> None:
     b = bench(Fault("cut", times=1))
-    row = b.images.iloc[0]
+    row = b.images[0]
     path = b.store.path_of(131, row["filename"], row["t_rec"])
     manifest = b.fetch(1)
     assert manifest["tries"].tolist() == [2]
@@ -197,13 +199,13 @@ def test_sampled_fetches_what_the_draw_needs_and_the_next_where_one_fails(
     most = {"pre": 3, "flare": 1, "post": 3}
     b = bench()
     job = listed(b.server.frame_size)
-    first = manifest_of(b.draw(job, most).outcomes)
+    first = frame(manifest_of(b.draw(job, most).outcomes))
     assert len(first) == 5 + 3 + 3
     lost = first["filename"].iloc[5]
     b.server.faults.append(Fault("status", lost, code=404))
     b.store.remove(first["path"].iloc[5])
     acquisition = b.draw(job, most)
-    second = manifest_of(acquisition.outcomes)
+    second = frame(manifest_of(acquisition.outcomes))
     assert acquisition.problem is None
     assert len(second) == len(first) + 1
     assert set(first["filename"]) < set(second["filename"])
@@ -226,8 +228,8 @@ def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench])
     seen: list[tuple[int, int, int]] = []
     b = bench()
     job = listed(b.server.frame_size)
-    first = job.candidates.loc[job.candidates["rank"] == 0, "record"].iloc[0]
-    lost = b.images.set_index("record")["filename"][first]
+    first = next(row["record"] for row in job.candidates if row["rank"] == 0)
+    (lost,) = [row["filename"] for row in b.images if row["record"] == first]
     b.server.faults.append(Fault("status", lost, code=404))
     b.draw(job, {"pre": 3, "flare": 1, "post": 3}, Terminal())
     # The lost image is counted when it is given up; then the next of its bin is wanted, too.
@@ -241,10 +243,18 @@ def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench])
 
 def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:
     job = listed(128)
-    inside = job.candidates["verdict"] == "accepted"
-    manifest = pd.DataFrame({"record": job.candidates["record"][inside], "status": "rejected"})
-    manifest["reason"] = "QUALITY 0x00010000: dark"
-    manifest = manifest.reset_index(drop=True)
+    inside = [row["record"] for row in job.candidates if row["verdict"] == "accepted"]
+    dark = "QUALITY 0x00010000: dark"
+
+    def became(*statuses: str) -> list[Row]:
+        """Return a manifest with these statuses; the last is that of all further records."""
+        more = chain(statuses, repeat(statuses[-1]))
+        return [
+            {"record": record, "status": status, "reason": dark}
+            for record, status in zip(inside, more, strict=False)
+        ]
+
+    manifest = became("rejected")
     count = len(manifest)
     assert count == 60
     sentence = (
@@ -255,23 +265,23 @@ def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:
         check_usable(job, manifest, None, count - 1, "here")
     check_usable(job, manifest, None, count, "here")
     # One that failed is no better; one that is verified, or was not tried, is.
-    one_lost = manifest.assign(status=["failed", *["rejected"] * 59])
-    one_lost.loc[0, "reason"] = "HTTP 404"
+    one_lost = became("failed", "rejected")
+    one_lost[0]["reason"] = "HTTP 404"
     with pytest.raises(IncompleteError, match="59 of them: QUALITY"):
         check_usable(job, one_lost, None, 1, "here")
-    check_usable(job, manifest.assign(status=["verified", *["rejected"] * 59]), None, 1, "here")
-    check_usable(job, manifest.iloc[1:], None, 1, "here")
+    check_usable(job, became("verified", "rejected"), None, 1, "here")
+    check_usable(job, manifest[1:], None, 1, "here")
     # What failed alone is said elsewhere; what has no image is a fact.
-    check_usable(job, manifest.assign(status="failed"), None, 1, "here")
-    check_usable(job, manifest.assign(status="no_image"), None, 1, "here")
+    check_usable(job, became("failed"), None, 1, "here")
+    check_usable(job, became("no_image"), None, 1, "here")
 
 
 def test_only_the_images_that_the_draw_wants_count() -> None:
     job = listed(128)
-    candidates = job.candidates.copy()
-    beside = candidates["phase"].isin(["pre", "post"])
-    candidates.loc[beside, "verdict"] = "rejected"
-    candidates.loc[beside, "reason"] = "in the flare of event other"
+    masked = {"verdict": "rejected", "reason": "in the flare of event other"}
+    candidates = [
+        {**row, **masked} if row["phase"] in ("pre", "post") else row for row in job.candidates
+    ]
     job = replace(job, candidates=candidates)
     nothing = manifest_of([])
     check_usable(job, nothing, {"pre": 5, "flare": 1, "post": 5}, 0, "here")
@@ -311,7 +321,7 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_record_never_stands_for_another(bench: Callable[..., Bench]) -> None:
     b = bench()
-    row = b.images.iloc[0]
+    row = b.images[0]
     b.fetch(1)
     path = b.store.path_of(131, row["filename"], row["t_rec"])
     with pytest.raises(StoreError, match="the store has"):
@@ -329,12 +339,12 @@ def test_a_page_does_not_cost_what_is_there(bench: Callable[..., Bench]) -> None
 def test_a_lone_file_survives_an_outage(bench: Callable[..., Bench]) -> None:
     b = bench(Fault("status"), patience=36000.0, outage=7200.0)
     assert b.fetch(1)["status"].tolist() == ["verified"]
-    assert b.requests(b.images["filename"].iloc[0]) > 16
+    assert b.requests(b.images[0]["filename"]) > 16
 
 
 def test_a_file_in_trouble_is_told_from_an_archive_in_trouble(bench: Callable[..., Bench]) -> None:
     b = bench(patience=36000.0)
-    bad = b.images["filename"].iloc[3]
+    bad = b.images[3]["filename"]
     b.server.faults.append(Fault("status", bad))
     manifest = b.fetch().set_index("filename")
     assert manifest.loc[bad, "status"] == "failed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.factories import EUV, SHORT
+from support.rows import column
 
 from flareset.errors import ListingError
 from flareset.sdo.series import SERIES
@@ -28,7 +29,7 @@ def listing(*rows: tuple[str, str], **over: object) -> list[dict[str, object]]:
         "processed": False,
     }
     reader = ExportRows(**{**usual, **over})
-    return reader.listing([(record, AT + name, name) for record, name in rows]).to_dict("records")
+    return reader.listing([(record, AT + name, name) for record, name in rows])
 
 
 def test_an_image_has_the_segment_of_its_record_and_the_time_of_its_name() -> None:
@@ -51,7 +52,7 @@ def test_a_picture_is_of_the_segment_that_was_asked_for() -> None:
     name = "image_lev1.fits"
     reader = [(RECORD, f"{AT}1/{name}", name), (LATER, f"{AT}2/{name}", name)]
     stored = ExportRows(SHORT, 131, EUV, "image", [131], "as-is", processed=False)
-    assert stored.listing(reader)["kind"].tolist() == [Kind.IMAGE, Kind.IMAGE]
+    assert column(stored.listing(reader), "kind") == [Kind.IMAGE, Kind.IMAGE]
     export = ExportRows(SHORT, 131, EUV, "image", [131], "fits", processed=False)
     with pytest.raises(ListingError, match="is listed twice"):
         export.listing(reader)

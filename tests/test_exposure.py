@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.factories import BASE, an_event, records_at, rejecting, some_candidates
 from support.project import ONE_FLARE, Project
+from support.rows import cells, column, frame
 from support.stages import in_process
 
 from flareset.campaign.events import Event
@@ -22,6 +23,7 @@ from flareset.sdo.exposure import LIMITS, kind_of, seconds_of
 from flareset.sdo.series import SERIES
 from flareset.sdo.times import name_time
 from flareset.standin.server import StandIn, running
+from flareset.tables.rows import Row
 
 ANY, NORMAL, SHORT = (rejecting(exposure=kind) for kind in ("any", "normal", "short"))
 
@@ -69,27 +71,27 @@ def test_each_kind_is_drawn_alone_and_in_the_same_order(
     event = an_event((600, 1200), (0, 1800))
     records = records_at(range(0, 1800, 12), short={12 * n for n in short})
     found = {
-        rules.exposure: rank(candidates_of(records, event, rules), "e", seed).set_index("record")
+        rules.exposure: rank(candidates_of(records, event, rules), "e", seed)
         for rules in (ANY, NORMAL, SHORT)
     }
-    order = found["any"]["rank"]
+    order = frame(found["any"]).set_index("record")["rank"]
     assert (order >= 0).all()
     for kind in ("normal", "short"):
-        table = found[kind]
+        table = frame(found[kind]).set_index("record")
         accepted = table["verdict"] == "accepted"
         assert (accepted == (table["exposure"] == kind)).all()
         for _, of_bin in table[accepted].groupby(["phase", "bin"]):
             assert order[of_bin.sort_values("rank").index].is_monotonic_increasing
     most = {"pre": 5, "flare": per_minute, "post": 5}
-    drawn = {kind: choose(table.reset_index(), set(), most) for kind, table in found.items()}
-    normal = drawn["any"][drawn["any"]["exposure"] == "normal"]
-    assert set(normal["record"]) <= set(drawn["normal"]["record"])
+    drawn = {kind: choose(rows, set(), most) for kind, rows in found.items()}
+    normal = {row["record"] for row in drawn["any"] if row["exposure"] == "normal"}
+    assert normal <= set(column(drawn["normal"], "record"))
 
 
 def test_why_an_exposure_is_not_drawn() -> None:
     event = an_event((600, 1200), (0, 1800))
     found = candidates_of(records_at([0, 12], short={12}), event, NORMAL)
-    assert found[["exposure", "verdict", "reason"]].to_numpy().tolist() == [
+    assert cells(found, "exposure", "verdict", "reason") == [
         ["normal", "accepted", ""],
         ["short", "rejected", "short exposure, 0.25 s"],
     ]
@@ -101,9 +103,11 @@ def test_a_guard_keeps_images_away_from_the_flare() -> None:
     found = candidates_of(records_at(seconds), event, rejecting(guard=timedelta(minutes=2)))
     near = [481, 599, 701, 819]
     expected = ["rejected" if second in near else "accepted" for second in seconds]
-    assert found["verdict"].tolist() == expected
-    assert set(found.loc[found["verdict"] == "rejected", "reason"]) == {"within 2m of the flare"}
-    assert set(some_candidates(event, seconds, rules=ANY)["verdict"]) == {"accepted"}
+    assert column(found, "verdict") == expected
+    assert {row["reason"] for row in found if row["verdict"] == "rejected"} == {
+        "within 2m of the flare"
+    }
+    assert set(column(some_candidates(event, seconds, rules=ANY), "verdict")) == {"accepted"}
 
 
 DAY = an_event(
@@ -115,26 +119,27 @@ QUOTAS = {"pre": 178, "flare": 1, "post": 178}
 
 
 @pytest.fixture(scope="module")
-def of_the_day(real: Path) -> pd.DataFrame:
+def of_the_day(real: Path) -> list[Row]:
     """Return the images of the real page of 2014-01-07, short where T_OBS is late in its slot."""
     page = (real / "original/html_dump/2014-01-07.html").read_text()
     rows = re.findall(r">(aia[^<]*image_lev1[^<]*fits)<", page)
     names = sorted(set(rows))
     times = [name_time(name) for name in names]
-    table = records_at([(time - BASE).total_seconds() for time in times])
+    seconds = [(time - BASE).total_seconds() for time in times]
     # Normal exposures at 131 fall on second 10 of twelve; 11, 0 and 1 are those of short ones.
-    late = [time.second % 12 in (11, 0, 1) for time in times]
-    return table.assign(record=names, AIMGSHCE=["250" if each else "2900" for each in late])
+    late = [second for second, t in zip(seconds, times, strict=True) if t.second % 12 in (11, 0, 1)]
+    rows = zip(records_at(seconds, short=late), names, strict=True)
+    return [{**row, "record": name} for row, name in rows]
 
 
-def drawn_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataFrame:
+def drawn_of(records: list[Row], event: Event, rules: Rules) -> pd.DataFrame:
     found = rank(candidates_of(records, event, rules), event.event_id, 20140107)
-    return choose(found, set(), QUOTAS)
+    return frame(choose(found, set(), QUOTAS))
 
 
-def test_the_normal_images_of_a_real_flare_fill_every_minute(of_the_day: pd.DataFrame) -> None:
+def test_the_normal_images_of_a_real_flare_fill_every_minute(of_the_day: list[Row]) -> None:
     """AIA shortened 127 of the 518 images of the flare, and 7 of a flare that the row has not."""
-    found = candidates_of(of_the_day, DAY, NORMAL)
+    found = frame(candidates_of(of_the_day, DAY, NORMAL))
     assert found["phase"].value_counts().to_dict() == {"pre": 892, "flare": 518, "post": 885}
     short = found[found["exposure"] == "short"]
     assert short["phase"].value_counts().to_dict() == {"flare": 127, "post": 7}
@@ -146,7 +151,7 @@ def test_the_normal_images_of_a_real_flare_fill_every_minute(of_the_day: pd.Data
     assert set(drawn["exposure"]) == {"normal"}
 
 
-def test_the_exposure_of_a_real_flare_tells_the_label_of_any(of_the_day: pd.DataFrame) -> None:
+def test_the_exposure_of_a_real_flare_tells_the_label_of_any(of_the_day: list[Row]) -> None:
     auc = {}
     for rules in (ANY, NORMAL):
         drawn = drawn_of(of_the_day, DAY, rules)

@@ -20,7 +20,9 @@ import pandas as pd
 import pytest
 from support.bench import Bench
 from support.project import ROOT
+from support.rows import column
 
+from flareset.sdo.times import iso
 from flareset.standin.faults import CHANGED, FILE_FAULTS
 from flareset.standin.frames import Frame, Frames
 from flareset.standin.products import fits_file
@@ -133,20 +135,22 @@ class World:
         self.case = case
         self.packed = packed
         bench = Bench(server, folder)
-        self.images = bench.images.head(IMAGES)
-        self.names = self.images["filename"].tolist()
+        self.images = bench.images[:IMAGES]
+        self.names = column(self.images, "filename")
         self.tars: dict[str, bytes] = {}
         if packed:
             first, last = (self._tar(begin, n) for begin, n in ((0, 2), (2, 1)))
             links = [f"{first}#{n}" for n in self.names[:2]] + [f"{last}#{self.names[2]}"]
-            self.images = self.images.assign(url=links)
+            self.images = [
+                {**row, "url": link} for row, link in zip(self.images, links, strict=True)
+            ]
         self.struck = self.names[1]
         self.fate = (packed and case.tar_fate) or case.fate
         self.reason = (packed and case.tar_reason) or case.reason
 
     def _tar(self, begin: int, count: int) -> str:
         """Return the link of a tar of so many images."""
-        when = self.images["t_rec"].iloc[begin].strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = iso(self.images[begin]["t_rec"])
         ds = f"aia.lev1_euv_12s[{when}/{12 * count}s][131]{{image}}"
         answer = json.loads(self.server.exports.request({**ASKED, "ds": ds}, "127.0.0.1").text)
         done = json.loads(self.server.exports.status(answer["requestid"]).text)
@@ -163,7 +167,7 @@ class World:
 
     def requests(self) -> int:
         """Return how often the struck file was asked for, or its tar."""
-        link = self.images["url"].iloc[-2 if len(self.images) > 1 else 0]
+        link = self.images[-2 if len(self.images) > 1 else 0]["url"]
         return self.server.log[urlsplit(link).path]
 
     def strike(self, *, once: bool = False) -> None:
@@ -265,7 +269,7 @@ def test_a_fault_that_passes(world: Callable[..., World], case: Case, packed: bo
 def test_a_tar_that_jobs_share_is_fetched_once(world: Callable[..., World]) -> None:
     w = world(Case("shared", []), True)
     every = w.images
-    for part in (every.iloc[:1], every.iloc[1:2]):
+    for part in (every[:1], every[1:2]):
         w.images = part
         assert w.run(shared=True)[1]["status"].tolist() == ["verified"]
     assert w.requests() == 1

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.factories import an_event, at
-from support.strategies import events, table
+from support.strategies import events
 
 from flareset.campaign.events import Event
 from flareset.campaign.known import KnownFlare, KnownFlares, read_known, with_known_flares
-from flareset.candidates import place
+from flareset.candidates import find_place
 from flareset.errors import EventsError
 
 HEAD = "flare_id,start,peak,end,goes_class,intervals\n"
@@ -32,8 +32,7 @@ def a_flare(
 def masked(event: Event, known: Iterable[KnownFlare], seconds: list[int]) -> dict[int, str]:
     """Return in which flare each image lies that would be pre or post, by its second."""
     event = with_known_flares(event, KnownFlares(known), "C1.0")
-    found = place(table(seconds), event)
-    return {s: name for s, name in zip(seconds, found["other_flare"], strict=True) if name}
+    return {s: name for s in seconds if (name := find_place(at(s), event).other_flare)}
 
 
 def test_an_image_in_a_listed_flare_is_in_another_flare() -> None:

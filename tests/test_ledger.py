@@ -1,14 +1,14 @@
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from support.factories import DARK, EUV, SHORT, a_job, an_event, at, records_at
 from support.project import ROOT
+from support.rows import cells, column, frame
 
 from flareset.account import make_account
 from flareset.campaign.events import Event
@@ -21,8 +21,9 @@ from flareset.sdo.flares import Flare
 from flareset.sdo.recordset import window_recordset
 from flareset.standin import catalogue
 from flareset.summary import provenance
-from flareset.tables.listing import ExportFacts, no_listing
+from flareset.tables.listing import ExportFacts
 from flareset.tables.manifest import COLUMNS
+from flareset.tables.rows import Row
 from flareset.tables.status import Status
 
 
@@ -39,23 +40,18 @@ def test_every_slot_and_file_has_its_status() -> None:
     made = catalogue.Export(made.requestid, made.folder, tuple(files), 1, made.exptime)
     job = a_job(catalogue.listing_page(made), SHORT)
     most = {"pre": 500, "flare": 1, "post": 3}
-    inside = job.candidates[job.candidates["verdict"] == "accepted"]
-    names = job.listing.drop_duplicates("record").set_index("record")["filename"]
-    statuses = ["verified"] * len(inside)
-    statuses[2], statuses[-2] = "failed", "rejected"
-    manifest = pd.DataFrame("", index=range(len(inside)), columns=COLUMNS).assign(
-        record=inside["record"].to_numpy(),
-        filename=inside["record"].map(names).to_numpy(),
-        status=statuses,
-        tries=1,
-        bytes=pd.array([9] * len(inside), dtype="Int64"),
+    inside = [row["record"] for row in job.candidates if row["verdict"] == "accepted"]
+    names = {row["record"]: row["filename"] for row in reversed(job.listing)}
+    manifest = manifest_of(
+        record=inside, filename=[names[record] for record in inside], status="verified", bytes=9
     )
-    manifest.loc[2, "reason"] = "HTTP 404"
-    manifest.loc[len(inside) - 2, "reason"] = "QUALITY 0x00010000: dark"
-    manifest = manifest.drop(index=5)
-    good = manifest["record"][manifest["status"] == "verified"]
-    chosen = choose(job.candidates, set(inside["record"]) - set(good), most)
-    table = make_ledger(job, manifest, find_shortages(chosen, SHORT, most))
+    manifest[2] |= {"status": "failed", "reason": "HTTP 404"}
+    manifest[-2] |= {"status": "rejected", "reason": "QUALITY 0x00010000: dark"}
+    del manifest[5]
+    good = {row["record"] for row in manifest if row["status"] == "verified"}
+    chosen = choose(job.candidates, set(inside) - good, most)
+    ledger = make_ledger(job, manifest, find_shortages(chosen, SHORT, most))
+    table = frame(ledger)
     counts = table["status"].value_counts().to_dict()
     # Six slots of that minute, and the one that JSOC's range has at its end.
     assert counts["outside"] == 7
@@ -68,7 +64,7 @@ def test_every_slot_and_file_has_its_status() -> None:
     assert (bare["status"], bare["reason"]) == ("no_image", "the record lists only spikes")
     assert table.loc[table["status"] == "failed", "reason"].tolist() == ["HTTP 404"]
     short = table[table["status"] == "short"]
-    drawn = (chosen["phase"] == "pre").sum()
+    drawn = column(chosen, "phase").count("pre")
     assert short["reason"].tolist() == [
         f"the draw: {drawn} of 500 wanted could be drawn from this bin"
     ]
@@ -76,7 +72,7 @@ def test_every_slot_and_file_has_its_status() -> None:
 
     # Every word of the ledger is counted, the bins that came short as well.
     assert set(counts) == {*Status}
-    entry = make_account(job, chosen, table["status"], manifest)
+    entry = make_account(job, chosen, column(ledger, "status"), manifest)
     assert entry["statuses"] == counts
     made = datetime(2026, 1, 1, tzinfo=UTC)
     history = provenance([entry, entry], {"sample": {"seed": 1}}, [], Path(), made)
@@ -90,8 +86,8 @@ def test_what_the_draw_says_of_a_record_that_nobody_asked_for() -> None:
         str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131])), 128
     )
     job = a_job(catalogue.listing_page(made), event)
-    table = make_ledger(job, pd.DataFrame(columns=COLUMNS)).set_index("record")
-    verdicts = job.candidates.set_index("record")
+    table = frame(make_ledger(job, [])).set_index("record")
+    verdicts = frame(job.candidates).set_index("record")
     assert set(table.loc[verdicts.index, "status"]) == {"not_needed", "rejected", "outside"}
     masked = verdicts.index[verdicts["verdict"] == "rejected"]
     assert len(masked) == 5
@@ -112,8 +108,8 @@ def job_of(
     seconds: Iterable[float],
     event: Event,
     *,
-    listing: pd.DataFrame | None = None,
-    records: pd.DataFrame | None = None,
+    listing: Sequence[Row] = (),
+    records: list[Row] | None = None,
     **facts: Any,
 ) -> Job:
     """Return a job of records at these seconds from BASE, drawn from, with the export's facts."""
@@ -121,19 +117,21 @@ def job_of(
     usual = {"requestid": "", "count": 0, "rows": 0, "exptime": "", "method": "url"}
     told = ExportFacts(**{**usual, "protocol": "FITS", "source": "export", **facts})
     ranked = rank(candidates_of(table, event, DARK), event.event_id, 1)
-    known = no_listing() if listing is None else listing
-    return Job(event, 131, EUV, "image", table, known, told, ranked)
+    return Job(event, 131, EUV, "image", table, listing, told, ranked)
 
 
-def manifest_of(**columns: list[Any]) -> pd.DataFrame:
-    """Return a manifest with these columns; the others are empty."""
-    rows = max(map(len, columns.values()), default=0)
-    table = pd.DataFrame("", index=range(rows), columns=COLUMNS)
-    return table.assign(tries=1, bytes=pd.array([pd.NA] * rows, dtype="Int64"), **columns)
+def manifest_of(*, record: Sequence[str] = (), **columns: Any) -> list[Row]:
+    """Return a manifest of records; a column has a list of values, or one for all."""
+    usual = {**dict.fromkeys(COLUMNS, ""), "tries": 1, "bytes": None, **columns}
+    lists = {key: values for key, values in columns.items() if isinstance(values, list)}
+    return [
+        {**usual, "record": name, **{key: values[n] for key, values in lists.items()}}
+        for n, name in enumerate(record)
+    ]
 
 
-def rows_of(table: pd.DataFrame, *columns: str) -> list[list[str]]:
-    return table[list(columns)].astype("str").to_numpy().tolist()
+def of_status(ledger: list[Row], *statuses: str) -> list[Row]:
+    return [row for row in ledger if row["status"] in statuses]
 
 
 MINUTES = an_event((60, 119), (0, 180))
@@ -142,9 +140,9 @@ MINUTES = an_event((60, 119), (0, 180))
 def test_a_slot_without_a_record() -> None:
     job = job_of([n for n in range(0, 180, 12) if n not in (36, 72)], MINUTES)
     ledger = make_ledger(job, manifest_of())
-    assert ledger.index.tolist() == list(range(15))
-    lacking = ledger[ledger["status"] == "no_record"]
-    assert rows_of(lacking, "time", "record", "phase", "reason") == [
+    assert len(ledger) == 15
+    lacking = of_status(ledger, "no_record")
+    assert cells(lacking, "time", "record", "phase", "reason") == [
         [time, f"aia.lev1_euv_12s[{time}][131]", phase, "JSOC has no record here"]
         for time, phase in (("2014-01-07T23:50:36Z", "pre"), ("2014-01-07T23:51:12Z", "flare"))
     ]
@@ -157,8 +155,7 @@ def test_a_slot_without_a_record() -> None:
 def test_a_slot_that_a_page_does_not_list(edges: str, beyond: str) -> None:
     job = job_of([24, 36, 60, 72], MINUTES, source="page", edges=edges)
     ledger = make_ledger(job, manifest_of())
-    lacking = ledger[ledger["status"] == "no_record"]
-    assert lacking["reason"].tolist() == [
+    assert column(of_status(ledger, "no_record"), "reason") == [
         beyond, beyond, "the page lists no record here", *[beyond] * 8
     ]  # fmt: skip
 
@@ -167,11 +164,11 @@ def test_slots_that_the_row_s_own_recordset_leaves_out() -> None:
     def said(recordset: str, seconds: list[float]) -> list[list[str]]:
         event = replace(MINUTES, columns={"recordset": f"aia.lev1_euv_12s[2014-01-07T{recordset}"})
         ledger = make_ledger(job_of(seconds, event), manifest_of())
-        lacking = ledger[ledger["status"].isin(["no_record", "not_needed"])]
-        lacking = lacking[lacking["reason"] != "not drawn"]
+        lacking = of_status(ledger, "no_record", "not_needed")
         return [
             [time[14:19], status, reason.rpartition(": ")[2]]
-            for time, status, reason in rows_of(lacking, "time", "status", "reason")
+            for time, status, reason in cells(lacking, "time", "status", "reason")
+            if reason != "not drawn"
         ]
 
     beyond = ["not_needed", "beyond the row's recordset"]
@@ -190,12 +187,11 @@ def test_slots_that_the_row_s_own_recordset_leaves_out() -> None:
 
 def test_records_on_no_common_grid_leave_no_slot_empty() -> None:
     begin, end = MINUTES.window_start, MINUTES.window_end
-    times = records_at([0, 13, 26, 39])["t_rec"]
-    assert len(empty_slots(times, begin, end, 12)) == 0
-    none = empty_slots(times[:0], begin, end, 12)
-    assert (len(none), str(none.tz)) == (0, "UTC")
+    times = [at(second) for second in (0, 13, 26, 39)]
+    assert empty_slots(times, begin, end, 12) == []
+    assert empty_slots([], begin, end, 12) == []
     # Half of the records on one grid are enough.
-    times = records_at([0, 12, 29, 43])["t_rec"]
+    times = [at(second) for second in (0, 12, 29, 43)]
     assert [round((t - begin).total_seconds()) for t in empty_slots(times, begin, end, 12)] == [
         36, *range(60, 180, 12)
     ]  # fmt: skip
@@ -206,17 +202,17 @@ def test_a_record_fills_a_slot_that_is_less_than_half_a_cadence_away(
     second: int, empty: bool
 ) -> None:
     grid = [n for n in range(0, 96, 12) if n != 48]
-    times = records_at([*grid, second])["t_rec"]
+    times = [at(each) for each in (*grid, second)]
     found = empty_slots(times, at(5), at(95), 12)
     assert [round((t - at(0)).total_seconds()) for t in found] == ([48] if empty else [])
     # The first record as well.
-    times = records_at([second, 60, 72, 84])["t_rec"]
+    times = [at(each) for each in (second, 60, 72, 84)]
     assert (at(48) in empty_slots(times, at(45), at(95), 12)) == empty
 
 
 def test_pictures_have_rows_of_their_own_and_what_has_none_is_said() -> None:
     records = records_at([0, 12, 60, 72, 132], dark=[12])
-    names = records["record"]
+    names = column(records, "record")
     job = job_of([], MINUTES, records=records, protocol="jpg,CT=aia_131.lut")
     manifest = manifest_of(
         record=[names[0], names[1], names[2]],
@@ -225,9 +221,8 @@ def test_pictures_have_rows_of_their_own_and_what_has_none_is_said() -> None:
         status=["verified", "failed", "failed"],
         reason=["", "HTTP 404", "asked for, but not in the export"],
     )
-    ledger = make_ledger(job, manifest)
-    ledger = ledger[ledger["status"] != "no_record"]
-    assert rows_of(ledger, "time", "record", "filename", "phase", "status", "reason") == [
+    ledger = [row for row in make_ledger(job, manifest) if row["status"] != "no_record"]
+    assert cells(ledger, "time", "record", "filename", "phase", "status", "reason") == [
         ["2014-01-07T23:50:00Z", names[0], "a.jpg", "", "verified", ""],
         ["2014-01-07T23:50:12Z", names[1], "b.jpg", "", "failed", "HTTP 404"],
         [
@@ -236,9 +231,8 @@ def test_pictures_have_rows_of_their_own_and_what_has_none_is_said() -> None:
         ],
     ]  # fmt: skip
     # A record that is no picture's is told of if the draw would reject it.
-    ledger = make_ledger(job, manifest_of())
-    ledger = ledger[ledger["status"] != "no_record"]
-    assert rows_of(ledger, "record", "status", "reason") == [
+    ledger = [row for row in make_ledger(job, manifest_of()) if row["status"] != "no_record"]
+    assert cells(ledger, "record", "status", "reason") == [
         [names[1], "rejected", "QUALITY 0x00010000: dark"]
     ]
 
@@ -248,8 +242,8 @@ def test_a_movie_begins_with_the_window() -> None:
     manifest = manifest_of(
         record=["movie"], filename=["a.mpg"], kind=["movie"], status=["verified"]
     )
-    ledger = make_ledger(job, manifest)
-    assert rows_of(ledger[ledger["filename"] != ""], "time", "filename", "status") == [
+    named = [row for row in make_ledger(job, manifest) if row["filename"]]
+    assert cells(named, "time", "filename", "status") == [
         ["2014-01-07T23:50:00Z", "a.mpg", "verified"]
     ]
 
@@ -259,15 +253,15 @@ def test_short_exposures_are_a_sign_of_a_flare_only_where_none_is_listed() -> No
     event = replace(MINUTES, other_flares=(other,))
     seconds = [12, 24, 60, 132, 144, 168]
     job = job_of([], event, records=records_at(seconds, short=[12, 60, 132, 168]))
-    names = job.candidates["record"]
+    names = column(job.candidates, "record")
     assert short_outside(job, manifest_of()) == [names[0], names[5]]
-    noted = make_ledger(job, manifest_of()).set_index("record")["reason"]
+    noted = {row["record"]: row["reason"] for row in make_ledger(job, manifest_of())}
     assert noted[names[0]] == (
         "not drawn; short outside the listed flares: of a flare that events.csv lacks?"
     )
     assert noted[names[2]] == "not drawn"
     # A saved page tells no exposure: the file does.
-    bare = records_at(seconds).assign(AIMGSHCE="", EXPTIME="")
+    bare = records_at(seconds, AIMGSHCE="", EXPTIME="")
     job = job_of([], event, records=bare)
     assert short_outside(job, manifest_of()) == []
     told = manifest_of(record=[names[1], names[5]], AIMGSHCE=["2900", "300"], EXPTIME=["2.9", ""])
@@ -276,19 +270,24 @@ def test_short_exposures_are_a_sign_of_a_flare_only_where_none_is_listed() -> No
 
 def test_the_name_of_a_file_is_the_fetched_one_or_the_listed_one() -> None:
     records = records_at([0, 12, 24])
-    records.loc[2, ["status", "reason"]] = ["no_image", "bare"]
-    listing = pd.DataFrame({"record": records["record"], "filename": ["a", "b", "c"]})
+    records[2] |= {"status": "no_image", "reason": "bare"}
+    names = column(records, "record")
+    # Of two files of one record, the first is its image.
+    listing = [
+        {"record": record, "filename": filename}
+        for record, filename in zip([*names, names[1]], "abcd", strict=True)
+    ]
     job = job_of([], MINUTES, records=records, listing=listing)
-    manifest = manifest_of(record=[records["record"][0]], filename=["own"], status=["verified"])
-    ledger = make_ledger(job, manifest).set_index("record")
-    assert ledger.loc[records["record"], "filename"].tolist() == ["own", "b", ""]
+    manifest = manifest_of(record=names[:1], filename="own", status="verified")
+    found = {row["record"]: row["filename"] for row in make_ledger(job, manifest)}
+    assert [found[name] for name in names] == ["own", "b", ""]
 
 
 def test_an_account_counts_each_phase() -> None:
     event = an_event((60, 125.5), (0, 240))
     job = job_of([0, 60, 72, 84], event, recordset="asked")
-    chosen = job.candidates.iloc[[1, 2]]
-    statuses = pd.Series(["verified", "verified", "no_record"])
+    chosen = job.candidates[1:3]
+    statuses = ["verified", "verified", "no_record"]
     manifest = manifest_of(record=["a", "b"], requestid=["Y X", "X"])
     entry = make_account(job, chosen, statuses, manifest)
     assert entry["drawn"] == {"pre": 0, "flare": 2, "post": 0}

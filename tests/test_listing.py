@@ -1,12 +1,13 @@
 import itertools
 import re
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from support.factories import EUV, HOSTS, SHORT, a_query, an_event
+from support.rows import cells, column
 
 from flareset.campaign.events import Event
 from flareset.campaign.pages import page_text
@@ -24,13 +25,12 @@ from flareset.sources.rows import (
     edges_of,
     read_record,
     segment_of,
-    table_of,
     wavelength_in_name,
 )
 from flareset.standin import catalogue
+from flareset.tables.listing import COLUMNS as LISTING
 from flareset.tables.listing import (
     ExportFacts,
-    no_listing,
     read_facts,
     read_listing,
     write_facts,
@@ -80,8 +80,8 @@ def test_real_pages(real: Path, date: str) -> None:
     if count == rows:
         listing, facts = read(text, event)
         assert (len(listing), facts.count, facts.requestid) == (4590, 4590, "JSOC_20250703_003270")
-        assert listing["segment"].value_counts().to_dict() == {"image": 2295, "spikes": 2295}
-        first = listing.iloc[0]
+        assert Counter(column(listing, "segment")) == {"image": 2295, "spikes": 2295}
+        first = listing[0]
         assert first["record"] == "aia.lev1_euv_12s[2014-01-07T15:07:01Z][131]"
         assert iso(first["time"]) == "2014-01-07T15:07:10Z"
         assert first["url"].startswith("https://jsoc1.stanford.edu/SUM14/D1891724991/S00000/aia")
@@ -101,10 +101,10 @@ def test_index_samples(real: Path) -> None:
         event_id="test",
     )
     listing, _ = read(page_text(folder / "s1/index.html"), event)
-    assert listing["segment"].tolist() == ["image", "spikes", "image"]
+    assert column(listing, "segment") == ["image", "spikes", "image"]
     in_tar, facts = read(page_text(folder / "s2/index.html"), event)
-    assert in_tar["filename"].tolist() == listing["filename"].tolist()
-    assert in_tar["url"][0].endswith(f"/JSOC_20260115_0123.tar#{in_tar['filename'][0]}")
+    assert column(in_tar, "filename") == column(listing, "filename")
+    assert in_tar[0]["url"].endswith(f"/JSOC_20260115_0123.tar#{in_tar[0]['filename']}")
     assert facts.method == "url-tar"
     assert "protocol 'as-is'" in refused(page_text(folder / "s3/index.html"), event)
     assert "the export is empty, its count is 0: warning=No FITS files" in refused(
@@ -116,9 +116,9 @@ def test_round_trip(page: str, tmp_path: Path) -> None:
     listing, facts = read(page)
     write_listing(listing, tmp_path / "listing.csv")
     again = read_listing(tmp_path / "listing.csv")
-    assert again.to_dict("list") == listing.to_dict("list")
-    images = again[again["segment"] == "image"]
-    assert images["filename"].str.contains("image_lev1").all()
+    assert again == listing
+    images = [row["filename"] for row in again if row["segment"] == "image"]
+    assert all("image_lev1" in name for name in images)
     write_facts(facts, tmp_path / "export.json")
     assert read_facts(tmp_path / "export.json") == facts
 
@@ -132,30 +132,29 @@ def test_a_page_s_records_are_what_it_tells_of_each(page: str, tmp_path: Path) -
     found = list_page(a_query(SHORT), text, hosts=HOSTS, accept=False)
     assert found.facts.source == "page"
     records = found.records
-    assert list(records.columns) == COLUMNS
-    assert records["record"].is_unique
-    assert set(records["record"]) == set(found.listing["record"])
-    bare = records[records["status"] != ""]
-    assert bare[["record", "status", "reason"]].to_numpy().tolist() == [
+    assert {frozenset(row) for row in records} == {frozenset(COLUMNS)}
+    names = column(records, "record")
+    assert len({*names}) == len(names)
+    assert {*names} == set(column(found.listing, "record"))
+    bare = [row for row in records if row["status"]]
+    assert cells(bare, "record", "status", "reason") == [
         [re.match("<tr><td>([^<{]*)", lost)[1], "no_image", "the record lists only spikes"]
     ]
     # The time is that in the file's name; nothing else is known of a record.
-    images = found.listing[found.listing["segment"] == "image"].set_index("record")["time"]
-    there = records[records["status"] == ""].set_index("record")["time"]
-    assert there.to_dict() == images.to_dict()
-    assert records["t_obs"].isna().all()
-    assert set(records["QUALITY"]) == {""}
-    assert set(records["bytes"]) == {0}
+    images = {row["record"]: row["time"] for row in found.listing if row["segment"] == "image"}
+    there = {row["record"]: row["time"] for row in records if not row["status"]}
+    assert there == images
+    assert set(column(records, "t_obs")) == {None}
+    assert set(column(records, "QUALITY")) == {""}
+    assert set(column(records, "bytes")) == {0}
     write_records(records, tmp_path / "records.csv")
-    again = read_records(tmp_path / "records.csv")
-    assert [str(again[name].dt.tz) for name in ("t_rec", "t_obs", "time")] == ["UTC"] * 3
-    assert again.astype("str").to_dict("list") == records.astype("str").to_dict("list")
+    assert read_records(tmp_path / "records.csv") == records
 
 
 def test_rows_in_any_order_give_one_listing(page: str) -> None:
     head, *rows, tail = re.split(r"(?=<tr><td>aia)|(?=</table></body>)", page)
     shuffled = head + "".join(reversed(rows)) + tail
-    assert read(shuffled)[0].equals(read(page)[0])
+    assert read(shuffled)[0] == read(page)[0]
 
 
 LINK = "https://jsoc1.stanford.edu"
@@ -202,12 +201,12 @@ def exporters_names(page: str, segment: str = "image_lev1") -> str:
 def test_the_exporters_own_names(page: str) -> None:
     listing, _ = read(exporters_names(page))
     usual, _ = read(page)
-    images = listing[listing["segment"] == "image"]
-    assert list(images["record"]) == list(usual[usual["segment"] == "image"]["record"])
-    assert (images["time"] == images["t_rec"]).all(), "the names have no times"
+    images, same = ([row for row in rows if row["segment"] == "image"] for rows in (listing, usual))
+    assert column(images, "record") == column(same, "record")
+    assert column(images, "time") == column(images, "t_rec"), "the names have no times"
     # A segment that is not known here is another segment in these names, too.
     listing, _ = read(exporters_names(page, "image_err"))
-    assert set(listing["segment"]) == {"image_err", "spikes"}
+    assert set(column(listing, "segment")) == {"image_err", "spikes"}
     # The exporter's name of all files for an empty format.
     nameless = re.sub(r"aia[^<>\"/]*\.image_lev1\.fits", "method=url", page)
     assert "'method=url' is not a bare name of a FITS file" in refused(nameless)
@@ -272,7 +271,7 @@ def test_two_wavelengths_on_one_page() -> None:
     text = catalogue.listing_page(catalogue.export(wanted, 128))
     assert "another wavelength" in refused(text)
     listing, facts = read(text, wavelengths=[131, 171])
-    assert set(listing["wavelength"]) == {131}
+    assert set(column(listing, "wavelength")) == {131}
     assert facts.count > len(listing)
     only = catalogue.listing_page(
         catalogue.export(
@@ -285,9 +284,10 @@ def test_two_wavelengths_on_one_page() -> None:
 def test_empty_slots() -> None:
     wanted = str(window_recordset(EUV, SHORT.window_start, SHORT.window_end, [131]))
     listing, _ = read(catalogue.listing_page(catalogue.export(wanted, 128)))
-    assert list(empty_slots(listing["t_rec"], SHORT.window_start, SHORT.window_end, 12)) == []
-    gap = listing[~listing["record"].str.contains("18:07:13|18:07:25")]
-    empty = empty_slots(gap["t_rec"], SHORT.window_start, SHORT.window_end, 12)
+    times = column(listing, "t_rec")
+    assert empty_slots(times, SHORT.window_start, SHORT.window_end, 12) == []
+    gap = [time for time in times if f"{time:%H:%M:%S}" not in ("18:07:13", "18:07:25")]
+    empty = empty_slots(gap, SHORT.window_start, SHORT.window_end, 12)
     assert [iso(t) for t in empty] == ["2014-01-07T18:07:13Z", "2014-01-07T18:07:25Z"]
 
 
@@ -296,11 +296,10 @@ def test_a_leap_second_empties_no_slot() -> None:
     event = an_event(("2015-06-30 23:50:00", "2015-07-01 00:10:00"), (begin, close))
     made = catalogue.export(str(window_recordset(EUV, begin, close, [131])), 128)
     listing, _ = read(catalogue.listing_page(made), event)
-    listing = listing[(listing["t_rec"] >= begin) & (listing["t_rec"] < close)]
-    seconds = {t.second % 12 for t in listing["t_rec"]}
+    times = {row["record"]: row["t_rec"] for row in listing if begin <= row["t_rec"] < close}
+    seconds = {t.second % 12 for t in times.values()}
     assert seconds == {0, 1}, "the grid shifts at the leap second"
-    missing = 300 - listing["record"].nunique()
-    assert len(empty_slots(listing["t_rec"], begin, close, 12)) == missing
+    assert len(empty_slots(times.values(), begin, close, 12)) == 300 - len(times)
 
 
 def test_a_whole_page_is_not_taken_as_it_is(page: str) -> None:
@@ -323,7 +322,7 @@ def test_a_page_cut_anywhere_is_seen(page: str) -> None:
 
 def test_names_that_say_no_segment_are_images(page: str) -> None:
     listing, _ = read(page.replace(".image_lev1.fits", ".fits"))
-    assert set(listing["segment"]) == {"image", "spikes"}
+    assert set(column(listing, "segment")) == {"image", "spikes"}
 
 
 def test_no_protocol_is_no_reason(page: str) -> None:
@@ -337,7 +336,7 @@ def test_pages_of_older_index_makers(page: str) -> None:
     two_slashes = re.sub(r'(HREF="https?://[^/"]+)/', r"\1//", page)
     for older in (capitals, two_slashes):
         assert older != page
-        assert read(older)[0].equals(expected)
+        assert read(older)[0] == expected
 
 
 def test_the_table_of_processing_steps_is_none_of_the_summary(page: str) -> None:
@@ -354,7 +353,7 @@ def test_the_table_of_processing_steps_is_none_of_the_summary(page: str) -> None
 def test_another_segment_is_another_segment_known_or_not(page: str) -> None:
     for own, other in ((".image_lev1.fits", ".image_err.fits"), (".image_lev1.", ".x_image_lev1.")):
         listing, _ = read(page.replace(own, other))
-        assert "image" not in set(listing["segment"]), other
+        assert "image" not in column(listing, "segment"), other
 
 
 @pytest.mark.parametrize(
@@ -384,7 +383,7 @@ def test_a_page_that_is_none_by_its_size(tmp_path: Path) -> None:
 
 def test_a_window_may_begin_two_minutes_and_a_slot_before_the_records(page: str) -> None:
     listing, _ = read(page)
-    first, last = (listing["t_rec"].agg(which).to_pydatetime() for which in ("min", "max"))
+    first, last = (which(column(listing, "t_rec")) for which in (min, max))
     edge = timedelta(minutes=2, seconds=12)
     second = timedelta(seconds=1)
 
@@ -424,17 +423,17 @@ def test_a_channel_in_a_name_is_no_recnum(name: str) -> None:
 
 @pytest.mark.parametrize("moment", ["window_start", "window_end"])
 def test_a_single_record_at_an_edge_belongs_to_the_window(moment: str) -> None:
-    listing = pd.DataFrame({"t_rec": [pd.Timestamp(getattr(SHORT, moment))]})
+    listing = [{"t_rec": getattr(SHORT, moment)}]
     assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
 
 
 def test_records_may_begin_late_and_end_a_little_late() -> None:
     edge = timedelta(minutes=2, seconds=12)
     late = SHORT.window_start + 2 * edge, SHORT.window_end + edge
-    listing = pd.DataFrame({"t_rec": pd.to_datetime(pd.Series(late), utc=True)})
+    listing = [{"t_rec": time} for time in late]
     assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
     early = SHORT.window_start - edge, SHORT.window_end - 2 * edge
-    listing = pd.DataFrame({"t_rec": pd.to_datetime(pd.Series(early), utc=True)})
+    listing = [{"t_rec": time} for time in early]
     assert edges_of(listing, SHORT, EUV).startswith("the page's records span")
 
 
@@ -501,10 +500,6 @@ def test_a_cut_page_has_the_rows_that_are_whole(page: str, more: str) -> None:
     assert "but it lists 7" in facts.accepted
 
 
-def test_nothing_listed_has_times_all_the_same() -> None:
-    assert [str(table_of([])[column].dt.tz) for column in ("t_rec", "time")] == ["UTC", "UTC"]
-
-
 def test_a_page_has_fits_files_only(page: str) -> None:
     name = re.search(r">(aia[^<]*image_lev1\.fits)<", page)[1]
     assert "is not a bare name of a FITS file" in refused(page.replace(name, f"{name[:-5]}.jpg"))
@@ -519,24 +514,31 @@ def test_a_name_leaves_room_for_what_the_store_appends() -> None:
 
 def test_tables_keep_texts_as_they_are_and_times_with_their_zone(tmp_path: Path) -> None:
     path = tmp_path / "listing.csv"
-    write_listing(no_listing(), path)
-    for empty in (no_listing(), read_listing(path)):
-        assert [str(empty[column].dt.tz) for column in ("t_rec", "time")] == ["UTC", "UTC"]
-    times = pd.Series([parse_utc("2014-01-07 15:07:01")])
-    row = {"record": ["NA"], "wavelength": 131, "requestid": "", "t_rec": times, "time": times}
-    write_listing(pd.DataFrame(row), path)
-    assert read_listing(path)[["record", "requestid"]].to_numpy().tolist() == [["NA", ""]]
-    manifest = pd.DataFrame("", index=range(2), columns=MANIFEST).assign(
-        record=["NA", "007"],
-        QUALITY=["007", "008"],
-        tries=[1, 0],
-        bytes=pd.array([9, pd.NA], dtype="Int64"),
-    )
+    write_listing([], path)
+    assert read_listing(path) == []
+    time = parse_utc("2014-01-07 15:07:01")
+    row = {"record": "NA", "wavelength": 131, "requestid": "", "t_rec": time, "time": time}
+    write_listing([row], path)
+    (listed,) = read_listing(path)
+    assert listed == {**dict.fromkeys(LISTING, ""), **row}
+    assert [listed[name].tzinfo for name in ("t_rec", "time")] == [UTC, UTC]
+    usual = dict.fromkeys(MANIFEST, "")
+    manifest = [
+        {**usual, "record": "NA", "QUALITY": "007", "tries": 1, "bytes": 9},
+        {**usual, "record": "007", "QUALITY": "008", "tries": 0, "bytes": None},
+    ]
     write_manifest(manifest, path)
-    again = read_manifest(path)
-    assert again[["record", "reason"]].to_numpy().tolist() == [["NA", ""], ["007", ""]]
-    assert again["QUALITY"].tolist() == ["007", "008"]
-    assert (again["tries"].tolist(), again["bytes"].isna().tolist()) == ([1, 0], [False, True])
+    assert read_manifest(path) == manifest
+
+
+def test_a_column_that_an_earlier_version_did_not_write_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("record,tries,bytes\na,1,9\n")
+    (row,) = read_manifest(tmp_path / "manifest.csv")
+    assert row == {**dict.fromkeys(MANIFEST, ""), "record": "a", "tries": 1, "bytes": 9}
+    time = "2014-01-07T15:07:01Z"
+    (tmp_path / "listing.csv").write_text(f"record,wavelength,t_rec,time\na,131,{time},{time}\n")
+    (row,) = read_listing(tmp_path / "listing.csv")
+    assert (row["requestid"], row["wavelength"]) == ("", 131)
 
 
 def test_the_facts_of_an_export_say_what_its_files_are(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from support.factories import BASE, an_event, at
-from support.strategies import SECONDS, events, table
+from support.strategies import SECONDS, events
 
 from flareset.campaign.events import Event
-from flareset.candidates import place
+from flareset.candidates import find_place
 from flareset.errors import StoreError
 from flareset.partition import links_of, select_verified
 from flareset.phases import bins_of
@@ -26,9 +26,9 @@ def edges(event: Event) -> list[int]:
 @given(events(), SECONDS)
 def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds: list[int]) -> None:
     seconds = list(dict.fromkeys(seconds + edges(event)))
-    found = place(table(seconds), event)["phase"].tolist()
-    for second, phase in zip(seconds, found, strict=True):
+    for second in seconds:
         t = at(second)
+        phase = find_place(t, event).phase
         truth = {
             "pre": event.window_start <= t < event.flare_start,
             "flare": event.flare_start <= t <= event.flare_end,
@@ -40,9 +40,9 @@ def test_every_image_is_in_one_phase_with_the_right_edges(event: Event, seconds:
 
 def test_a_flare_image_has_its_minute_and_the_date() -> None:
     event = an_event((570, 720), (0, 1800))
-    images = place(table([0, 570, 599, 600, 720, 721]), event)
-    assert images["phase"].tolist() == ["pre", "flare", "flare", "flare", "flare", "post"]
-    assert images["bin"].tolist() == [
+    places = [find_place(at(second), event) for second in (0, 570, 599, 600, 720, 721)]
+    assert [each.phase for each in places] == ["pre", "flare", "flare", "flare", "flare", "post"]
+    assert [each.bin for each in places] == [
         "", "2014-01-07T23:59", "2014-01-07T23:59", "2014-01-08T00:00", "2014-01-08T00:02", ""
     ]  # fmt: skip
     assert [name for _, name, _ in bins_of(event)] == [
@@ -54,7 +54,7 @@ def test_a_flare_image_has_its_minute_and_the_date() -> None:
 
 def test_half_seconds_at_the_edges() -> None:
     event = an_event((600.5, 720.5), (0, 1800))
-    found = place(table([600, 601, 720, 721]), event)["phase"].tolist()
+    found = [find_place(at(second), event).phase for second in (600, 601, 720, 721)]
     assert found == ["pre", "flare", "flare", "post"]
     assert event.flare_start == BASE + timedelta(seconds=600.5)
 

@@ -34,8 +34,7 @@ def test_the_length_of_bins_stands_in_one_place(
 ) -> None:
     five = [phase.bin and timedelta(minutes=5) for phase in PHASES]
     table = [replace(phase, bin=bin_) for phase, bin_ in zip(PHASES, five, strict=True)]
-    for module in ("phases", "candidates"):
-        monkeypatch.setattr(f"flareset.{module}.PHASES", tuple(table))
+    monkeypatch.setattr("flareset.phases.PHASES", tuple(table))
     project.events(ONE_FLARE.replace("18:09:58", "18:19:58"))
     project.configure(sample={"per_minute": 24})
     in_process(project, monkeypatch)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.factories import SHORT, a_query, an_event
+from support.rows import cells, column
 
 from flareset.archive.responses import Answer
 from flareset.campaign.access import Access
@@ -238,7 +239,7 @@ def test_steps_are_those_of_the_event_s_own_recordset() -> None:
 def test_records_are_listed_without_links() -> None:
     found = list_records(a_query(SHORT, protocol="JPEG"), Jsoc(), "direct")
     assert len(found.records) == 3
-    assert found.listing.empty
+    assert found.listing == []
     facts = found.facts
     assert (facts.requestid, facts.count, facts.rows, facts.process) == ("", 0, 0, "")
     assert (facts.method, facts.protocol, facts.source) == ("url", "jpg", "direct")
@@ -260,7 +261,7 @@ def test_images_that_aia_scale_loses_are_told() -> None:
     query = a_query(SHORT, processing=steps({"aia_scale": {}}))
     found = list_records(query, Jsoc(rows=rows), "export")
     assert found.facts.remarks == ["JSOC's aia_scale loses 1 of 4 images: see config/README.md"]
-    assert Counter(found.records["status"]) == {"": 3, Status.NO_IMAGE: 2}
+    assert Counter(column(found.records, "status")) == {"": 3, Status.NO_IMAGE: 2}
     assert found.facts.process == "n=0|aia_scale_aialev1"
 
 
@@ -308,7 +309,7 @@ def requested(*places: int, ids: tuple[str, ...] = ("A",), count: int = 60, **ov
 def test_links_of_an_export_that_the_user_made() -> None:
     found = requested(*range(40), ids=("A", "B"), exptime="x")
     assert len(found.listing) == 40
-    assert (found.records["status"] == "").all()
+    assert set(column(found.records, "status")) == {""}
     facts = found.facts
     assert (facts.requestid, facts.count, facts.rows, facts.megabytes) == ("A B", 80, 40, 8)
     assert (facts.source, facts.exptime, facts.process) == ("request_id", "x", "")
@@ -333,16 +334,16 @@ def test_a_record_without_a_file_has_no_image_in_an_export() -> None:
     ]
     found = requested(data=data)
     # Without a name it may have a file all the same: it is asked for, if it is drawn.
-    lacking = found.records[found.records["status"] != ""]
-    assert lacking[["record", "status", "reason"]].to_numpy().tolist() == [
+    lacking = [row for row in found.records if row["status"]]
+    assert cells(lacking, "record", "status", "reason") == [
         [bare, Status.NO_IMAGE, "NoDataFile (A)"]
     ]
     # What JSOC's list said before stays.
     jsoc = Jsoc(60)
     jsoc.rows[1]["QUALITY"] = "0x80000000"
     again = list_request(a_query(SHORT), ["A"], Desk(jsoc, (), data=data))
-    assert again.records["reason"].tolist()[1] == "QUALITY 0x80000000: the record has no image"
-    assert (again.records["status"] != "").sum() == 1
+    assert again.records[1]["reason"] == "QUALITY 0x80000000: the record has no image"
+    assert sum(bool(row["status"]) for row in again.records) == 1
 
 
 def test_a_movie_has_no_edges() -> None:
@@ -402,7 +403,7 @@ def test_a_rehearsal_asks_its_own_archive(where: Callable[..., Where], source: s
     found = find(a_query(SHORT), source, where(frame_size=128))
     assert found.facts.source == source
     assert len(found.records) > 60
-    assert found.listing.empty
+    assert found.listing == []
     event = an_event(columns={"request_id": "JSOC_20260101_999999"})
     with pytest.raises((ExportError, ListingError), match="JSOC_20260101_999999"):
         find(a_query(event), "request_id", where(frame_size=128))

@@ -1,6 +1,5 @@
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 import pytest
 from astropy.time import Time
 from hypothesis import given
@@ -17,6 +16,7 @@ from flareset.sdo.times import (
     parse_duration,
     parse_jsoc_time,
     parse_utc,
+    read_iso,
 )
 
 
@@ -127,9 +127,12 @@ def test_a_second_60_and_a_day_s_last_midnight_belong_to_what_follows() -> None:
 
 
 def test_a_column_of_times_has_fractions_where_any_time_has_one() -> None:
-    whole = pd.Series([utc(2014, 1, 7, 15, 7, 1), utc(2014, 1, 8)])
-    assert iso_column(whole).tolist() == ["2014-01-07T15:07:01Z", "2014-01-08T00:00:00Z"]
-    mixed = pd.Series([utc(2014, 1, 7), utc(2014, 1, 7, 0, 0, 0, 340000)])
-    assert [parse_utc(text) for text in iso_column(mixed)] == mixed.tolist()
+    whole = [utc(2014, 1, 7, 15, 7, 1), None, utc(2014, 1, 8)]
+    assert iso_column(whole) == ["2014-01-07T15:07:01Z", "", "2014-01-08T00:00:00Z"]
+    mixed = [utc(2014, 1, 7), utc(2014, 1, 7, 0, 0, 0, 340000)]
+    assert iso_column(mixed) == ["2014-01-07T00:00:00.000000Z", "2014-01-07T00:00:00.340000Z"]
+    assert [parse_utc(text) for text in iso_column(mixed)] == mixed
+    for times in (whole, mixed):
+        assert [read_iso(text) for text in iso_column(times)] == times
     assert floor_minute(utc(2014, 1, 7, 15, 7, 10, 340000)) == utc(2014, 1, 7, 15, 7)
     assert iso(utc(2014, 1, 7, 15, 7, 10, 340000)) == "2014-01-07T15:07:10.340000Z"

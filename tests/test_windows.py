@@ -131,7 +131,7 @@ def test_what_may_be_drawn_is_what_lies_in_the_window(
     records = expected_records(rows, recordset, series, series.wavelengths[0])
     event = an_event((begin, end), (begin, end))
     candidates = candidates_of(records, event, rejecting())
-    accepted = set(candidates.loc[candidates["verdict"] == "accepted", "slot"])
+    accepted = {row["slot"] for row in candidates if row["verdict"] == "accepted"}
     around = range(number_of(series, begin) - 4, number_of(series, end) + 4)
     inside = [n for n in around if begin <= time_of(series, n, behind) <= end]
     assert accepted == {f"{t_rec_of(series, n):%Y-%m-%dT%H:%M:%SZ}" for n in inside}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
-
-from flareset.candidates import ACCEPTED, REJECTED
 from flareset.job import Job
 from flareset.phases import PHASES, bins_of
 from flareset.sdo.recordset import window_recordset
 from flareset.sdo.times import iso
+from flareset.tables.rows import Row
 
 
 def make_account(
     job: Job,
-    chosen: pd.DataFrame,
-    statuses: pd.Series,
-    manifest: pd.DataFrame,
+    chosen: Iterable[Row],
+    statuses: Iterable[str],
+    manifest: Iterable[Row],
     short_outside: int = 0,
 ) -> dict[str, Any]:
     """Return the account of one event and wavelength.
@@ -28,11 +28,10 @@ def make_account(
     later exports.
     """
     event = job.event
-    listed = job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]
     window = event.window_start, event.window_end
     recordset = job.facts.recordset or str(window_recordset(job.series, *window, [job.wavelength]))
-    counted = listed["phase"].value_counts()
-    drawn = chosen["phase"].value_counts()
+    counted, drawn = (Counter(row["phase"] for row in rows) for rows in (job.inside, chosen))
+    asked = " ".join(row["requestid"] for row in manifest)
     return {
         "event_id": event.event_id,
         "wavelength": job.wavelength,
@@ -42,13 +41,11 @@ def make_account(
         "window_end": iso(event.window_end),
         "duration_minutes": round((event.flare_end - event.flare_start).total_seconds() / 60, 2),
         "minute_bins": sum(1 for each in bins_of(event) if each.name),
-        "drawn": {phase.name: int(drawn.get(phase.name, 0)) for phase in PHASES},
-        "listed": {phase.name: int(counted.get(phase.name, 0)) for phase in PHASES},
+        "drawn": {phase.name: drawn[phase.name] for phase in PHASES},
+        "listed": {phase.name: counted[phase.name] for phase in PHASES},
         "short_outside": short_outside,
-        "statuses": {str(k): int(v) for k, v in statuses.value_counts().sort_index().items()},
+        "statuses": dict(sorted(Counter(map(str, statuses)).items())),
         "recordset": recordset,
-        "request_ids": sorted(
-            {*job.facts.requestid.split(), *" ".join(manifest["requestid"]).split()}
-        ),
+        "request_ids": sorted({*job.facts.requestid.split(), *asked.split()}),
         "export": asdict(job.facts),
     }

@@ -6,23 +6,20 @@ saved page has no keywords, the file's header.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flareset.campaign.events import Event
-from flareset.phases import OUTSIDE, PHASES, bin_name, bin_start
+from flareset.phases import OUTSIDE, bin_name, bin_start, find_phase
 from flareset.sdo.exposure import KINDS, kind_of, seconds_of
 from flareset.sdo.keywords import LISTED
 from flareset.sdo.quality import quality_of, rejected_by
-from flareset.sdo.times import duration_text, iso_column
-from flareset.tables.csv import write_table
-from flareset.tables.rows import each, in_order, rows_of
+from flareset.sdo.times import duration_text, iso, read_iso
+from flareset.tables.csv import read_rows, write_rows
+from flareset.tables.rows import Row, each, in_order
 from flareset.tables.status import Status
 
 if TYPE_CHECKING:
@@ -32,10 +29,6 @@ if TYPE_CHECKING:
 BLANK = "blank"
 SHOWS_NOTHING = "blank: every pixel has the same value, or none"
 ACCEPTED, REJECTED = "accepted", Status.REJECTED.value
-_READ = ["wavelength", "record", "t_rec", "time", *LISTED, "status", "reason"]
-_PLACED = ["phase", "other_flare", "guarded", "status", "reason"]
-# The phases with a guard: those with label 0.
-_GUARDED = [phase.name for phase in PHASES if not phase.label]
 COLUMNS = [
     "wavelength", "record", "slot", "time", "phase", "bin", "other_flare", *LISTED, "exposure",
     "verdict", "reason", "rank",
@@ -57,99 +50,85 @@ class Rules:
     guard: timedelta = timedelta(0)
 
 
-def candidates_of(records: pd.DataFrame, event: Event, rules: Rules) -> pd.DataFrame:
+class Place(NamedTuple):
+    """Where an image lies among the phases of its event, by its time.
+
+    `bin` is empty if the whole phase is one bin. `other_flare` is set only for images that would
+    get the label 0: the id of a listed flare during which the image was taken. `guarded`: such an
+    image is too near to the flare.
+    """
+
+    phase: str
+    bin: str = ""
+    other_flare: str = ""
+    guarded: bool = False
+
+
+def candidates_of(records: Sequence[Row], event: Event, rules: Rules) -> list[Row]:
     """Return a row for each record of one channel, in time order, with its verdict.
 
     `records` has record, t_rec, time, wavelength, keywords, status and reason. The verdict is
     `accepted`, `outside`, `rejected`, or the record's status (like `no_image`). All but `accepted`
     have a reason.
     """
-    table = place(records[_READ], event)
-    begin, end = event.flare_start - rules.guard, event.flare_end + rules.guard
-    table["guarded"] = (table["time"] > begin) & (table["time"] < end)
-    judged = each(lambda row: _judged(row, rules), rows_of(table[["wavelength", *LISTED]]))
-    rows = zip(rows_of(table[_PLACED]), judged, strict=True)
-    verdicts = [_verdict(*row, why, rules) for row, (_, why) in rows]
-    verdict, reason = zip(*verdicts, strict=True) if verdicts else ((), ())
-    exposure = [kind for kind, _ in judged]
-    texts = {"exposure": exposure, "verdict": verdict, "reason": reason}
-    table = table.assign(
-        slot=iso_column(table["t_rec"].dt.floor("s")) if len(table) else "",
-        rank=-1,
-        **{name: pd.Series(values, table.index, "str") for name, values in texts.items()},
-    )
-    return in_order(table[COLUMNS], ["time", "record"]).reset_index(drop=True)
+    told = [(row["wavelength"], *(row[name] for name in LISTED)) for row in records]
+    judged = each(lambda values: _judged(values, rules), told)
+    rows = []
+    for row, (exposure, why) in zip(records, judged, strict=True):
+        place = find_place(row["time"], event, rules.guard)
+        verdict, reason = _verdict(row, place, why, rules)
+        rows.append(
+            {
+                "wavelength": row["wavelength"],
+                "record": row["record"],
+                "slot": iso(row["t_rec"].replace(microsecond=0)),
+                "time": row["time"],
+                "phase": place.phase,
+                "bin": place.bin,
+                "other_flare": place.other_flare,
+                **{name: row[name] for name in LISTED},
+                "exposure": exposure,
+                "verdict": verdict,
+                "reason": reason,
+                "rank": -1,
+            }
+        )
+    return in_order(rows, "time", "record")
 
 
-def _judged(row: tuple[Any, ...], rules: Rules) -> tuple[str, str]:
+def _judged(values: tuple[Any, ...], rules: Rules) -> tuple[str, str]:
     """Return a record's kind of exposure, and why its keywords reject it (`judge`).
 
-    `row` has its wavelength and the keywords of LISTED.
+    `values` are its wavelength and the keywords of LISTED.
     """
-    wavelength, *values = row
-    keywords = dict(zip(LISTED, values, strict=True))
+    wavelength, *told = values
+    keywords = dict(zip(LISTED, told, strict=True))
     kind = kind_of(wavelength, keywords["AIMGSHCE"], keywords["EXPTIME"])
     return kind, judge(keywords, wavelength, rules)
 
 
-def place(images: pd.DataFrame, event: Event) -> pd.DataFrame:
-    """Return the images (with `time`) with their `phase`, `bin` and `other_flare`.
-
-    `bin` is empty if the whole phase is one bin. `other_flare` is set only for images that would
-    get the label 0: the id of a listed flare during which the image was taken.
-    """
-    found = phases_of(images["time"], event)
-    bins, others = (np.full(len(images), "", dtype=object) for _ in range(2))
-    for phase in PHASES:
-        inside = found == phase.name
-        times = images["time"][inside]
-        if phase.bin is not None:
-            starts = [bin_start(time, phase.bin) for time in times.dt.to_pydatetime()]
-            bins[inside] = [bin_name(start, phase.bin) for start in starts]
-        if not phase.label:
-            others[inside] = _other_flare(times, event)
-    return images.assign(phase=found, bin=bins, other_flare=others)
+def find_place(time: datetime, event: Event, guard: timedelta = timedelta(0)) -> Place:
+    """Return the place of an image by its time (UTC)."""
+    phase = find_phase(time, event)
+    if phase is None:
+        return Place(OUTSIDE)
+    name = "" if phase.bin is None else bin_name(bin_start(time, phase.bin), phase.bin)
+    if phase.label:
+        return Place(phase.name, name)
+    others = (each.event_id for each in event.other_flares if each.start <= time <= each.end)
+    guarded = event.flare_start - guard < time < event.flare_end + guard
+    return Place(phase.name, name, next(others, ""), guarded)
 
 
-def phases_of(times: pd.Series, event: Event) -> np.ndarray:
-    """Return the name of the phase that contains each UTC time; `outside` if there is none."""
-    moments = _moments(times)
-    found = np.full(len(times), OUTSIDE, dtype=object)
-    for phase in PHASES:
-        begin, end = _moments(pd.Series(phase.interval(event)))
-        after = moments > begin if phase.closed == "right" else moments >= begin
-        found[after & (moments < end if phase.closed == "left" else moments <= end)] = phase.name
-    return found
-
-
-def _moments(times: pd.Series) -> np.ndarray:
-    """Return UTC times as numpy compares them: a tenth of the time that pandas takes."""
-    return times.dt.tz_convert(None).to_numpy()
-
-
-def _other_flare(times: pd.Series, event: Event) -> np.ndarray:
-    """Return the id of a listed flare that contains each time; empty if there is none."""
-    found = np.full(len(times), "", dtype=object)
-    for flare in event.other_flares:
-        inside = (times >= pd.Timestamp(flare.start)) & (times <= pd.Timestamp(flare.end))
-        found[inside.to_numpy() & (found == "")] = flare.event_id
-    return found
-
-
-def _verdict(
-    phase: str, other_flare: str, guarded: bool, status: str, reason: str, why: str, rules: Rules
-) -> tuple[str, str]:
-    """Return the verdict on a record with its place, and the reason.
-
-    `status` and `reason` are those of its row, `why` is the verdict on its keywords.
-    """
-    if phase == OUTSIDE:
+def _verdict(record: Row, place: Place, why: str, rules: Rules) -> tuple[str, str]:
+    """Return the verdict on a record, and the reason. `why` is the verdict on its keywords."""
+    if place.phase == OUTSIDE:
         return OUTSIDE, "outside the event's window"
-    if status:
-        return status, reason
-    if other_flare and rules.other_flares == "exclude":
-        return REJECTED, f"in the flare of event {other_flare}"
-    if guarded and phase in _GUARDED:
+    if record["status"]:
+        return record["status"], record["reason"]
+    if place.other_flare and rules.other_flares == "exclude":
+        return REJECTED, f"in the flare of event {place.other_flare}"
+    if place.guarded:
         return REJECTED, f"within {duration_text(rules.guard)} of the flare"
     return (REJECTED, why) if why else (ACCEPTED, "")
 
@@ -171,16 +150,15 @@ def judge(keywords: Mapping[str, Any], wavelength: int, rules: Rules) -> str:
     return ""
 
 
-def write_candidates(candidates: pd.DataFrame, path: str | Path) -> None:
+def write_candidates(candidates: Iterable[Row], path: str | Path) -> None:
     """Write the candidates of an event as CSV."""
-    write_table(candidates.assign(time=iso_column(candidates["time"])), path)
+    write_rows(candidates, COLUMNS, path, ["time"])
 
 
-def read_candidates(path: str | Path, wavelength: int) -> pd.DataFrame:
+def read_candidates(path: str | Path, wavelength: int) -> list[Row]:
     """Return the candidates of one channel of an event."""
-    texts = dict.fromkeys([n for n in COLUMNS if n not in ("wavelength", "rank")], "str")
-    table = pd.read_csv(
-        path, dtype={**texts, "wavelength": "int64", "rank": "int64"}, keep_default_na=False
-    )
-    table = table[table["wavelength"] == wavelength].reset_index(drop=True)
-    return table.assign(time=pd.to_datetime(table["time"], utc=True, format="ISO8601"))
+    return [
+        {**row, "wavelength": wavelength, "time": read_iso(row["time"]), "rank": int(row["rank"])}
+        for row in read_rows(path)
+        if row["wavelength"] == str(wavelength)
+    ]

@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from astropy.io import fits
 
 from flareset.archive.exports import Exporter, Order
@@ -29,6 +27,7 @@ from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.direct import Direct
 from flareset.sources.query import Query
 from flareset.sources.records import expected_records, keys_of
+from flareset.tables.rows import Row
 
 log = logging.getLogger(__name__)
 # Errors of a question to a server that answers otherwise than JSOC.
@@ -155,15 +154,17 @@ class ArchiveCheck:
         """Fetch a stored image, prove it by its pixels and turn it into its exported form."""
         record, number = self._one()
         direct = Direct(self.query, self.jsoc)
-        links = direct.find(record, record)
-        if links.rows.empty:
+        links = direct.find([record], [record])
+        if not links.rows:
             yield Finding("stored file", "online", next(iter(links.missing.values())).reason)
             return
-        row = next(links.rows.itertuples())
+        (row,) = links.rows
         part = self.folder / f"{number}.fits.part"
         part.touch()
         asked = self._asked(row)
-        proof = self.transfer.fetch(row.url, part, lambda there: direct.check(asked, there)).found
+        proof = self.transfer.fetch(
+            row["url"], part, lambda there: direct.check(asked, there)
+        ).found
         yield Finding("proof of the stored image", "pixels", proof.grade)
         self.made = part
 
@@ -183,29 +184,29 @@ class ArchiveCheck:
         yield Finding("name of the exported file", expected, name)
         part = self.folder / f"{number}.export.part"
         part.touch()
-        asked = self._asked(next(record.itertuples()))
+        asked = self._asked(record)
         link = f"http://jsoc.stanford.edu{answer.folder.rstrip('/')}/{name}"
         self.transfer.fetch(link, part, lambda there: ImageCheck(asked, there))
         if self.made is not None:
             yield from _compared(self.made, part)
 
-    def _one(self) -> tuple[pd.DataFrame, int]:
+    def _one(self) -> tuple[Row, int]:
         """Return a record with an image (a row of records.csv), and its number."""
         rows = self._records()
-        table = expected_records(
+        records = expected_records(
             rows, self.query.recordset, self.query.series, self.query.wavelength
         )
-        record = table[table["status"] == ""].iloc[:1]
-        return record, int(record["recnum"].iloc[0])
+        record = next(row for row in records if not row["status"])
+        return record, int(record["recnum"])
 
-    def _asked(self, row: Any) -> Asked:
+    def _asked(self, row: Row) -> Asked:
         series = self.query.series
         return Asked(
-            row.record,
-            row.t_rec.to_pydatetime(),
+            row["record"],
+            row["t_rec"],
             self.query.wavelength,
             series.names_of(self.query.segment),
-            row.time.to_pydatetime(),
+            row["time"],
             series.cadence,
             series.keys,
         )

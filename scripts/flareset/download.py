@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,15 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import pandas as pd
-
 from flareset.archive.endpoints import Site, reached
 from flareset.archive.tars import Tarball, Tars
 from flareset.archive.transfer import Fetched, Transfer
 from flareset.campaign import environment
 from flareset.campaign.access import Access
 from flareset.campaign.settings import VerifySettings
-from flareset.candidates import ACCEPTED, BLANK, REJECTED, SHOWS_NOTHING, Rules, judge
+from flareset.candidates import BLANK, REJECTED, SHOWS_NOTHING, Rules, judge
 from flareset.draw import choose
 from flareset.errors import IncompleteError, TransferError
 from flareset.job import Job
@@ -37,12 +36,12 @@ from flareset.sources.links import Links, Listed, Source
 from flareset.sources.query import Query
 from flareset.store.store import Store, sha256_of
 from flareset.system.progress import Progress
-from flareset.tables.manifest import COLUMNS
 from flareset.tables.records import PROOF
+from flareset.tables.rows import Row, but_records, in_order, of_records, records_in
 from flareset.tables.status import Kind, Status
 
 log = logging.getLogger(__name__)
-Fetch = Callable[[Any, Path, Begin[Proof]], Fetched[Proof]]
+Fetch = Callable[[Row, Path, Begin[Proof]], Fetched[Proof]]
 # Threads beyond the number of connections: they prove and sync files while others fetch.
 _WORKERS_MORE = 2
 # The most reasons that a message names.
@@ -96,9 +95,10 @@ class Delivered:
         facts, records = job.facts, job.records
         keywords, stated = {}, {}
         if facts.as_stored:
-            known = records.set_index("record")
-            keywords = known[list(KEYWORD_NAMES)].to_dict("index")
-            stated = known[list(PROOF)].to_dict("index")
+            keywords, stated = (
+                {row["record"]: {name: row[name] for name in names} for row in records}
+                for names in (KEYWORD_NAMES, PROOF)
+            )
         return cls(
             job.series,
             job.segment,
@@ -145,7 +145,7 @@ class Downloader:
     def __exit__(self, *error: Any) -> None:
         self._tars.__exit__(*error)
 
-    def kept(self, wanted: pd.DataFrame) -> list[Outcome]:
+    def kept(self, wanted: Sequence[Row]) -> list[Outcome]:
         """Return the outcomes of wanted records whose files the store has, by the same names."""
         found = []
         for record, path in self.store.kept(wanted).items():
@@ -163,36 +163,38 @@ class Downloader:
         for requestid in {outcome.facts.get("requestid", "") for outcome in outcomes} - {""}:
             self._tars.dismiss(f"/{requestid}.tar")
 
-    def fetch(self, images: pd.DataFrame) -> Iterator[Outcome]:
+    def fetch(self, images: Sequence[Row]) -> Iterator[Outcome]:
         """Yield the outcome of each file (a row of links) as soon as it is known."""
-        if images.empty:
+        if not images:
             return
         # Prefer an image that is in the store already as the witness: its URL is known to work.
-        missing, witness = [], images["url"].iloc[-1]
-        for row in images.itertuples():
+        missing, witness = [], images[-1]["url"]
+        # The missing members of each tar.
+        tars: dict[str, list[Row]] = {}
+        for row in images:
             path = self._path(row)
-            if (facts := self._facts(path, row.record)) is None:
-                missing.append(row.Index)
+            link, of_tar, _ = row["url"].partition("#")
+            wanted = tars.setdefault(link, []) if of_tar else missing
+            if (facts := self._facts(path, row["record"])) is None:
+                wanted.append(row)
             else:
                 self.store.tidy(path)
-                witness = row.url
+                witness = row["url"]
                 yield self._outcome(row, path, facts)
         self.archive.witness = self.archive.witness or self.archive.url_of(witness)
-        links = images["url"].str.partition("#")
-        wanted = images.index.isin(missing)
-        yield from self._pool(images[wanted & (links[1] == "")], self._from_archive)
-        for link, rows in images[links[1] != ""].groupby(links[0], sort=False):
-            if not (of_tar := rows[rows.index.isin(missing)]).empty:
-                yield from self._in_tar(str(link), of_tar)
+        yield from self._pool(missing, self._from_archive)
+        for link, members in tars.items():
+            if members:
+                yield from self._in_tar(link, members)
             else:
-                self._tars.dismiss(str(link))
+                self._tars.dismiss(link)
 
-    def _pool(self, images: pd.DataFrame, source: Fetch) -> Iterator[Outcome]:
-        if images.empty:
+    def _pool(self, images: Sequence[Row], source: Fetch) -> Iterator[Outcome]:
+        if not images:
             return
         pool = ThreadPoolExecutor(self.archive.connections.most + _WORKERS_MORE)
         try:
-            jobs = [pool.submit(self._one, row, source) for row in images.itertuples()]
+            jobs = [pool.submit(self._one, row, source) for row in images]
             for job in as_completed(jobs):
                 yield job.result()
         except BaseException as error:
@@ -202,47 +204,47 @@ class Downloader:
             raise
         pool.shutdown()
 
-    def _in_tar(self, link: str, missing: pd.DataFrame) -> Iterator[Outcome]:
+    def _in_tar(self, link: str, missing: Sequence[Row]) -> Iterator[Outcome]:
         """Yield the outcomes of a tar's members. A tar with a bad member is fetched once more."""
         for last in (False, True):
-            if missing.empty:
+            if not missing:
                 return
             try:
                 tarball = self._tars.open(link, self.delivered.files)
             except TransferError as error:
-                for row in missing.itertuples():
+                for row in missing:
                     reason = f"its tar: {error}"
                     path = self._path(row)
                     yield _failed(row, path, reason, error)
                 return
 
             def source(
-                row: Any, into: Path, check: Begin[Proof], tar: Tarball = tarball
+                row: Row, into: Path, check: Begin[Proof], tar: Tarball = tarball
             ) -> Fetched[Proof]:
-                return tar.take(urlsplit(row.url).fragment, into, check)
+                return tar.take(urlsplit(row["url"]).fragment, into, check)
 
-            bad = []
+            bad = set()
             for outcome in self._pool(missing, source):
                 if outcome.problem is not None and not outcome.problem.permanent and not last:
-                    bad.append(outcome.filename)
+                    bad.add(outcome.record)
                 else:
                     yield outcome
-            missing = missing[missing["filename"].isin(bad)]
+            missing = of_records(missing, bad)
             if bad:
                 log.info("%s: %d members are bad; fetching it once more", link, len(bad))
                 self._tars.discard(link)
 
-    def _from_archive(self, row: Any, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
-        return self.archive.fetch(row.url, part, check)
+    def _from_archive(self, row: Row, part: Path, check: Begin[Proof]) -> Fetched[Proof]:
+        return self.archive.fetch(row["url"], part, check)
 
-    def _path(self, row: Any) -> str:
-        return self.store.path_of(row.wavelength, row.filename, row.t_rec)
+    def _path(self, row: Row) -> str:
+        return self.store.path_of(row["wavelength"], row["filename"], row["t_rec"])
 
-    def _one(self, row: Any, source: Fetch) -> Outcome:
+    def _one(self, row: Row, source: Fetch) -> Outcome:
         path = self._path(row)
         with self.store.claim(path) as part:
             # Another job may have brought the file while this one waited.
-            facts = self._facts(path, row.record)
+            facts = self._facts(path, row["record"])
             if fetched := facts is None:
                 try:
                     facts = self._bring(row, path, part, source)
@@ -266,18 +268,18 @@ class Downloader:
         return {**facts, "keywords": {**known, **self._known(record)}}
 
     def _outcome(
-        self, row: Any, path: str, facts: dict[str, Any], *, fetched: bool = False
+        self, row: Row, path: str, facts: dict[str, Any], *, fetched: bool = False
     ) -> Outcome:
         """Return the outcome of an image that is in the store."""
         status, reason = Status.VERIFIED, ""
-        if row.kind == Kind.IMAGE:
+        if row["kind"] == Kind.IMAGE:
             status, reason = self._judge(facts)
         tries = facts["tries"]
         return Outcome(
-            row.record, row.filename, row.kind, path, status, reason, tries, facts, fetched
+            row["record"], row["filename"], row["kind"], path, status, reason, tries, facts, fetched
         )
 
-    def _bring(self, row: Any, path: str, part: Path, source: Fetch) -> dict[str, Any]:
+    def _bring(self, row: Row, path: str, part: Path, source: Fetch) -> dict[str, Any]:
         check = self._check_of(row)
 
         def begin(there: Path) -> Check[Proof]:
@@ -287,7 +289,7 @@ class Downloader:
 
         got = source(row, part, begin)
         facts = {
-            "record": row.record,
+            "record": row["record"],
             "sha256": got.found.sha256,
             "bytes": got.found.bytes,
             "tries": got.tries,
@@ -296,19 +298,19 @@ class Downloader:
             "keywords": got.found.keywords,
             "header": got.found.header,
         }
-        if requestid := getattr(row, "requestid", "") or self.delivered.requestid:
+        if requestid := row["requestid"] or self.delivered.requestid:
             facts["requestid"] = requestid
         if self.delivered.process:
             facts["process"] = self.delivered.process
         if self.delivered.named:
             facts["named"] = self.delivered.named
         self.store.commit(path, part, facts)
-        return {**facts, "keywords": {**facts["keywords"], **self._known(row.record)}}
+        return {**facts, "keywords": {**facts["keywords"], **self._known(row["record"])}}
 
-    def _check_of(self, row: Any) -> Begin[Proof]:
+    def _check_of(self, row: Row) -> Begin[Proof]:
         """Return a function that begins the check of a row's file."""
-        if row.kind != Kind.IMAGE:
-            suffix = PurePosixPath(row.filename).suffix
+        if row["kind"] != Kind.IMAGE:
+            suffix = PurePosixPath(row["filename"]).suffix
 
             def look(file: Path) -> Proof:
                 check_picture(file, suffix)
@@ -317,16 +319,16 @@ class Downloader:
             return lambda _: AtEnd(look)
         as_made = self.delivered
         asked = Asked(
-            row.record,
-            row.t_rec,
-            row.wavelength,
+            row["record"],
+            row["t_rec"],
+            row["wavelength"],
             as_made.series.names_of(as_made.segment),
-            row.time,
+            row["time"],
             as_made.series.cadence,
             as_made.series.keys,
             self.steps,
             as_made.as_stored,
-            as_made.stated.get(row.record, {}),
+            as_made.stated.get(row["record"], {}),
         )
         return lambda there: self.check(asked, there)
 
@@ -355,10 +357,12 @@ class Downloader:
         return Status.VERIFIED, "; ".join(notes)
 
 
-def _failed(row: Any, path: str, reason: str, problem: TransferError) -> Outcome:
+def _failed(row: Row, path: str, reason: str, problem: TransferError) -> Outcome:
     """Return the outcome of a file that could not be had."""
     failed, tries = Status.FAILED, problem.tries
-    return Outcome(row.record, row.filename, row.kind, path, failed, reason, tries, problem=problem)
+    return Outcome(
+        row["record"], row["filename"], row["kind"], path, failed, reason, tries, problem=problem
+    )
 
 
 def _still_lost(gone: list[Outcome], found: list[Outcome]) -> list[Outcome]:
@@ -395,9 +399,9 @@ class Acquisition:
         self._said = ""
         self._told: set[tuple[str, str]] = set()
 
-    def bring(self, wanted: pd.DataFrame) -> list[Outcome]:
+    def bring(self, wanted: Sequence[Row]) -> list[Outcome]:
         """Bring wanted records (rows of records.csv) and return their outcomes."""
-        if wanted.empty:
+        if not wanted:
             return []
         self._progress.total += len(wanted)
         found = self._find(wanted)
@@ -411,11 +415,11 @@ class Acquisition:
         self._look_for_a_stop(found)
         return found
 
-    def _find(self, wanted: pd.DataFrame) -> list[Outcome]:
+    def _find(self, wanted: Sequence[Row]) -> list[Outcome]:
         """Bring wanted records with the links that the source has now; return their outcomes."""
         found = self.downloader.kept(wanted) if self._ask_least else []
-        missing = wanted[~wanted["record"].isin({outcome.record for outcome in found})]
-        if len(missing):
+        missing = but_records(wanted, {outcome.record for outcome in found})
+        if missing:
             return found + self._of(self._source.find(missing, wanted))
         self.downloader.dismiss_tars(found)
         return found
@@ -426,15 +430,15 @@ class Acquisition:
         tried: set[str] = set()
         while self.problem is None:
             chosen = choose(job.candidates, unusable, most)
-            wanted = job.records[job.records["record"].isin(set(chosen["record"]) - tried)]
-            if wanted.empty:
+            names = set(records_in(chosen)) - tried
+            wanted = of_records(job.records, names)
+            if not wanted:
                 return
             outcomes = self.bring(wanted)
-            tried |= set(wanted["record"])
-            verified = {o.record for o in outcomes if o.status == Status.VERIFIED}
-            unusable |= set(wanted["record"]) - verified
+            tried |= names
+            unusable |= names - {o.record for o in outcomes if o.status == Status.VERIFIED}
 
-    def _unanswered(self, wanted: pd.DataFrame, found: list[Outcome]) -> list[Outcome]:
+    def _unanswered(self, wanted: Sequence[Row], found: list[Outcome]) -> list[Outcome]:
         """Return a failure for each wanted record that the source gave no answer for.
 
         There is none if a movie came, which shows all records.
@@ -444,26 +448,26 @@ class Acquisition:
         answered = {outcome.record for outcome in found}
         why = "the source gave neither a link nor a reason"
         return [
-            Outcome(record, "", None, "", Status.FAILED, why, 0)
-            for record in wanted["record"]
-            if record not in answered
+            Outcome(row["record"], "", None, "", Status.FAILED, why, 0)
+            for row in but_records(wanted, answered)
         ]
 
-    def _renewed(self, wanted: pd.DataFrame, gone: list[Outcome]) -> list[Outcome]:
+    def _renewed(self, wanted: Sequence[Row], gone: list[Outcome]) -> list[Outcome]:
         """Ask again for files that the archive no longer has, and return their outcomes."""
         log.info("%d files are no longer there; asking for them again", len(gone))
-        again = wanted[wanted["record"].isin({o.record for o in gone})]
+        again = of_records(wanted, {o.record for o in gone})
         # A movie belongs to no single record: all are asked for again.
-        found = self._of(self._source.renew(again if len(again) else wanted))
+        found = self._of(self._source.renew(again or wanted))
         left = _still_lost(gone, found)
         kept = {o.record for o in left}
         return [o for o in found if o.filename or o.record not in kept] + left
 
     def _of(self, links: Links) -> list[Outcome]:
         """Fetch the files of links. Return their outcomes, and those of records without a link."""
-        used = links.rows["segment"] == self.downloader.delivered.segment
+        segment = self.downloader.delivered.segment
+        used = [row for row in links.rows if row["segment"] == segment]
         found: list[Outcome] = []
-        for outcome in self.downloader.fetch(links.rows[used]):
+        for outcome in self.downloader.fetch(used):
             found.append(outcome)
             # What is gone may be asked for again.
             if outcome.problem is None or not outcome.problem.gone:
@@ -491,25 +495,22 @@ class Acquisition:
             log.info("%s: %s", outcome.filename or outcome.record, outcome.reason)
 
 
-def acquire(acquisition: Acquisition, job: Job, most: Mapping[str, int] | None) -> pd.DataFrame:
+def acquire(acquisition: Acquisition, job: Job, most: Mapping[str, int] | None) -> list[Row]:
     """Bring a job's files and return the manifest.
 
     `most` is the number of images per bin, by phase; None brings every image of the window. Of
     pictures and movies, all are brought.
     """
-    with_image = job.records[job.records["status"] == ""]
     if job.facts.pictured:
-        acquisition.bring(with_image)
+        acquisition.bring(job.with_image)
     elif most is None:
-        verdicts = job.candidates.set_index("record")["verdict"]
-        inside = verdicts[verdicts.isin([ACCEPTED, REJECTED])].index
-        acquisition.bring(with_image[with_image["record"].isin(inside)])
+        acquisition.bring(of_records(job.with_image, set(records_in(job.inside))))
     else:
         acquisition.draw(job, most)
     return manifest_of(acquisition.outcomes)
 
 
-def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
+def manifest_of(outcomes: Iterable[Outcome]) -> list[Row]:
     """Return a row per file and per wanted record without a file, in the order of file names."""
     rows = [
         {
@@ -529,30 +530,27 @@ def manifest_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
         }
         for outcome in outcomes
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table["bytes"] = table["bytes"].astype("Int64")
-    return table.sort_values(["filename", "record"], ignore_index=True)
+    return in_order(rows, "filename", "record")
 
 
 def _text(value: object) -> str:
-    """Return a keyword's value as text, so that pandas does not write it by its column's type."""
+    """Return a keyword's value as text, as a manifest that is read has it."""
     return "" if value is None else str(value)
 
 
 def check_complete(
-    manifest: pd.DataFrame, allow_missing: int, where: str, problem: TransferError | None = None
+    manifest: Sequence[Row], allow_missing: int, where: str, problem: TransferError | None = None
 ) -> None:
     """Raise IncompleteError, with every reason, if more files failed than allowed.
 
     With a `problem` of the whole archive, raise it in any case.
     """
-    failed = manifest[manifest["status"] == Status.FAILED]
+    failed = [row for row in manifest if row["status"] == Status.FAILED]
     if len(failed) <= allow_missing and problem is None:
         return
     reasons: dict[str, list[str]] = {}
-    names = failed["filename"].where(failed["filename"] != "", failed["record"])
-    for name, reason in zip(names, failed["reason"], strict=True):
-        reasons.setdefault(reason, []).append(name)
+    for row in failed:
+        reasons.setdefault(row["reason"], []).append(row["filename"] or row["record"])
     lines = [
         f"  {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
         for reason, names in reasons.items()
@@ -566,31 +564,41 @@ def check_complete(
 
 
 def check_usable(
-    job: Job, manifest: pd.DataFrame, most: Mapping[str, int] | None, allow_missing: int, where: str
+    job: Job,
+    manifest: Sequence[Row],
+    most: Mapping[str, int] | None,
+    allow_missing: int,
+    where: str,
 ) -> None:
     """Raise IncompleteError if every image that could be drawn is rejected or failed.
 
     Rejected images count as missing only if no image is left. `most` is the number of images per
     bin, by phase; None for all images.
     """
-    listed = job.candidates["verdict"].isin([ACCEPTED, REJECTED])
-    wanted = job.candidates["phase"].map(most) > 0 if most else True
-    inside = job.candidates[listed & wanted]
+    inside = [row for row in job.inside if not most or most[row["phase"]]]
     if job.facts.pictured or len(inside) <= allow_missing:
         return
-    tried = manifest[["record", "status", "reason"]]
-    table = inside.merge(tried, how="left", on="record", suffixes=("", "_of_file"))
-    of_draw, of_file = (table[name] == Status.REJECTED for name in ("verdict", "status"))
-    useless = of_draw | of_file | (table["status"] == Status.FAILED)
-    if not (useless.all() and (of_draw | of_file).any()):
+    became = _became(inside, manifest)
+    if {status for status, _ in became} - {Status.FAILED} != {Status.REJECTED}:
         return
-    reasons = table["reason"].where(of_draw, table["reason_of_file"]).value_counts()
-    lines = [f"  {number} of them: {reason}" for reason, number in reasons.items()]
+    reasons = Counter(reason for _, reason in became).most_common(_MOST_REASONS)
+    lines = [f"  {number} of them: {reason}" for reason, number in reasons]
     raise IncompleteError(
         f"{where}: none of its {len(inside)} images can be drawn (completeness.allow_missing is"
-        f" {allow_missing}):\n" + "\n".join(lines[:_MOST_REASONS]) + "\nCheck quality.reject,"
+        f" {allow_missing}):\n" + "\n".join(lines) + "\nCheck quality.reject,"
         " sample.exposure and other_flares, or take the row out of events.csv."
     )
+
+
+def _became(candidates: Iterable[Row], manifest: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return the status of each candidate, and the reason: that of the draw, else of its file."""
+    tried = {row["record"]: (row["status"], row["reason"]) for row in manifest}
+    return [
+        (REJECTED, row["reason"])
+        if row["verdict"] == REJECTED
+        else tried.get(row["record"], (Status.NOT_NEEDED, "not drawn"))
+        for row in candidates
+    ]
 
 
 def store_of(job: Job, root: Path, archive_name: str) -> Store:
@@ -633,7 +641,7 @@ def open_acquisition(
 @contextmanager
 def open_requests(
     job: Job, settings: VerifySettings, access: Access, store: Store
-) -> Iterator[Callable[[pd.DataFrame, pd.DataFrame], list[str]]]:
+) -> Iterator[Callable[[Sequence[Row], Sequence[Row]], list[str]]]:
     """Yield a function that returns the new exports that wanted records would need.
 
     Its arguments are the wanted records, and all needed records. It asks for no export.
@@ -654,7 +662,7 @@ def _source_of(job: Job, settings: VerifySettings, site: Site, store: Store) -> 
         return Listed(job.listing, facts.requestid or "the page")
     query, jsoc = Query.of(job.event, job.wavelength, [], settings), site.jsoc(store.archive)
     exporter = site.exporter(jsoc, store.archive, job.series)
-    delivery = Delivery(query, job.records[job.records["status"] == ""], facts.process)
+    delivery = Delivery(query, job.with_image, facts.process)
     if facts.source == "direct":
         return Direct(query, jsoc, Export(delivery, exporter) if jsoc.email else None)
     return Export(delivery, exporter, whole=settings.fetch == "all" or facts.pictured)

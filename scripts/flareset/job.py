@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.campaign.events import Event, read_event
-from flareset.candidates import read_candidates
+from flareset.candidates import ACCEPTED, REJECTED, read_candidates
 from flareset.sdo.series import Series
 from flareset.tables.listing import ExportFacts, read_facts, read_listing
 from flareset.tables.records import read_records
+from flareset.tables.rows import Row
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,25 @@ class Job:
     wavelength: int
     series: Series
     segment: str
-    records: pd.DataFrame
-    listing: pd.DataFrame
+    records: list[Row]
+    listing: list[Row]
     facts: ExportFacts
-    candidates: pd.DataFrame
+    candidates: list[Row]
+
+    @cached_property
+    def filenames(self) -> dict[str, str]:
+        """The file of each record that is listed. Of several files, it is the first."""
+        return {row["record"]: row["filename"] for row in reversed(self.listing)}
+
+    @property
+    def with_image(self) -> list[Row]:
+        """The records that have an image."""
+        return [row for row in self.records if not row["status"]]
+
+    @property
+    def inside(self) -> list[Row]:
+        """The candidates that have an image within the event's window, rejected ones too."""
+        return [row for row in self.candidates if row["verdict"] in (ACCEPTED, REJECTED)]
 
     @classmethod
     def read(cls, folder: Path, series: Series, segment: str) -> Job:

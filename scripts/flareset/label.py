@@ -11,10 +11,12 @@ from flareset.errors import StoreError
 from flareset.phases import PHASES
 from flareset.sdo.exposure import kind_of, seconds_of
 from flareset.sdo.keywords import KEYWORD_NAMES
-from flareset.sdo.times import iso_column
 from flareset.split import Row
 from flareset.tables.csv import write_table
 from flareset.tables.images import COLUMNS, OF_SPLITS, carried_name
+
+# How sample.csv writes the time of an image, and images.csv too.
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
@@ -24,7 +26,7 @@ def read_samples(paths: list[str] | list[Path]) -> pd.DataFrame:
     dtypes = {**dict.fromkeys(texts, "str"), "wavelength": "int64", "bytes": "int64"}
     tables = [pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in paths]
     samples = pd.concat(tables, ignore_index=True)
-    samples["time"] = pd.to_datetime(samples["time"], utc=True, format="%Y-%m-%dT%H:%M:%SZ")
+    samples["time"] = pd.to_datetime(samples["time"], utc=True, format=_TIME)
     return samples
 
 
@@ -65,7 +67,7 @@ def label_images(samples: pd.DataFrame, events: list[Event]) -> pd.DataFrame:
     # The images of one event and slot, in several channels, can be stacked.
     table["channels"] = samples.groupby(["event_id", "slot"])["wavelength"].transform("nunique")
     own = _own_columns(drawn_from)
-    table["time"] = iso_column(samples["time"])
+    table["time"] = samples["time"].dt.strftime(_TIME)
     lasted = list(zip(table["AIMGSHCE"], table["EXPTIME"], strict=True))
     channels = zip(table["wavelength"], lasted, strict=True)
     table["exposure"] = [kind_of(wavelength, *each) for wavelength, each in channels]

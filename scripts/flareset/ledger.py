@@ -2,203 +2,218 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from flareset.candidates import ACCEPTED, phases_of
+from flareset.candidates import ACCEPTED
 from flareset.job import Job
-from flareset.phases import PHASES
+from flareset.phases import OUTSIDE, PHASES, find_phase
 from flareset.sdo.exposure import SHORT, kind_of
 from flareset.sdo.recordset import Recordset, jsoc_time
-from flareset.sdo.times import iso_column
-from flareset.tables.csv import write_table
+from flareset.sdo.times import iso
+from flareset.tables.csv import write_rows
+from flareset.tables.rows import Row, in_order
 from flareset.tables.status import Status
 
 _UNLISTED = "short outside the listed flares: of a flare that events.csv lacks?"
 COLUMNS = ["time", "record", "filename", "phase", "status", "reason", "proof", "tries", "bytes"]
+# What a row of the manifest tells of its file.
+_OF_FILE = ("filename", "status", "reason", "proof", "tries", "bytes")
 
 
-def make_ledger(
-    job: Job, manifest: pd.DataFrame, shortages: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def make_ledger(job: Job, manifest: Sequence[Row], shortages: Iterable[Row] = ()) -> list[Row]:
     """Return a row per record, picture, slot without a record, and bin with too few images.
 
     `manifest` has the files of the job that were tried. Rows are in time order.
     """
-    parts = [_records(job, manifest), _products(job, manifest), _without_record(job)]
-    if shortages is not None:
-        parts.append(_short(shortages))
-    table = pd.concat([part for part in parts if len(part)])
-    table = table.sort_values(["time", "record", "filename"], kind="stable", ignore_index=True)
-    table["time"] = iso_column(table["time"].dt.floor("s"))
+    rows = [*_records(job, manifest), *_products(job, manifest), *_without_record(job)]
+    rows += [_short(each) for each in shortages]
     if job.facts.accepted:
         note = f"accept_pages took the page as it is: {job.facts.accepted}"
-        table["reason"] = _and(table["reason"], note)
-    return table.reindex(columns=COLUMNS)
+        rows = [{**row, "reason": _and(row["reason"], note)} for row in rows]
+    return [
+        {**row, "time": iso(row["time"].replace(microsecond=0))}
+        for row in in_order(rows, "time", "record", "filename")
+    ]
 
 
-def _and(reasons: pd.Series, note: str) -> list[str]:
-    """Return the reasons with a note appended to each."""
-    return [f"{reason}; {note}".removeprefix("; ") for reason in reasons]
+def _and(reason: str, note: str) -> str:
+    """Return a reason with a note appended."""
+    return f"{reason}; {note}" if reason else note
 
 
-def short_outside(job: Job, manifest: pd.DataFrame) -> list[str]:
+def short_outside(job: Job, manifest: Iterable[Row]) -> list[str]:
     """Return the records of short exposures before and after the flare, outside other flares.
 
     AIA shortens exposures only during flares: they are a sign of a flare that is not listed. If
     only files tell the exposure, the fetched files are looked at.
     """
-    found = dict(zip(job.candidates["record"], job.candidates["exposure"], strict=True))
-    told = manifest[["record", "AIMGSHCE", "EXPTIME"]].itertuples(index=False)
-    for record, *lasted in told:
-        found[record] = found.get(record) or kind_of(job.wavelength, *lasted)
+    found = {row["record"]: row["exposure"] for row in job.candidates}
+    for row in manifest:
+        lasted = row["AIMGSHCE"], row["EXPTIME"]
+        found[row["record"]] = found.get(row["record"]) or kind_of(job.wavelength, *lasted)
     quiet = [phase.name for phase in PHASES if not phase.label]
-    outside = job.candidates["phase"].isin(quiet) & (job.candidates["other_flare"] == "")
-    return [record for record in job.candidates.loc[outside, "record"] if found[record] == SHORT]
+    return [
+        row["record"]
+        for row in job.candidates
+        if row["phase"] in quiet and not row["other_flare"] and found[row["record"]] == SHORT
+    ]
 
 
-def _records(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
+def _records(job: Job, manifest: Sequence[Row]) -> list[Row]:
     """Return a row per record: its row in the manifest, else the verdict of the draw."""
-    tried = manifest[["record", "filename", "status", "reason", "proof", "tries", "bytes"]]
-    if job.facts.pictured:
-        tried = tried[tried["filename"] == ""]
-    listed = job.listing.drop_duplicates("record").set_index("record")["filename"]
-    table = job.candidates[["time", "record", "phase", "other_flare", "verdict", "reason"]].merge(
-        tried, how="left", on="record", validate="one_to_one", suffixes=("_verdict", "")
-    )
-    if job.facts.pictured:
-        table = table[~table["record"].isin(manifest.loc[manifest["filename"] != "", "record"])]
-        # An accepted record of which nothing is said is in the movie.
-        table = table[(table["verdict"] != ACCEPTED) | table["status"].notna()]
-    untried = table["status"].isna()
-    table["status"] = table["status"].where(
-        ~untried, table["verdict"].replace(ACCEPTED, Status.NOT_NEEDED)
-    )
-    said = table["reason_verdict"].where(table["verdict"] != ACCEPTED, "not drawn")
-    masked = table["other_flare"] != ""
-    note = "in the flare of event " + table["other_flare"]
-    reason = table["reason"].fillna("").astype("str")
-    noted = note.where(masked, "") + pd.Series(
-        ["; " if m and r else "" for m, r in zip(masked, reason, strict=True)],
-        index=table.index,
-        dtype="str",
-    )
-    table["reason"] = (noted + reason).where(~untried, said)
-    unlisted = table["record"].isin(short_outside(job, manifest))
-    table.loc[unlisted, "reason"] = _and(table.loc[unlisted, "reason"], _UNLISTED)
-    names = table["filename"].fillna("")
-    known = table["record"].map(listed).fillna("") if len(listed) else ""
-    bare = table["status"].isin([Status.NO_IMAGE])
-    table["filename"] = names.where((names != "") | bare, known)
-    return table
+    tried = {row["record"]: row for row in manifest}
+    unlisted = {*short_outside(job, manifest)}
+    rows = []
+    for candidate in job.candidates:
+        record = candidate["record"]
+        file = tried.get(record)
+        if job.facts.pictured and _is_shown(candidate, file):
+            continue
+        row = _of_file(file, candidate) if file else _of_draw(candidate)
+        if record in unlisted:
+            row["reason"] = _and(row["reason"], _UNLISTED)
+        if not row["filename"] and row["status"] != Status.NO_IMAGE:
+            row["filename"] = job.filenames.get(record, "")
+        rows.append({**row, **{name: candidate[name] for name in ("time", "record", "phase")}})
+    return rows
 
 
-def _products(job: Job, manifest: pd.DataFrame) -> pd.DataFrame:
+def _is_shown(candidate: Row, file: Row | None) -> bool:
+    """Return whether a picture or a movie shows a record, so that the record has no row."""
+    # An accepted record of which nothing is said is in the movie.
+    return bool(file["filename"]) if file else candidate["verdict"] == ACCEPTED
+
+
+def _of_file(file: Row, candidate: Row) -> Row:
+    """Return what the ledger tells of a record that was tried: what its file's row tells."""
+    row = {name: file[name] for name in _OF_FILE}
+    if other := candidate["other_flare"]:
+        note = f"in the flare of event {other}"
+        row["reason"] = f"{note}; {row['reason']}" if row["reason"] else note
+    return row
+
+
+def _of_draw(candidate: Row) -> Row:
+    """Return what the ledger tells of a record that was not tried: the verdict of the draw."""
+    verdict, reason = candidate["verdict"], candidate["reason"]
+    if verdict == ACCEPTED:
+        verdict, reason = Status.NOT_NEEDED, "not drawn"
+    return {"filename": "", "status": verdict, "reason": reason}
+
+
+def _products(job: Job, manifest: Iterable[Row]) -> list[Row]:
     """Return a row per picture and movie."""
     if not job.facts.pictured:
-        return manifest.iloc[:0]
-    rows = manifest[manifest["filename"] != ""]
-    times = job.records.drop_duplicates("record").set_index("record")["time"]
-    time = rows["record"].map(times).fillna(pd.Timestamp(job.event.window_start))
-    return rows.assign(phase="", time=pd.to_datetime(time, utc=True))
+        return []
+    times = {row["record"]: row["time"] for row in job.candidates}
+    begin = job.event.window_start
+    return [
+        {**row, "phase": "", "time": times.get(row["record"], begin)}
+        for row in manifest
+        if row["filename"]
+    ]
 
 
-def _without_record(job: Job) -> pd.DataFrame:
+def _without_record(job: Job) -> list[Row]:
     """Return a row per slot of the window without a record."""
-    event, facts = job.event, job.facts
-    known = job.records["t_rec"]
-    times = pd.Series(
-        empty_slots(known, event.window_start, event.window_end, job.series.cadence),
-        dtype="datetime64[s, UTC]",
-    )
-    if facts.source == "page":
-        beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
-        edge = (times < known.min()) | (times > known.max())
-        asked = [""] * len(times)
-        reason = np.where(edge, beyond, "the page lists no record here").tolist()
-    else:
-        asked = [_asked_for(job, time) for time in times]
-        reason = [text or "JSOC has no record here" for text in asked]
-    return pd.DataFrame(
-        {
-            "time": times,
-            "record": [_slot_record(job, time) for time in times],
-            "filename": "",
-            "phase": phases_of(times, event) if len(times) else [],
-            "status": [Status.NOT_NEEDED if text else Status.NO_RECORD for text in asked],
-            "reason": reason,
-        }
-    )
+    event = job.event
+    known = sorted(row["t_rec"] for row in job.records)
+    rows = []
+    for time in empty_slots(known, event.window_start, event.window_end, job.series.cadence):
+        status, reason = _why_empty(job, known, time)
+        phase = find_phase(time, event)
+        rows.append(
+            {
+                "time": time,
+                "record": _slot_record(job, time),
+                "filename": "",
+                "phase": phase.name if phase else OUTSIDE,
+                "status": status,
+                "reason": reason,
+            }
+        )
+    return rows
 
 
-def _asked_for(job: Job, time: pd.Timestamp) -> str:
+def _why_empty(job: Job, known: Sequence[datetime], time: datetime) -> tuple[Status, str]:
+    """Return status and reason of a slot without a record. `known` are all T_REC, in order."""
+    facts = job.facts
+    if facts.source != "page":
+        if asked := _asked_for(job, known, time):
+            return Status.NOT_NEEDED, asked
+        return Status.NO_RECORD, "JSOC has no record here"
+    if known[0] <= time <= known[-1]:
+        return Status.NO_RECORD, "the page lists no record here"
+    beyond = f"{facts.edges}: no record, or not exported" if facts.edges else "no record here"
+    return Status.NO_RECORD, beyond
+
+
+def _asked_for(job: Job, known: Sequence[datetime], time: datetime) -> str:
     """Return why a slot was not asked for: the row's own recordset leaves it out; else empty."""
     text = job.event.columns.get("recordset", "")
     found = Recordset.parse(text).times if text else None
     if found is None:
         return ""
     _, times = found
-    step = pd.Timedelta(seconds=times.cadence or job.series.cadence)
+    step = timedelta(seconds=times.cadence or job.series.cadence)
     if not times.hold(time):
         return "not asked for: beyond the row's recordset"
-    if times.cadence and (abs(job.records["t_rec"] - time) < step).any():
+    if times.cadence and _gap(time, known) < step:
         return "not asked for: between the steps of the row's recordset"
     return ""
 
 
-def _slot_record(job: Job, time: pd.Timestamp) -> str:
+def _slot_record(job: Job, time: datetime) -> str:
     """Return the name that a slot's record would have, without prime keys that are not known."""
-    known = {"T_REC": jsoc_time(job.series, time.to_pydatetime()), "WAVELNTH": str(job.wavelength)}
+    known = {"T_REC": jsoc_time(job.series, time), "WAVELNTH": str(job.wavelength)}
     return job.series.name + "".join(f"[{known.get(key, '')}]" for key in job.series.keys)
 
 
-def _short(shortages: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per bin with too few images, at the bin's first second."""
-    return pd.DataFrame(
-        {
-            "time": shortages["begin"],
-            "record": "",
-            "filename": "",
-            "phase": shortages["phase"],
-            "status": Status.SHORT,
-            "reason": [
-                f"the draw: {row.drawn} of {row.wanted} wanted could be drawn from this bin"
-                for row in shortages.itertuples()
-            ],
-        }
-    )
+def _short(shortage: Row) -> Row:
+    """Return a row for a bin with too few images, at the bin's first second."""
+    drawn, wanted = shortage["drawn"], shortage["wanted"]
+    return {
+        "time": shortage["begin"],
+        "record": "",
+        "filename": "",
+        "phase": shortage["phase"],
+        "status": Status.SHORT,
+        "reason": f"the draw: {drawn} of {wanted} wanted could be drawn from this bin",
+    }
 
 
-def write_ledger(table: pd.DataFrame, path: object) -> None:
-    """Write a ledger as CSV. Counts are whole numbers or empty."""
-    for column in ("tries", "bytes"):
-        table[column] = table[column].astype("Int64")
-    write_table(table, path)
+def write_ledger(ledger: Iterable[Row], path: str | Path) -> None:
+    """Write a ledger as CSV."""
+    write_rows(ledger, COLUMNS, path)
 
 
 def empty_slots(
-    t_recs: pd.Series, begin: datetime, end: datetime, cadence: int
-) -> pd.DatetimeIndex:
+    t_recs: Iterable[datetime], begin: datetime, end: datetime, cadence: int
+) -> list[datetime]:
     """Return the T_REC of every slot in [begin, end) without a record, on the records' grid.
 
     Empty if the records have no common grid. A record fills a slot if it is less than half a
     cadence away: a leap second, which shifts the grid, empties no slot.
     """
-    records = np.sort(np.unique(_epoch_seconds(t_recs)))
-    phases, counts = np.unique(records % cadence, return_counts=True)
-    if not len(records) or counts.max() < 0.5 * len(records):
-        return pd.to_datetime([], utc=True)
+    records = sorted({math.floor(t_rec.timestamp()) for t_rec in t_recs})
+    counts = Counter(record % cadence for record in records)
+    if not records or max(counts.values()) < 0.5 * len(records):
+        return []
+    phase = min(counts, key=lambda phase: (-counts[phase], phase))
     first = int(begin.timestamp())
-    first += int(phases[counts.argmax()] - first) % cadence
-    slots = np.arange(first, end.timestamp(), cadence, dtype="int64")
-    after = np.searchsorted(records, slots)
-    gap_after = np.abs(records[np.minimum(after, len(records) - 1)] - slots)
-    gap_before = np.abs(slots - records[np.maximum(after - 1, 0)])
-    empty = slots[2 * np.minimum(gap_after, gap_before) >= cadence]
-    return pd.to_datetime(empty, unit="s", utc=True)
+    slots = range(first + (phase - first) % cadence, math.ceil(end.timestamp()), cadence)
+    return [
+        datetime.fromtimestamp(slot, UTC) for slot in slots if 2 * _gap(slot, records) >= cadence
+    ]
 
 
-def _epoch_seconds(times: pd.Series) -> np.ndarray:
-    return ((times - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1)).to_numpy("int64")
+def _gap(slot: Any, records: Sequence[Any]) -> Any:
+    """Return the time from a slot to the nearest of the records, which are sorted."""
+    after = bisect_left(records, slot)
+    return min(abs(record - slot) for record in records[max(after - 1, 0) : after + 1])

@@ -6,11 +6,9 @@ the RequestID of an export that the user made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
 
 from flareset.archive.endpoints import reached, rehearsal_page
 from flareset.archive.exports import Exporter
@@ -21,12 +19,14 @@ from flareset.campaign.pages import missing_page, page_text
 from flareset.errors import ExportError, ListingError
 from flareset.sdo.processing import process_text
 from flareset.sources.delivered import Delivery, read_answers, warnings_of
+from flareset.sources.links import Missing
 from flareset.sources.page import read_page
 from flareset.sources.query import Query, check_name_format, find_records, steps_of
 from flareset.sources.records import mark_left_out
 from flareset.sources.rows import edges_of
-from flareset.tables.listing import ExportFacts, no_listing
+from flareset.tables.listing import ExportFacts
 from flareset.tables.records import COLUMNS
+from flareset.tables.rows import Row, in_order
 from flareset.tables.status import Kind, Status
 
 
@@ -34,8 +34,8 @@ from flareset.tables.status import Kind, Status
 class Found:
     """The records that were found, the links that are known already, and their export's facts."""
 
-    records: pd.DataFrame
-    listing: pd.DataFrame
+    records: list[Row]
+    listing: Sequence[Row]
     facts: ExportFacts
 
 
@@ -110,22 +110,23 @@ def list_page(query: Query, text: str, *, hosts: list[str], accept: bool) -> Fou
     return Found(_records_of(listing, query), listing, facts)
 
 
-def _records_of(listing: pd.DataFrame, query: Query) -> pd.DataFrame:
+def _records_of(listing: Sequence[Row], query: Query) -> list[Row]:
     """Return the records that a page lists. Their keywords are not known yet."""
-    with_image = listing["segment"] == query.segment
-    first = listing.assign(bare=~with_image).sort_values(["bare", "t_rec", "record"], kind="stable")
-    first = first.drop_duplicates("record").sort_values(["t_rec", "record"], kind="stable")
-    table = first.reindex(columns=COLUMNS, fill_value="").reset_index(drop=True)
-    bare = first["bare"].to_numpy()
-    table["t_obs"] = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
-    table["time"] = first["time"].to_numpy()
-    table["time"] = pd.to_datetime(table["time"], utc=True)
-    table["status"] = [Status.NO_IMAGE if lacks else "" for lacks in bare]
-    table["reason"] = [
-        f"the record lists only {segment}" if lacks else ""
-        for segment, lacks in zip(first["segment"], bare, strict=True)
-    ]
-    return table.assign(bytes=0)
+    files: dict[str, Row] = {}
+    # The images first: a record has none if all its files are of other segments.
+    for row in sorted(listing, key=lambda row: row["segment"] != query.segment):
+        files.setdefault(row["record"], row)
+    return [_record_of(row, query) for row in in_order(files.values(), "t_rec", "record")]
+
+
+def _record_of(row: Row, query: Query) -> Row:
+    """Return the record of a listed file; it has no image if the file is of another segment."""
+    status, reason = "", ""
+    if row["segment"] != query.segment:
+        status, reason = Status.NO_IMAGE, f"the record lists only {row['segment']}"
+    known = {name: row[name] for name in ("record", "t_rec", "time", "wavelength")}
+    unknown = {"t_obs": None, "bytes": 0}
+    return {**dict.fromkeys(COLUMNS, ""), **known, **unknown, "status": status, "reason": reason}
 
 
 def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
@@ -138,10 +139,10 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
     remarks = [*_patches(query), *remarks]
     records = mark_left_out(found := find_records(query, jsoc), steps, query.series)
     remarks += _losses(found, records)
-    if not (records["status"] == "").any():
+    if all(row["status"] for row in records):
         raise ExportError(
             f"none of the {len(records)} records of {query.recordset} has an image:"
-            f" {records['reason'].iloc[0]}"
+            f" {records[0]['reason']}"
         )
     facts = ExportFacts(
         requestid="",
@@ -155,7 +156,7 @@ def list_records(query: Query, jsoc: Jsoc, source: str) -> Found:
         remarks=remarks,
         source=source,
     )
-    return Found(records, no_listing(), facts)
+    return Found(records, [], facts)
 
 
 def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found:
@@ -174,20 +175,23 @@ def list_request(query: Query, requests: list[str], exporter: Exporter) -> Found
     ids = ", ".join(requests)
     try:
         links = read_answers(answers, Delivery(query, records, process, shared=True))
-        if links.rows.empty:
+        if not links.rows:
             raise ListingError(f"it lists no record at {query.wavelength}")
-        movies = (links.rows["kind"] == Kind.MOVIE).all()
+        movies = all(row["kind"] == Kind.MOVIE for row in links.rows)
         edges = "" if movies else edges_of(links.rows, query.event, query.series)
     except ListingError as error:
         raise ListingError(f"{ids}: {error}; check request_id in the row") from None
-    for record, missing in links.missing.items():
-        if missing.status != Status.FAILED:
-            place = (records["record"] == record) & (records["status"] == "")
-            records.loc[place, ["status", "reason"]] = [missing.status, missing.reason]
     facts = _facts_of(answers, len(links.rows), process)
-    return Found(
-        records, links.rows, replace(facts, edges=edges, remarks=[*remarks, *facts.remarks])
-    )
+    facts = replace(facts, edges=edges, remarks=[*remarks, *facts.remarks])
+    return Found([_explained(row, links.missing) for row in records], links.rows, facts)
+
+
+def _explained(record: Row, missing: Mapping[str, Missing]) -> Row:
+    """Return a record, with the reason if an export says why it has no image."""
+    why = missing.get(record["record"])
+    if record["status"] or why is None or why.status == Status.FAILED:
+        return record
+    return {**record, "status": why.status, "reason": why.reason}
 
 
 def _patches(query: Query) -> Iterator[str]:
@@ -197,13 +201,13 @@ def _patches(query: Query) -> Iterator[str]:
         yield f"the patches of which NOAA_ARS has {region}, be it as one of several regions"
 
 
-def _losses(found: pd.DataFrame, left: pd.DataFrame) -> list[str]:
+def _losses(found: Sequence[Row], left: Sequence[Row]) -> list[str]:
     """Return a remark if JSOC's processing loses images, else nothing."""
-    there = found["status"] == ""
-    lost = there & (left["status"] == Status.NO_IMAGE)
-    if not lost.any():
+    there = [after for row, after in zip(found, left, strict=True) if not row["status"]]
+    lost = sum(row["status"] == Status.NO_IMAGE for row in there)
+    if not lost:
         return []
-    return [f"JSOC's aia_scale loses {lost.sum()} of {there.sum()} images: see config/README.md"]
+    return [f"JSOC's aia_scale loses {lost} of {len(there)} images: see config/README.md"]
 
 
 def _facts_of(answers: list[Answer], rows: int, process: str) -> ExportFacts:

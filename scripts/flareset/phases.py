@@ -68,6 +68,16 @@ def quota_by_phase(quotas: Mapping[str, int]) -> dict[str, int]:
     return {phase.name: quotas[phase.quota] for phase in PHASES}
 
 
+def find_phase(time: datetime, event: Event) -> Phase | None:
+    """Return the phase that contains a time (UTC); None if the time is outside the window."""
+    for phase in PHASES:
+        begin, end = phase.interval(event)
+        begun = time > begin if phase.closed == "right" else time >= begin
+        if begun and (time < end if phase.closed == "left" else time <= end):
+            return phase
+    return None
+
+
 class Bin(NamedTuple):
     """A bin of the draw: its phase, its name as in the column `bin`, and its first second."""
 

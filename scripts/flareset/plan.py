@@ -12,13 +12,14 @@ from flareset.campaign import environment
 from flareset.campaign.events import Event, read_event
 from flareset.campaign.pages import SavedPages
 from flareset.campaign.settings import PlanSettings, Settings
-from flareset.candidates import ACCEPTED, REJECTED, Rules
+from flareset.candidates import Rules
 from flareset.draw import choose, draw
 from flareset.job import Job
 from flareset.listing import Where, find
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
 from flareset.system.progress import clock_text
+from flareset.tables.rows import Row, of_records, records_in
 
 _COUNTS = ["requests", "records", "images", "needed", "in_store", "GB", "GB_asked"]
 
@@ -60,21 +61,16 @@ def look_up(
     return [
         Job(event, wavelength, series, segment, each.records, each.listing, each.facts, of_channel)
         for wavelength, each in found.items()
-        for of_channel in [candidates[candidates["wavelength"] == wavelength]]
+        for of_channel in [[row for row in candidates if row["wavelength"] == wavelength]]
     ]
 
 
-def needed_records(job: Job, most: Mapping[str, int] | None) -> pd.DataFrame:
+def needed_records(job: Job, most: Mapping[str, int] | None) -> list[Row]:
     """Return the records whose files will be wanted; `most` None wants all of the window."""
-    with_image = job.records[job.records["status"] == ""]
     if job.facts.pictured:
-        return with_image
-    wanted = _inside(job) if most is None else choose(job.candidates, set(), most)
-    return with_image[with_image["record"].isin(wanted["record"])]
-
-
-def _inside(job: Job) -> pd.DataFrame:
-    return job.candidates[job.candidates["verdict"].isin([ACCEPTED, REJECTED])]
+        return job.with_image
+    wanted = job.inside if most is None else choose(job.candidates, set(), most)
+    return of_records(job.with_image, set(records_in(wanted)))
 
 
 def plan_row(job: Job, needed: int, kept: int, requests: int) -> dict[str, Any]:
@@ -88,7 +84,7 @@ def plan_row(job: Job, needed: int, kept: int, requests: int) -> dict[str, Any]:
         "wavelength": job.wavelength,
         "requests": requests,
         "records": len(job.records),
-        "images": len(_inside(job)),
+        "images": len(job.inside),
         "needed": needed,
         "in_store": kept,
         "GB": gigabytes,
@@ -104,7 +100,7 @@ def _bytes_of(job: Job) -> float:
         images = max(1, round(facts.count * len(job.records) / max(1, len(job.listing))))
         return facts.megabytes * 1e6 / images
     ratio = size_ratio(parse_process(facts.process)[1], job.series)
-    return float(job.records["bytes"].mean() or 0) * ratio
+    return sum(row["bytes"] for row in job.records) / max(1, len(job.records)) * ratio
 
 
 def plan_table(rows: list[dict[str, Any]], rate: float) -> pd.DataFrame:

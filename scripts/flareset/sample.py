@@ -2,73 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
-
-import pandas as pd
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 
 from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED
 from flareset.phases import bins_of
-from flareset.sdo.times import iso_column
+from flareset.tables.csv import write_rows
+from flareset.tables.manifest import COLUMNS as MANIFEST
+from flareset.tables.rows import Row, in_order, records_in
 from flareset.tables.status import Status
 
+_OF_DRAW = ["phase", "record", "slot", "time"]
+# What tells how a file came, and no property of the image.
+_LEFT_OUT = ("kind", "status", "reason", "tries", "requestid")
+_OF_FILE = [name for name in MANIFEST if name not in (*_LEFT_OUT, "record")]
+COLUMNS = ["event_id", "wavelength", *_OF_DRAW, *_OF_FILE]
+LOG_COLUMNS = ["hhmm", "count", "place", "chosen_index", "chosen_file"]
 
-def find_shortages(chosen: pd.DataFrame, event: Event, most: Mapping[str, int]) -> pd.DataFrame:
+
+def find_shortages(chosen: Iterable[Row], event: Event, most: Mapping[str, int]) -> list[Row]:
     """Return the bins from which fewer images could be drawn than wanted.
 
     The columns are phase, bin, begin (the bin's first second), wanted and drawn. A flare that ends
     on second 00 has that second alone in its last minute: no image there is no shortage.
     """
-    wanted = pd.DataFrame(
-        [(phase.name, name, begin, most[phase.name]) for phase, name, begin in bins_of(event)],
-        columns=["phase", "bin", "begin", "wanted"],
-    )
-    drawn = chosen.groupby(["phase", "bin"]).size().rename("drawn").reset_index()
-    table = wanted.merge(drawn, how="left", on=["phase", "bin"]).fillna({"drawn": 0})
-    table["drawn"] = table["drawn"].astype(int)
-    one_second = (table["begin"] == pd.Timestamp(event.flare_end)) & (table["drawn"] == 0)
-    return table[(table["drawn"] < table["wanted"]) & ~one_second].reset_index(drop=True)
+    drawn = Counter((row["phase"], row["bin"]) for row in chosen)
+    bins = [
+        {
+            "phase": phase.name,
+            "bin": name,
+            "begin": begin,
+            "wanted": most[phase.name],
+            "drawn": drawn[phase.name, name],
+        }
+        for phase, name, begin in bins_of(event)
+    ]
+    return [
+        each
+        for each in bins
+        if each["drawn"] < each["wanted"] and (each["drawn"] or each["begin"] != event.flare_end)
+    ]
 
 
-def sample_table(
-    chosen: pd.DataFrame, manifest: pd.DataFrame, event_id: str, wavelength: int
-) -> pd.DataFrame:
-    """Return the sample of an event and channel: the drawn images with the manifest's columns."""
-    known = manifest[manifest["status"] == Status.VERIFIED]
-    known = known.drop(columns=["kind", "status", "reason", "tries", "requestid"])
-    table = chosen[["phase", "record", "slot", "time"]].merge(
-        known, on="record", how="left", validate="one_to_one"
-    )
-    table["time"] = iso_column(table["time"])
-    table.insert(0, "event_id", event_id)
-    table.insert(1, "wavelength", wavelength)
-    return table
+def verified_files(manifest: Iterable[Row]) -> dict[str, Row]:
+    """Return the row of a manifest of each record whose file is verified."""
+    return {row["record"]: row for row in manifest if row["status"] == Status.VERIFIED}
+
+
+def sample_rows(
+    chosen: Iterable[Row], files: Mapping[str, Row], event_id: str, wavelength: int
+) -> list[Row]:
+    """Return the sample of an event and channel: the drawn images, each with its verified file."""
+    return [
+        {
+            "event_id": event_id,
+            "wavelength": wavelength,
+            **{name: row[name] for name in _OF_DRAW},
+            **{name: files[row["record"]][name] for name in _OF_FILE},
+        }
+        for row in chosen
+    ]
+
+
+def write_sample(sample: Iterable[Row], path: str | Path) -> None:
+    """Write a sample as CSV."""
+    write_rows(sample, COLUMNS, path, ["time"])
 
 
 def sampling_log(
-    candidates: pd.DataFrame, chosen: pd.DataFrame, names: Mapping[str, str]
-) -> pd.DataFrame:
+    candidates: Iterable[Row], chosen: Iterable[Row], files: Mapping[str, Row]
+) -> list[Row]:
     """Return the sampling log: a row per bin and choice.
 
     Its columns are `hhmm,count,place,chosen_index,chosen_file`. A phase that is one bin is left
     out. `hhmm` is the bin's begin. `count` is the number of listed images in the bin, `place` the
-    list of their indices. Indices count all listed images in time order from 0. `names` maps a
-    record to its file. A bin without a choice has empty cells.
+    list of their indices. Indices count all listed images in time order from 0. `files` are the
+    verified ones. A bin without a choice has empty cells.
     """
-    listed = candidates["verdict"].isin([ACCEPTED, REJECTED]) & (candidates["bin"] != "")
-    binned = candidates[listed].sort_values(["time", "record"], kind="stable")
-    index_of = {record: index for index, record in enumerate(binned["record"])}
+    listed = [row for row in candidates if row["verdict"] in (ACCEPTED, REJECTED) and row["bin"]]
+    binned = in_order(listed, "time", "record")
+    index_of = {record: index for index, record in enumerate(records_in(binned))}
     picks: dict[tuple[str, str], list[str]] = {}
-    for *key, record in zip(*(chosen[c] for c in ("phase", "bin", "record")), strict=True):
-        picks.setdefault(tuple(key), []).append(record)
-    bins = list(zip(binned["phase"], binned["bin"], strict=True))
-    starts = [n for n, key in enumerate(bins) if not n or key != bins[n - 1]]
-    rows = []
-    for start, end in pairwise([*starts, len(bins)]):
-        _, name = bins[start]
-        head = (name[11:16].replace(":", ""), end - start, str(list(range(start, end))))
-        rows += [(*head, index_of[r], names[r]) for r in picks.get(bins[start], [])] or [
-            (*head, "", "")
-        ]
-    return pd.DataFrame(rows, columns=["hhmm", "count", "place", "chosen_index", "chosen_file"])
+    for row in chosen:
+        picks.setdefault((row["phase"], row["bin"]), []).append(row["record"])
+    log = []
+    for (phase, name), group in groupby(binned, key=itemgetter("phase", "bin")):
+        indices = [index_of[record] for record in records_in(group)]
+        head = {
+            "hhmm": name[11:16].replace(":", ""),
+            "count": len(indices),
+            "place": str(indices),
+            "chosen_index": "",
+            "chosen_file": "",
+        }
+        log += [
+            {**head, "chosen_index": index_of[record], "chosen_file": files[record]["filename"]}
+            for record in picks.get((phase, name), [])
+        ] or [head]
+    return log

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
 
 from flareset.download import Acquisition, Outcome
 from flareset.job import Job
@@ -16,6 +15,7 @@ from flareset.store.hardlinks import is_copy, link_files
 from flareset.store.store import sha256_of
 from flareset.tables.csv import read_rows
 from flareset.tables.manifest import read_manifest
+from flareset.tables.rows import Row, of_records, records_in
 from flareset.tables.status import Status
 
 IN_STORE = (Status.VERIFIED, Status.REJECTED)
@@ -52,6 +52,11 @@ class Results:
         }
 
     @cached_property
+    def paths(self) -> dict[str, set[str]]:
+        """The paths in the store of each job's files."""
+        return {job: {row["path"] for row in rows} for job, rows in self.manifests.items()}
+
+    @cached_property
     def linked(self) -> dict[Path, dict[str, Path]]:
         """The folders of final_fits and the data set: names and their files in the store."""
         found: dict[Path, dict[str, Path]] = {}
@@ -69,23 +74,20 @@ class Results:
 
         A file that several events share is read once.
         """
-        manifests = pd.concat(self.manifests.values(), ignore_index=True)
-        there = manifests[manifests["status"].isin(IN_STORE)].drop_duplicates(
-            ["path", "bytes", "sha256"]
-        )
-        checked = (
-            _damage(self.store / row.path, row.bytes, row.sha256)
-            for row in there.sort_values("path").itertuples()
-        )
+        there = {
+            (row["path"], row["bytes"], row["sha256"])
+            for manifest in self.manifests.values()
+            for row in manifest
+            if row["status"] in IN_STORE
+        }
+        checked = (_damage(self.store / path, *known) for path, *known in sorted(there))
         return [damage for damage in checked if damage]
 
     def restore(self, damaged: list[Damage]) -> list[Damage]:
         """Put back files that the store lost but a result still has unchanged. Return the rest."""
         lost = {damage.path: damage for damage in damaged}
         sums = {
-            path: sha256
-            for manifest in self.manifests.values()
-            for path, sha256 in zip(manifest["path"], manifest["sha256"], strict=True)
+            row["path"]: row["sha256"] for manifest in self.manifests.values() for row in manifest
         }
         for folder, wanted in self.linked.items():
             for name, source in wanted.items():
@@ -130,7 +132,7 @@ def _damage(path: Path, size: int, sha256: str) -> Damage | None:
 
 
 def repair_files(
-    acquisition: Acquisition, job: Job, manifest: pd.DataFrame, damaged: set[str]
+    acquisition: Acquisition, job: Job, manifest: Iterable[Row], damaged: Set[str]
 ) -> tuple[list[Damage], list[str]]:
     """Fetch a job's damaged files (paths in the store) again.
 
@@ -138,27 +140,27 @@ def repair_files(
     bytes now than in the manifest. The events of the latter have to be run again.
     """
     store = acquisition.downloader.store
-    bad = manifest[manifest["path"].isin(damaged) & manifest["status"].isin(IN_STORE)]
-    for path in bad["path"]:
-        store.remove(path)
-    with_image = job.records[job.records["status"] == ""]
-    wanted = with_image[with_image["record"].isin(bad["record"])]
+    bad = [row for row in manifest if row["path"] in damaged and row["status"] in IN_STORE]
+    for row in bad:
+        store.remove(row["path"])
+    wanted = of_records(job.with_image, set(records_in(bad)))
     # A movie belongs to no single record: all are asked for again.
-    outcomes = acquisition.bring(wanted if len(wanted) or bad.empty else with_image)
+    outcomes = acquisition.bring(wanted if wanted or not bad else job.with_image)
     return _compared(bad, outcomes, store.root)
 
 
 def _compared(
-    bad: pd.DataFrame, outcomes: list[Outcome], root: Path
+    bad: Iterable[Row], outcomes: list[Outcome], root: Path
 ) -> tuple[list[Damage], list[str]]:
     """Return which damaged files (rows of a manifest) did not come, and which have other bytes."""
     had = {outcome.path: outcome for outcome in outcomes if outcome.facts}
     why = {outcome.record: outcome.reason for outcome in outcomes if not outcome.facts}
     failed, changed = [], []
-    for row in bad.itertuples():
-        if row.path not in had:
-            reason = why.get(row.record, "the archive lists it no more")
-            failed.append(Damage(str(root / row.path), reason))
-        elif had[row.path].facts["sha256"] != row.sha256:
-            changed.append(row.path)
+    for row in bad:
+        path = row["path"]
+        if path not in had:
+            reason = why.get(row["record"], "the archive lists it no more")
+            failed.append(Damage(str(root / path), reason))
+        elif had[path].facts["sha256"] != row["sha256"]:
+            changed.append(path)
     return failed, changed

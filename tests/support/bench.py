@@ -19,7 +19,9 @@ from flareset.standin import catalogue
 from flareset.standin.server import StandIn
 from flareset.store.store import Store
 from flareset.system.progress import Progress
+from flareset.tables.rows import Row
 from support.factories import EUV, HOSTS, SHORT, a_job, rejecting
+from support.rows import frame
 
 
 def connected(url: str, folder: Path, **options: Any) -> Connections:
@@ -35,12 +37,10 @@ def listed(frame_size: int) -> Job:
     return a_job(catalogue.listing_page(catalogue.export(str(recordset), frame_size)), SHORT)
 
 
-def inside(job: Job) -> pd.DataFrame:
+def inside(job: Job) -> list[Row]:
     """Return the links of a job's images within its window."""
-    candidates = job.candidates
-    within = candidates.loc[candidates["verdict"] != "outside", "record"]
-    images = job.listing[job.listing["segment"] == "image"]
-    return images[images["record"].isin(within)]
+    within = {row["record"] for row in job.candidates if row["verdict"] != "outside"}
+    return [row for row in job.listing if row["segment"] == "image" and row["record"] in within]
 
 
 class Bench:
@@ -91,7 +91,8 @@ class Bench:
             self.server.faults.clear()
 
     def fetch(self, count: int = 4) -> pd.DataFrame:
-        return manifest_of(self.downloader.fetch(self.images.head(count)))
+        """Fetch so many images, and return the manifest."""
+        return frame(manifest_of(self.downloader.fetch(self.images[:count])))
 
     def draw(self, job: Job, most: dict[str, int], terminal: TextIO | None = None) -> Acquisition:
         """Bring the files that a draw needs, from the job's page; a terminal shows each step."""

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
-
 from flareset.campaign.config import Quality
 from flareset.campaign.events import Event
 from flareset.candidates import Rules, candidates_of
@@ -17,6 +15,7 @@ from flareset.listing import list_page
 from flareset.sdo.series import SERIES
 from flareset.sdo.times import parse_utc
 from flareset.sources.query import Query
+from flareset.tables.rows import Row
 
 BASE = datetime(2014, 1, 7, 23, 50, tzinfo=UTC)
 EUV = SERIES["aia.lev1_euv_12s"]
@@ -97,28 +96,29 @@ def records_at(
     late: float = 0,
     dark: Collection[float] = (),
     short: Collection[float] = (),
-) -> pd.DataFrame:
+    **over: Any,
+) -> list[Row]:
     """Return made-up records, each observed `late` seconds after its T_REC.
 
     `seconds` count from BASE. `dark` and `short` are the seconds of records with such an image.
+    All records have the values `over`.
     """
-    seconds = list(seconds)
-    t_rec = pd.Series([at(second) for second in seconds], dtype="object")
-    times = pd.Series([at(second + late) for second in seconds], dtype="object")
-    return pd.DataFrame(
+    return [
         {
-            "record": [f"aia[{second}][{wavelength}]" for second in seconds],
-            "t_rec": pd.to_datetime(t_rec, utc=True),
-            "time": pd.to_datetime(times, utc=True),
+            "record": f"aia[{second}][{wavelength}]",
+            "t_rec": at(second),
+            "time": at(second + late),
             "wavelength": wavelength,
-            "QUALITY": ["0x00010000" if second in dark else "0x00000000" for second in seconds],
+            "QUALITY": "0x00010000" if second in dark else "0x00000000",
             "EXPTIME": "2.9",
-            "AIMGSHCE": ["250" if second in short else "2900" for second in seconds],
+            "AIMGSHCE": "250" if second in short else "2900",
             "AECTYPE": "0",
             "status": "",
             "reason": "",
+            **over,
         }
-    )
+        for second in seconds
+    ]
 
 
 def some_candidates(
@@ -128,7 +128,7 @@ def some_candidates(
     seed: int | str = 1,
     rules: Rules = DARK,
     **over: object,
-) -> pd.DataFrame:
+) -> list[Row]:
     """Return the ranked candidates of made-up records of one channel."""
     found = candidates_of(records_at(seconds, **over), event, rules)
     return rank(found, event.event_id, seed)

@@ -8,13 +8,9 @@ A time without zone is UTC (JSOC wiki, JsocTimes).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 _JSOC_TIME = re.compile(
     r"(?P<date>\d{4}[.-]\d{2}[.-]\d{2})[T_ ](?P<hm>\d{2}:\d{2}):(?P<s>\d{2}(?:\.\d+)?)"
@@ -44,7 +40,7 @@ def tai_minus_utc(when: datetime) -> timedelta:
 # Called for each record of a listing, mostly with the same day.
 @cache
 def _tai_minus_utc(year: int, month: int, day: int) -> timedelta:
-    import erfa  # brings numpy, which reading events.csv does without
+    import erfa  # brings numpy, which most stages do without
 
     return timedelta(seconds=float(erfa.dat(year, month, day, 0.0)))
 
@@ -152,14 +148,16 @@ def floor_minute(when: datetime) -> datetime:
     return when.replace(second=0, microsecond=0)
 
 
-def iso_column(times: pd.Series) -> np.ndarray:
-    """Return a column of UTC times in ISO 8601 with Z.
+def iso_column(times: Iterable[datetime | None]) -> list[str]:
+    """Return a column of UTC times in ISO 8601 with Z; None becomes an empty text.
 
     All have fractions of a second if any time has one.
     """
-    import numpy as np  # as erfa above
+    moments = [time and time.replace(tzinfo=None) for time in times]
+    finest = "microseconds" if any(m and m.microsecond for m in moments) else "seconds"
+    return [f"{moment.isoformat(timespec=finest)}Z" if moment else "" for moment in moments]
 
-    moments = times.dt.tz_convert(None).to_numpy()
-    whole = moments.astype("datetime64[s]")
-    texts = np.datetime_as_string(whole if (whole == moments).all() else moments)
-    return np.char.add(texts, "Z").astype(object)
+
+def read_iso(text: str) -> datetime | None:
+    """Return the time (UTC) that `iso` or `iso_column` wrote; None for an empty text."""
+    return datetime.fromisoformat(text) if text else None

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
 from urllib.parse import urlsplit
-
-import numpy as np
-import pandas as pd
 
 from flareset.archive.responses import Answer
 from flareset.errors import ListingError
@@ -18,10 +15,11 @@ from flareset.sdo.protocols import kind_of_protocol
 from flareset.sdo.recordset import Recordset
 from flareset.sdo.series import Series
 from flareset.sources.export_rows import ExportRows
-from flareset.sources.links import COLUMNS, Links, Missing
+from flareset.sources.links import Links, Missing
 from flareset.sources.query import Query
 from flareset.sources.records import match_rows, observed_second
-from flareset.sources.rows import check_length, in_time_order, refuse_doubles
+from flareset.sources.rows import File, check_length, refuse_doubles
+from flareset.tables.rows import Row, in_order
 from flareset.tables.status import Kind, Status
 
 _SUFFIX = {"fits": ".fits", "as-is": ".fits", "jpg": ".jpg", "mpg": ".mpg", "mp4": ".mp4"}
@@ -37,7 +35,7 @@ class Delivery:
     """
 
     query: Query
-    records: pd.DataFrame
+    records: Sequence[Row]
     process: str = ""
     shared: bool = False
 
@@ -49,9 +47,9 @@ class Delivery:
 
 @dataclass
 class _Found:
-    """The results from answers read so far: tables of rows, and records without a file."""
+    """The results from answers read so far: rows, and records without a file."""
 
-    tables: list[pd.DataFrame] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
 
 
@@ -64,15 +62,15 @@ def read_answers(answers: Iterable[Answer], delivery: Delivery) -> Links:
     found = _Found()
     for answer in answers:
         _read_one(answer, delivery, found)
-    empty = pd.DataFrame(columns=COLUMNS)
-    rows = pd.concat([t for t in found.tables if len(t)] or [empty], ignore_index=True)
     # Two exports of one event may share records at their edges.
-    rows = rows[rows["wavelength"] == delivery.query.wavelength]
-    rows = rows.drop_duplicates(["record", "segment", "kind", "filename"])
+    files: dict[tuple[str, ...], Row] = {}
+    for row in found.rows:
+        if row["wavelength"] == delivery.query.wavelength:
+            files.setdefault((row["record"], row["segment"], row["kind"], row["filename"]), row)
+            found.missing.pop(row["record"], None)
+    rows = [*files.values()]
     refuse_doubles(rows)
-    for record in rows["record"]:
-        found.missing.pop(record, None)
-    return Links(in_time_order(rows).reset_index(drop=True), found.missing)
+    return Links(in_order(rows, "time", "filename"), found.missing)
 
 
 def warnings_of(answers: Iterable[Answer]) -> list[str]:
@@ -85,19 +83,15 @@ def _read_one(answer: Answer, delivery: Delivery, found: _Found) -> None:
     protocol = kind_of_protocol(answer.protocol) or "fits"
     rows, bare = _answer_rows(answer)
     for record, missing in bare:
-        (place,) = match_rows(_with_times([record]), records, query.series)
+        (place,) = match_rows([_with_time(record)], records, query.series)
         if place >= 0:
-            found.missing[records["record"].iloc[place]] = missing
-    listing = _reader(delivery, protocol).listing(rows)
-    of_records = listing["kind"] != Kind.MOVIE
-    place = np.full(len(listing), -1)
-    place[of_records] = match_rows(listing[of_records], records, query.series)
-    listing = _without_others(listing.assign(place=place), answer, delivery)
-    images = (listing["kind"] == Kind.IMAGE) & (listing["segment"] == query.segment)
-    _compare_paths(listing[images], records, answer)
-    listing = _named(_known_by(listing, records), delivery, protocol)
-    listing = listing.assign(requestid=answer.requestid)
-    found.tables.append(listing.drop(columns="place"))
+            found.missing[records[place]["record"]] = missing
+    pairs = _pairs_of(_reader(delivery, protocol).listing(rows), records, query.series)
+    pairs = _without_others(pairs, answer, delivery)
+    _compare_paths(pairs, query.segment, answer)
+    for pair in pairs:
+        row = _delivered(*pair, delivery, protocol)
+        found.rows.append({**row, "requestid": answer.requestid})
 
 
 def _reader(delivery: Delivery, protocol: str) -> ExportRows:
@@ -113,29 +107,46 @@ def _reader(delivery: Delivery, protocol: str) -> ExportRows:
     )
 
 
-def _without_others(listing: pd.DataFrame, answer: Answer, delivery: Delivery) -> pd.DataFrame:
+# A listed row, and JSOC's record of it; a movie has none.
+Pair = tuple[Row, Row | None]
+
+
+def _pairs_of(listing: Sequence[Row], records: Sequence[Row], series: Series) -> list[Pair]:
+    """Return each listed row with the record that it matches; None if there is none."""
+    movies = [row for row in listing if row["kind"] == Kind.MOVIE]
+    others = [row for row in listing if row["kind"] != Kind.MOVIE]
+    places = match_rows(others, records, series)
+    found = [records[place] if place >= 0 else None for place in places]
+    return [*((movie, None) for movie in movies), *zip(others, found, strict=True)]
+
+
+def _without_others(pairs: list[Pair], answer: Answer, delivery: Delivery) -> list[Pair]:
     """Return the rows of this channel. A shared export may have other channels.
 
     Raises ListingError if a processed file matches no record, and belongs to no other channel.
     """
     series = delivery.query.series
     if not (delivery.processed or (series.keys[-1] != "WAVELNTH" and len(series.wavelengths) > 1)):
-        return listing
-    movies = listing["kind"] == Kind.MOVIE
-    strange = listing[(listing["place"] < 0) & ~movies]
-    strange = strange[strange["wavelength"] == delivery.query.wavelength]
+        return pairs
     one_channel = not delivery.shared or len(delivery.query.wavelengths) == 1
-    if delivery.processed and len(strange) and one_channel:
-        raise ListingError(
-            f"{answer.requestid}: {strange['record'].iloc[0]} matches no record that was asked for"
-        )
-    return listing[(listing["place"] >= 0) | movies]
+    if delivery.processed and one_channel:
+        _refuse_strange(pairs, delivery.query.wavelength, answer.requestid)
+    return [pair for pair in pairs if not _is_strange(*pair)]
 
 
-Row = tuple[str, str, str]
+def _refuse_strange(pairs: Iterable[Pair], wavelength: int, requestid: str) -> None:
+    """Raise ListingError if a row of the channel matches no record."""
+    for row, record in pairs:
+        if _is_strange(row, record) and row["wavelength"] == wavelength:
+            raise ListingError(f"{requestid}: {row['record']} matches no record that was asked for")
 
 
-def _answer_rows(answer: Answer) -> tuple[list[Row], list[tuple[str, Missing]]]:
+def _is_strange(row: Row, record: Row | None) -> bool:
+    """Return whether a listed row matches no record, though it is of one."""
+    return record is None and row["kind"] != Kind.MOVIE
+
+
+def _answer_rows(answer: Answer) -> tuple[list[File], list[tuple[str, Missing]]]:
     """Return record, link and name of each file, and the records that are listed without a file."""
     where = f" ({answer.requestid})"
     no_image = Missing(Status.NO_IMAGE, f"NoDataFile{where}")
@@ -156,70 +167,54 @@ def _link_of(answer: Answer, name: str) -> tuple[str, str]:
     return f"{_LINK_BASE}{answer.folder.rstrip('/')}/{name}", name
 
 
-def _compare_paths(listing: pd.DataFrame, records: pd.DataFrame, answer: Answer) -> None:
+def _compare_paths(pairs: Iterable[Pair], segment: str, answer: Answer) -> None:
     """Raise ListingError if stored files are not those that JSOC has for their records."""
-    for row in listing[listing["place"] >= 0].itertuples():
-        path, known = urlsplit(row.url).path, records["path"].iloc[row.place]
+    for row, record in pairs:
+        if record is None or row["kind"] != Kind.IMAGE or row["segment"] != segment:
+            continue
+        path, known = urlsplit(row["url"]).path, record["path"]
         if path.startswith(answer.folder or "\0") or not known.startswith("/"):
             continue
         # The first folder is that of a disk, which changes when data are staged again.
         if path.partition("/D")[2] != known.partition("/D")[2]:
-            raise ListingError(f"JSOC gives {path} for {row.record}, but keeps {known} for it")
+            raise ListingError(f"JSOC gives {path} for {row['record']}, but keeps {known} for it")
 
 
-def _with_times(names: Sequence[str]) -> pd.DataFrame:
-    found = [Recordset.parse(record).times for record in names]
-    times = [times[1].begin if times else None for times in found]
-    t_rec = pd.to_datetime(pd.Series(times, dtype="object"), utc=True)
-    return pd.DataFrame({"record": list(names), "t_rec": t_rec})
+def _with_time(record: str) -> Row:
+    times = Recordset.parse(record).times
+    return {"record": record, "t_rec": times[1].begin if times else None}
 
 
-def _known_by(listing: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """Return the listing with record, T_REC and wavelength taken from the matching records."""
-    place = listing["place"].to_numpy("int64")
-    there = place >= 0
-    listing = listing.copy()
-    for column in ("record", "t_rec", "wavelength"):
-        listing.loc[there, column] = records[column].iloc[place[there]].to_numpy()
-    return listing
-
-
-def _named(listing: pd.DataFrame, delivery: Delivery, protocol: str) -> pd.DataFrame:
-    """Return the listing with file names that are unique in the store.
+def _delivered(row: Row, record: Row | None, delivery: Delivery, protocol: str) -> Row:
+    """Return a listed row as its record is known, with a file name that is unique in the store.
 
     A stored file gets the name of its default export. A processed file, or a file that is not FITS,
     gets event and wavelength in its name, since a file of another event may have the same name.
     """
-    plain = protocol == "fits" and not delivery.processed
-    if not len(listing) or plain or (listing["kind"] == Kind.MOVIE).all():
-        return listing
+    if record is not None:
+        row = {**row, **{name: record[name] for name in ("record", "t_rec", "wavelength")}}
+    if row["kind"] == Kind.MOVIE or (protocol == "fits" and not delivery.processed):
+        return row
+    query = delivery.query
     if protocol == "as-is":
-        t_obs = [delivery.records["t_obs"].iloc[n] if n >= 0 else pd.NaT for n in listing["place"]]
-        series = delivery.query.series
-        pairs = [
-            _default_name(series, row, when)
-            for row, when in zip(listing.itertuples(), t_obs, strict=True)
-        ]
-        names, times = zip(*pairs, strict=True)
-        return listing.assign(filename=names, time=pd.to_datetime(pd.Series(times), utc=True).array)
-    return listing.assign(
-        filename=[_own_name(row, delivery.query, _SUFFIX[protocol]) for row in listing.itertuples()]
-    )
+        name, time = _default_name(query.series, row, record and record["t_obs"])
+        return {**row, "filename": name, "time": time}
+    return {**row, "filename": _own_name(row, query, _SUFFIX[protocol])}
 
 
-def _own_name(row: Any, query: Query, suffix: str) -> str:
-    parts = row.filename.replace(suffix, "", 1).split(".")
-    own = [part for part in (str(row.wavelength), query.event.event_id) if part not in parts]
+def _own_name(row: Row, query: Query, suffix: str) -> str:
+    parts = row["filename"].replace(suffix, "", 1).split(".")
+    own = [part for part in (str(row["wavelength"]), query.event.event_id) if part not in parts]
     name = f"{'.'.join([*parts, *own])}{suffix}"
-    check_length(row.record, name)
+    check_length(row["record"], name)
     return name
 
 
-def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, pd.Timestamp]:
+def _default_name(series: Series, row: Row, t_obs: datetime | None) -> tuple[str, datetime]:
     """Return a listed row's name in JSOC's default format, and the time in that name."""
-    file = series.segments.get(row.segment, row.segment)
-    time = row.t_rec if t_obs is pd.NaT or series.zone == "TAI" else observed_second(t_obs)
-    values = Recordset.parse(row.record).filters
+    file = series.segments.get(row["segment"], row["segment"])
+    time = row["t_rec"] if t_obs is None or series.zone == "TAI" else observed_second(t_obs)
+    values = Recordset.parse(row["record"]).filters
     parts = [
         _stamp(value, time, series) if key == "T_REC" else value
         for key, value in zip(series.keys, values, strict=True)
@@ -227,6 +222,6 @@ def _default_name(series: Series, row: Any, t_obs: pd.Timestamp) -> tuple[str, p
     return ".".join([series.name, *parts, file, "fits"]), time
 
 
-def _stamp(value: str, time: pd.Timestamp, series: Series) -> str:
+def _stamp(value: str, time: datetime, series: Series) -> str:
     """Return a time as it stands in file names: without dots and colons."""
     return re.sub("[.:]", "", value) if series.zone == "TAI" else f"{time:%Y-%m-%dT%H%M%SZ}"

@@ -8,14 +8,11 @@ Files that JSOC has offline come by an export.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from flareset.archive.exported import write_image
 from flareset.archive.jsoc import Jsoc
@@ -24,10 +21,11 @@ from flareset.proof.fits import Asked, ImageCheck
 from flareset.sdo.drms import Record, Structure, default_name
 from flareset.sdo.header import record_cards
 from flareset.sdo.times import parse_jsoc_time
-from flareset.sources.links import COLUMNS, Links, Source, join, mark_failed
+from flareset.sources.links import Links, Source, join, mark_failed
 from flareset.sources.query import Query
 from flareset.store.store import note_of
 from flareset.system.files import replaced, writing
+from flareset.tables.rows import Row, but_records, of_records, records_in
 from flareset.tables.status import Kind
 
 log = logging.getLogger(__name__)
@@ -56,74 +54,69 @@ class Direct:
         """The structure of the series."""
         return self.jsoc.structure(self.query.series.name)
 
-    def find(self, wanted: pd.DataFrame, _needed: pd.DataFrame, /) -> Links:
+    def find(self, wanted: Sequence[Row], _needed: Sequence[Row], /) -> Links:
         """Return links to the files of wanted records."""
         return self._links(wanted, {})
 
-    def renew(self, wanted: pd.DataFrame) -> Links:
+    def renew(self, wanted: Sequence[Row]) -> Links:
         """Return new links: the folder of files changes when data are staged again.
 
         If JSOC still names the path where a file was not found, the file is offline. An export that
         has expired is asked for again.
         """
-        names = wanted["record"]
-        before = {name: self.known.pop(name).path for name in names if name in self.known}
-        stored = names.isin(before)
-        self._forget(wanted[stored])
-        found = self._links(wanted[stored], before)
-        if self.export is None or stored.all():
+        known = of_records(wanted, self.known)
+        before = {name: self.known.pop(name).path for name in records_in(known)}
+        self._forget(known)
+        found = self._links(known, before)
+        others = but_records(wanted, before)
+        if self.export is None or not others:
             return found
-        return join(found, self.export.renew(wanted[~stored]))
+        return join(found, self.export.renew(others))
 
-    def _links(self, wanted: pd.DataFrame, before: Mapping[str, str]) -> Links:
+    def _links(self, wanted: Sequence[Row], before: Mapping[str, str]) -> Links:
         """Return the links of wanted records. A record with the path in `before` is offline."""
         looked_up = self._look_up(wanted)
-        lost = [looked_up[name].path in ("", before.get(name)) for name in wanted["record"]]
-        offline = np.array(lost, dtype=bool)
-        self.known |= {name: looked_up[name] for name in wanted["record"][~offline]}
-        found = Links(self._stored(wanted[~offline]))
-        if not offline.any():
+        online = {
+            name: record
+            for name, record in looked_up.items()
+            if record.path not in ("", before.get(name))
+        }
+        self.known |= online
+        found = Links([self._stored(row) for row in of_records(wanted, online)])
+        offline = but_records(wanted, online)
+        if not offline:
             return found
         # The files may be online the next time.
         self._forget(wanted)
         if self.export is None:
-            return Links(found.rows, mark_failed(wanted["record"][offline], _OFFLINE))
-        log.info("%d files are offline; asking for an export of them", offline.sum())
-        return join(found, self.export.find(wanted[offline], wanted[offline]))
+            return Links(found.rows, mark_failed(records_in(offline), _OFFLINE))
+        log.info("%d files are offline; asking for an export of them", len(offline))
+        return join(found, self.export.find(offline, offline))
 
-    def _forget(self, wanted: pd.DataFrame) -> None:
+    def _forget(self, wanted: Sequence[Row]) -> None:
         """Forget what JSOC said about these records: the next question goes to JSOC."""
-        numbers = [int(number) for number in wanted["recnum"]]
+        numbers = [int(row["recnum"]) for row in wanted]
         self.jsoc.forget_keywords(self.query.series.name, numbers, self.query.segment)
 
-    def _look_up(self, wanted: pd.DataFrame) -> dict[str, Record]:
+    def _look_up(self, wanted: Sequence[Row]) -> dict[str, Record]:
         """Return JSOC's keywords and path of each wanted record."""
-        numbers = [int(number) for number in wanted["recnum"]]
+        numbers = [int(row["recnum"]) for row in wanted]
         found = self.jsoc.keywords(self.query.series.name, numbers, self.query.segment)
-        pairs = zip(wanted["record"], numbers, strict=True)
-        return {record: found[number] for record, number in pairs}
+        pairs = zip(wanted, numbers, strict=True)
+        return {row["record"]: found[number] for row, number in pairs}
 
-    def _stored(self, wanted: pd.DataFrame) -> pd.DataFrame:
-        """Return the links of records whose files are online."""
+    def _stored(self, row: Row) -> Row:
+        """Return the link of a record whose file is online."""
         series, segment = self.query.series.name, self.query.segment
-        rows = []
-        for row in wanted.itertuples():
-            record = self.known[row.record]
-            name = default_name(series, self.structure, record, segment)
-            url = f"{_LINK_BASE}{record.path}"
-            rows.append(
-                {
-                    "record": row.record,
-                    "t_rec": row.t_rec,
-                    "wavelength": row.wavelength,
-                    "segment": segment,
-                    "kind": Kind.IMAGE,
-                    "filename": name,
-                    "url": url,
-                    "time": row.time,
-                }
-            )
-        return pd.DataFrame(rows).reindex(columns=COLUMNS, fill_value="")
+        record = self.known[row["record"]]
+        return {
+            **{name: row[name] for name in ("record", "t_rec", "wavelength", "time")},
+            "segment": segment,
+            "kind": Kind.IMAGE,
+            "filename": default_name(series, self.structure, record, segment),
+            "url": f"{_LINK_BASE}{record.path}",
+            "requestid": "",
+        }
 
     def check(self, asked: Asked, there: Path) -> Check[Proof]:
         """Return the check of a file. The check of a stored file leaves its exported form."""

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from flareset.archive.responses import strip_retry
 from flareset.campaign.events import Event
 from flareset.sdo.series import Series
 from flareset.sources.rows import (
+    File,
     Listed,
     ListedRecord,
-    Row,
     check_link,
     check_name,
+    listing_of,
     read_record,
     refuse_doubles,
     segment_of,
-    table_of,
     wavelength_in_name,
     wavelength_of,
 )
+from flareset.tables.rows import Row
 from flareset.tables.status import Kind
 
 
@@ -42,9 +41,9 @@ class ExportRows:
     protocol: str
     processed: bool
 
-    def listing(self, rows: list[Row]) -> pd.DataFrame:
+    def listing(self, rows: list[File]) -> list[Row]:
         """Return the listing of rows. Raise ListingError if a row is not usable."""
-        listing = table_of(self._read(*row) for row in rows)
+        listing = listing_of(self._read(*row) for row in rows)
         if self.protocol == "fits":
             refuse_doubles(listing)
         return listing

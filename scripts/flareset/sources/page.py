@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
 from flareset.archive.responses import strip_retry, whole_or_0
 from flareset.campaign.events import Event
 from flareset.errors import ListingError
@@ -19,20 +17,20 @@ from flareset.sdo.processing import fingerprint
 from flareset.sdo.series import Series
 from flareset.sources.markup import TableRow, read_markup, start_of
 from flareset.sources.rows import (
+    File,
     Listed,
-    Row,
     check_link,
     check_name,
     edges_of,
-    in_time_order,
+    listing_of,
     read_record,
     refuse_doubles,
     segment_of,
-    table_of,
     wavelength_in_name,
     wavelength_of,
 )
 from flareset.tables.listing import ExportFacts
+from flareset.tables.rows import Row, in_order
 from flareset.tables.status import Kind
 
 _HEADING = "JSOC Data Request Summary"
@@ -50,7 +48,7 @@ def read_page(
     segment: str = "image",
     process: str = "",
     accept: bool = False,
-) -> tuple[pd.DataFrame, ExportFacts]:
+) -> tuple[list[Row], ExportFacts]:
     """Return a page's listing for `event` at `wavelength`, in time order, and the page's facts.
 
     `wavelengths` are all of the campaign: a page may list several. `process` is JSOC's text for the
@@ -60,7 +58,7 @@ def read_page(
     rows, facts = _parse(text)
     processed = bool(fingerprint(process))
     reader = _PageRows(series, segment, wavelengths, hosts, processed)
-    listing = table_of(reader.read(*row) for row in rows)
+    listing = listing_of(reader.read(*row) for row in rows)
     refuse_doubles(listing)
     incomplete = _wrong_count(facts)
     if incomplete and not accept:
@@ -70,10 +68,10 @@ def read_page(
         )
     edges = edges_of(listing, event, series)
     facts = replace(facts, accepted=incomplete, edges=edges, process=process if processed else "")
-    wanted = listing[listing["wavelength"] == wavelength]
-    if wanted.empty:
+    wanted = [row for row in listing if row["wavelength"] == wavelength]
+    if not wanted:
         raise ListingError(f"the page lists no record at {wavelength}")
-    return in_time_order(wanted), facts
+    return in_order(wanted, "time", "filename"), facts
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class _PageRows:
         return (listed.name, listed.t_rec, wavelength, segment, Kind.IMAGE, file, href, listed.time)
 
 
-def _parse(text: str) -> tuple[list[Row], ExportFacts]:
+def _parse(text: str) -> tuple[list[File], ExportFacts]:
     """Return the rows and facts of a page. Raise ListingError if the page is not usable."""
     page = read_markup(text)
     if _HEADING not in page.headings:
@@ -154,7 +152,7 @@ def _read_summary(rows: list[TableRow]) -> tuple[dict[str, str], str]:
     return {row.key: row.value for row in found}, tars[-1] if tars else ""
 
 
-def _read_rows(rows: list[TableRow], tar: str) -> list[Row]:
+def _read_rows(rows: list[TableRow], tar: str) -> list[File]:
     """Return a row for each file. The link to a tar's member has the member's name as fragment."""
     return [
         (row.key, f"{tar}#{row.value}" if tar else row.link, row.value)
@@ -182,7 +180,7 @@ def _judge_summary(summary: dict[str, str], tar: str) -> None:
         )
 
 
-def _judge_count(summary: dict[str, str], rows: list[Row]) -> int:
+def _judge_count(summary: dict[str, str], rows: list[File]) -> int:
     """Return the number of files that a page announces. Raise ListingError if it has no files."""
     try:
         count = whole(summary["count"])

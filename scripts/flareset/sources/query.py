@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-import pandas as pd
-
 from flareset.archive.jsoc import Jsoc
 from flareset.campaign.config import ProcessingStep
 from flareset.campaign.events import Event
@@ -23,6 +21,7 @@ from flareset.sdo.times import parse_jsoc_time
 from flareset.sources.processing import Region, Surroundings, wire_steps
 from flareset.sources.records import expected_records, keys_of
 from flareset.tables.records import UNSAID
+from flareset.tables.rows import Row
 
 # The most records that one question asks for. JSOC's own limit is some 15000.
 _MOST_RECORDS = 10_000
@@ -121,7 +120,7 @@ class Query:
         return f"jpg{comma}{settings}" if kind.lower() == "jpeg" else self.protocol
 
 
-def find_records(query: Query, jsoc: Jsoc) -> pd.DataFrame:
+def find_records(query: Query, jsoc: Jsoc) -> list[Row]:
     """Return JSOC's records for a query. Large queries are asked in parts.
 
     Raises ExportError if there are no records.

@@ -8,10 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from flareset.errors import ExportError
 from flareset.sdo.numbers import real, whole
@@ -20,8 +16,8 @@ from flareset.sdo.quality import quality_of
 from flareset.sdo.recordset import parse_time
 from flareset.sdo.series import Series
 from flareset.sdo.times import parse_jsoc_time
-from flareset.tables.records import COLUMNS, KEYS, VALUES
-from flareset.tables.rows import each
+from flareset.tables.records import KEYS, VALUES
+from flareset.tables.rows import Row, each
 from flareset.tables.status import Status
 
 _SPECIAL = ["*recnum*", "*online*", "*size*"]
@@ -37,7 +33,7 @@ def keys_of(series: Series, more: Iterable[str] = ()) -> list[str]:
 
 def expected_records(
     rows: list[dict[str, str]], recordset: str, series: Series, wavelength: int
-) -> pd.DataFrame:
+) -> list[Row]:
     """Return a row per record at `wavelength`, in time order, from an answer to `rs_list`.
 
     Keywords are JSOC's text. `bytes` is JSOC's estimate of the image's size. `status` is
@@ -62,7 +58,7 @@ def expected_records(
         "t_rec": t_rec,
         "t_obs": t_obs,
         "time": [series.image_time(*moments) for moments in zip(t_rec, t_obs, strict=True)],
-        "wavelength": wavelength,
+        "wavelength": [wavelength] * len(found),
         **{key: _values(found, key) for key in VALUES},
         "QUALITY": quality,
         "recnum": _values(found, "*recnum*"),
@@ -72,10 +68,9 @@ def expected_records(
         "status": [status for status, _ in verdicts],
         "reason": [reason for _, reason in verdicts],
     }
-    table = pd.DataFrame(columns, columns=COLUMNS)
-    for column in ("t_rec", "t_obs", "time"):
-        table[column] = pd.to_datetime(table[column], utc=True)
-    return table
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def _wavelength(row: dict[str, str]) -> int:
@@ -142,76 +137,84 @@ def _known(text: str) -> str:
     return "" if missing or text.startswith("-4712") else text
 
 
-def match_rows(rows: pd.DataFrame, records: pd.DataFrame, series: Series) -> np.ndarray:
+def match_rows(rows: Sequence[Row], records: Sequence[Row], series: Series) -> list[int]:
     """Return the index in `records` of each listed row (`record`, `t_rec`); -1 without a match.
 
     A processed row's record belongs to another series, and is matched by its time. JSOC's modules
     write T_REC, T_OBS rounded to the second, or the slot centre nearest T_OBS. The kind of time
     that matches most rows counts, since an exposure can share its second with the next slot.
     """
-    place = {record.lower(): n for n, record in enumerate(records["record"])}
-    found = np.array([place.get(record.lower(), -1) for record in rows["record"]], dtype="int64")
-    left = np.flatnonzero(found < 0)
-    own = rows["record"].str.lower().str.startswith(f"{series.name.lower()}[").to_numpy()
-    left = left[~own[left]]
-    if not len(left):
-        return found
-    rounded = (records["t_obs"].dt.floor("ms") + pd.Timedelta(milliseconds=500)).dt.floor("s")
-    # Of two exposures with the same slot centre, JSOC keeps the later, so the last index counts.
-    # Of equal T_REC or T_OBS the first index counts, hence `reversed`.
-    keys = [
-        _places(reversed([*enumerate(records["t_rec"])])),
-        _places(reversed([*enumerate(rounded)])),
-        _places(enumerate(_centres(records, series))),
+    place = {row["record"].lower(): n for n, row in enumerate(records)}
+    found = [place.get(row["record"].lower(), -1) for row in rows]
+    own = f"{series.name.lower()}["
+    left = [
+        n
+        for n, row in enumerate(rows)
+        if found[n] < 0 and not row["record"].lower().startswith(own)
     ]
-    wanted = [pd.Timestamp(when) for when in rows["t_rec"].iloc[left]]
-    found[left] = max(
-        ([places.get(when, -1) for when in wanted] for places in keys),
-        key=lambda matches: sum(place >= 0 for place in matches),
-    )
+    matches = _match_times([rows[n]["t_rec"] for n in left], records, series) if left else []
+    for n, match in zip(left, matches, strict=True):
+        found[n] = match
     return found
 
 
-def _places(times: Iterable[tuple[int, Any]]) -> dict[pd.Timestamp, int]:
-    """Return the index of each time; of equal times the one that comes last."""
-    return {pd.Timestamp(when): n for n, when in times if when is not pd.NaT}
-
-
-def _centres(records: pd.DataFrame, series: Series) -> list[Any]:
-    """Return the slot centre nearest to each record's T_OBS; NaT if T_OBS is missing."""
-    return [
-        pd.NaT if when is pd.NaT else pd.Timestamp(series.centre(when.to_pydatetime()))
-        for when in records["t_obs"]
+def _match_times(times: Sequence[datetime], records: Sequence[Row], series: Series) -> list[int]:
+    """Return the index in `records` of each time; -1 without a match."""
+    rounded = [row["t_obs"] and observed_second(row["t_obs"]) for row in records]
+    # Of two exposures with the same slot centre, JSOC keeps the later, so the last index counts.
+    # Of equal T_REC or T_OBS the first index counts, hence `reversed`.
+    keys = [
+        _places(reversed([*enumerate(row["t_rec"] for row in records)])),
+        _places(reversed([*enumerate(rounded)])),
+        _places(enumerate(_centres(records, series))),
     ]
+    return max(
+        ([places.get(time, -1) for time in times] for places in keys),
+        key=lambda matches: sum(place >= 0 for place in matches),
+    )
 
 
-def mark_left_out(records: pd.DataFrame, steps: Iterable[Step], series: Series) -> pd.DataFrame:
+def _places(times: Iterable[tuple[int, datetime | None]]) -> dict[datetime, int]:
+    """Return the index of each time; of equal times the one that comes last."""
+    return {when: n for n, when in times if when is not None}
+
+
+def _centres(records: Iterable[Row], series: Series) -> list[datetime | None]:
+    """Return the slot centre nearest to each record's T_OBS; None if T_OBS is missing."""
+    return [row["t_obs"] and series.centre(row["t_obs"]) for row in records]
+
+
+def mark_left_out(records: Sequence[Row], steps: Iterable[Step], series: Series) -> list[Row]:
     """Return the records; `status` and `reason` mark those that JSOC's processing leaves out."""
-    records = records.copy()
+    records = list(records)
     for step in steps:
-        there = records[records["status"] == ""]
+        there = [row for row in records if not row["status"]]
         if step.name.startswith("aia_scale"):
             status, found = Status.NO_IMAGE, _dropped_by_scaling(there, series)
         elif step.name == "im_patch":
             status, found = Status.NOT_NEEDED, _beside_cut_outs(there, step.args, series)
         else:
             continue
-        places = records.index[records["record"].isin(found)]
-        records.loc[places, "status"] = status
-        records.loc[places, "reason"] = records.loc[places, "record"].map(found)
+        records = [
+            {**row, "status": status, "reason": found[row["record"]]}
+            if row["record"] in found
+            else row
+            for row in records
+        ]
     return records
 
 
-def _dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]:
+def _dropped_by_scaling(records: Sequence[Row], series: Series) -> dict[str, str]:
     """Return the records that JSOC's aia_scale drops, with the reason.
 
     The module writes an exposure into the slot whose centre is nearest T_OBS. If there are two, the
     later one stays (aia_lev1p5.c).
     """
-    slots: dict[Any, str] = {}
+    slots: dict[datetime | None, str] = {}
     dropped: dict[str, str] = {}
-    for record, centre in zip(records["record"], _centres(records, series), strict=True):
-        if centre is not pd.NaT and centre in slots:
+    for row, centre in zip(records, _centres(records, series), strict=True):
+        record = row["record"]
+        if centre is not None and centre in slots:
             why = f"JSOC's aia_scale puts it into the slot of {record}, and keeps that one alone"
             dropped[slots[centre]] = why
         slots[centre] = record
@@ -219,23 +222,25 @@ def _dropped_by_scaling(records: pd.DataFrame, series: Series) -> dict[str, str]
 
 
 def _beside_cut_outs(
-    records: pd.DataFrame, args: Mapping[str, str], series: Series
+    records: Sequence[Row], args: Mapping[str, str], series: Series
 ) -> dict[str, str]:
     """Return the records that `im_patch` makes no cut-out of, with the reason.
 
     The module uses records from t_start to t_stop: the first at or after each step of its cadence
     (im_patch.c).
     """
-    if records.empty:
+    if not records:
         return {}
+    times = [row["t_rec"] for row in records]
     first, last = (
-        limit if args[key] == "NotSpecified" else pd.Timestamp(parse_time(args[key]))
-        for key, limit in (("t_start", records["t_rec"].min()), ("t_stop", records["t_rec"].max()))
+        limit if args[key] == "NotSpecified" else parse_time(args[key])
+        for key, limit in (("t_start", min(times)), ("t_stop", max(times)))
     )
-    step = pd.Timedelta(seconds=float(args["cadence"].removesuffix("s")))
-    every = step > pd.Timedelta(seconds=series.cadence)
+    step = timedelta(seconds=float(args["cadence"].removesuffix("s")))
+    every = step > timedelta(seconds=series.cadence)
     due, left = first, {}
-    for record, time in zip(records["record"], records["t_rec"], strict=True):
+    for row in records:
+        record, time = row["record"], row["t_rec"]
         if not first <= time <= last:
             left[record] = "not asked for: beyond im_patch's t_start and t_stop"
         elif every and time < due:
@@ -245,6 +250,6 @@ def _beside_cut_outs(
     return left
 
 
-def observed_second(t_obs: pd.Timestamp) -> pd.Timestamp:
+def observed_second(t_obs: datetime) -> datetime:
     """Return T_OBS rounded to the second, as in JSOC's file names."""
-    return (t_obs + timedelta(milliseconds=500)).floor("s")
+    return (t_obs + timedelta(milliseconds=500)).replace(microsecond=0)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-import pandas as pd
-
 from flareset.archive.responses import strip_retry
 from flareset.campaign.events import Event
 from flareset.errors import ExportError, ListingError
@@ -18,11 +16,12 @@ from flareset.sdo.recordset import Recordset
 from flareset.sdo.series import Series
 from flareset.sdo.times import iso, name_time
 from flareset.tables.listing import COLUMNS
+from flareset.tables.rows import Row, find_double
 from flareset.tables.status import Kind
 
 # Record, link and file name, as they are listed.
-Row = tuple[str, str, str]
-# A row of a listing (COLUMNS).
+File = tuple[str, str, str]
+# The values of a row of a listing (COLUMNS), but for the RequestID.
 Listed = tuple[str, datetime, int, str, Kind, str, str, datetime]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -191,35 +190,29 @@ def _ends_in(path: str, fragment: str, name: str) -> bool:
     return (fragment == name and last.endswith(".tar")) if fragment else last == name
 
 
-def table_of(rows: Iterable[Listed]) -> pd.DataFrame:
+def listing_of(rows: Iterable[Listed]) -> list[Row]:
     """Return the listing of rows. Raise ListingError if a link is listed twice."""
-    listing = pd.DataFrame(list(rows), columns=COLUMNS)
-    for column in ("t_rec", "time"):
-        listing[column] = pd.to_datetime(listing[column], utc=True)
-    if (double := listing["url"][listing["url"].duplicated()]).size:
-        raise ListingError(f"the link {double.iloc[0]} is listed twice")
+    listing = [dict(zip(COLUMNS, (*row, ""), strict=True)) for row in rows]
+    if double := find_double(row["url"] for row in listing):
+        raise ListingError(f"the link {double} is listed twice")
     return listing
 
 
-def refuse_doubles(listing: pd.DataFrame) -> None:
+def refuse_doubles(listing: Sequence[Row]) -> None:
     """Raise ListingError if a file, or a record's segment, is listed twice."""
-    if (double := listing["filename"][listing["filename"].duplicated()]).size:
-        raise ListingError(f"the file {double.iloc[0]} is listed twice")
-    if (double := listing["record"][listing.duplicated(["record", "segment", "kind"])]).size:
-        raise ListingError(f"the record {double.iloc[0]} is listed twice for one segment")
+    if double := find_double(row["filename"] for row in listing):
+        raise ListingError(f"the file {double} is listed twice")
+    if double := find_double((row["record"], row["segment"], row["kind"]) for row in listing):
+        raise ListingError(f"the record {double[0]} is listed twice for one segment")
 
 
-def in_time_order(listing: pd.DataFrame) -> pd.DataFrame:
-    """Return a listing in the order of time, then of file names."""
-    return listing.sort_values(["time", "filename"], kind="stable", ignore_index=True)
-
-
-def edges_of(listing: pd.DataFrame, event: Event, series: Series) -> str:
+def edges_of(listing: Sequence[Row], event: Event, series: Series) -> str:
     """Return a sentence if the listed records do not reach an edge of the window, else empty.
 
     Raises ListingError if the records belong to another event.
     """
-    first, last = listing["t_rec"].min(), listing["t_rec"].max()
+    times = [row["t_rec"] for row in listing]
+    first, last = min(times), max(times)
     begin, end = event.window_start, event.window_end
     edge = _EDGE + timedelta(seconds=series.cadence)
     late, early = first - begin > edge, end - last > edge

@@ -12,18 +12,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from flareset.errors import StoreError
 from flareset.system.files import make_folder, replaced, sync, write_json, writing
 from flareset.system.locks import USUAL, Holder, Lock, Timing, held, sweep
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The folder of locks.
 LOCKS = ".locks"
@@ -105,14 +102,15 @@ class Store:
             )
         return facts if size == facts["bytes"] else None
 
-    def kept(self, wanted: pd.DataFrame) -> dict[str, str]:
+    def kept(self, wanted: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """Return the path of each wanted record whose whole file the store has.
 
-        `wanted` has the columns record, wavelength and t_rec.
+        `wanted` are rows with record, wavelength and t_rec.
         """
-        records = set(wanted["record"])
-        places = zip(wanted["wavelength"].tolist(), wanted["t_rec"].dt.date.tolist(), strict=True)
-        folders = [self.root / self.path_of(channel, "", day) for channel, day in set(places)]
+        wanted = list(wanted)
+        records = {row["record"] for row in wanted}
+        places = {(row["wavelength"], row["t_rec"].date()) for row in wanted}
+        folders = [self.root / self.path_of(channel, "", day) for channel, day in places]
         found: dict[str, str] = {}
         for note in sorted(path for folder in folders for path in folder.glob("*.json")):
             path = str(note.relative_to(self.root)).removesuffix(".json")

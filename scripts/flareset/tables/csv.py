@@ -1,4 +1,4 @@
-"""Write a table as CSV: the same bytes on every system. Read its rows without pandas."""
+"""Write a table as CSV: the same bytes on every system. Read its rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flareset.sdo.times import iso_column
 from flareset.system.files import replaced, writing
 
 if TYPE_CHECKING:
@@ -19,8 +20,19 @@ def write_table(table: pd.DataFrame, path: str | Path, separator: str = ",") -> 
         table.to_csv(new, index=False, lineterminator="\n", sep=separator)
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: str | Path) -> None:
-    """Write rows atomically, with these columns. Lines end with a line feed."""
+def write_rows(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    path: str | Path,
+    times: Sequence[str] = (),
+) -> None:
+    """Write rows atomically, with these columns. Lines end with a line feed.
+
+    The columns `times` have times, written in ISO 8601 with Z. A value that is None or missing is
+    an empty cell.
+    """
+    rows = list(rows)
+    written = [iso_column(row[name] for row in rows) for name in times]
     with (
         writing(path),
         replaced(path) as new,
@@ -28,7 +40,8 @@ def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: 
     ):
         writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows)
+        for row, *texts in zip(rows, *written, strict=True):
+            writer.writerow({**row, **dict(zip(times, texts, strict=True))})
 
 
 def read_rows(path: str | Path) -> list[dict[str, str]]:

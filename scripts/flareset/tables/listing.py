@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.sdo.protocols import kind_of_protocol
-from flareset.sdo.times import iso_column
+from flareset.sdo.times import read_iso
 from flareset.system.files import write_text
-from flareset.tables.csv import write_table
+from flareset.tables.csv import read_rows, write_rows
+from flareset.tables.rows import Row
 
-COLUMNS = ["record", "t_rec", "wavelength", "segment", "kind", "filename", "url", "time"]
+COLUMNS = [
+    "record", "t_rec", "wavelength", "segment", "kind", "filename", "url", "time", "requestid",
+]  # fmt: skip
+_TIMES = ("t_rec", "time")
 
 
 @dataclass(frozen=True)
@@ -51,26 +54,24 @@ class ExportFacts:
         return kind_of_protocol(self.protocol) == "as-is"
 
 
-def no_listing() -> pd.DataFrame:
-    """Return a listing without rows, for a source that has no links yet."""
-    listing = pd.DataFrame(columns=[*COLUMNS, "requestid"], dtype="str")
-    for column in ("t_rec", "time"):
-        listing[column] = pd.to_datetime(listing[column], utc=True)
-    return listing.astype({"wavelength": "int64"})
+def write_listing(listing: Iterable[Row], path: str | Path) -> None:
+    """Write a listing as CSV."""
+    write_rows(listing, COLUMNS, path, _TIMES)
 
 
-def write_listing(listing: pd.DataFrame, path: str | Path) -> None:
-    """Write a listing as CSV, times in ISO 8601 with Z."""
-    texts = {column: iso_column(listing[column]) for column in ("t_rec", "time")}
-    write_table(listing.assign(**texts), path)
-
-
-def read_listing(path: str | Path) -> pd.DataFrame:
-    """Return the listing that `write_listing` wrote; `t_rec` and `time` are UTC."""
-    listing = pd.read_csv(path, dtype={"wavelength": "int64"}, keep_default_na=False)
-    for column in ("t_rec", "time"):
-        listing[column] = pd.to_datetime(listing[column], utc=True, format="ISO8601")
-    return listing
+def read_listing(path: str | Path) -> list[Row]:
+    """Return the listing that `write_listing` wrote."""
+    # A table of an earlier version may lack a column.
+    empty = dict.fromkeys(COLUMNS, "")
+    return [
+        {
+            **empty,
+            **row,
+            **{column: read_iso(row[column]) for column in _TIMES},
+            "wavelength": int(row["wavelength"]),
+        }
+        for row in read_rows(path)
+    ]
 
 
 def write_facts(facts: ExportFacts, path: str | Path) -> None:

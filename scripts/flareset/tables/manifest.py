@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.sdo.keywords import KEYWORD_NAMES
-from flareset.tables.csv import write_table
+from flareset.tables.csv import read_rows, write_rows
+from flareset.tables.rows import Row
 
 COLUMNS = [
     "record", "filename", "kind", "path", "status", "reason", "tries", "bytes", "sha256",
@@ -15,19 +15,24 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def write_manifest(manifest: pd.DataFrame, path: str | Path) -> None:
+def write_manifest(manifest: Iterable[Row], path: str | Path) -> None:
     """Write a manifest as CSV."""
-    write_table(manifest, path)
+    write_rows(manifest, COLUMNS, path)
 
 
-def read_manifest(path: str | Path) -> pd.DataFrame:
-    """Return the manifest that `write_manifest` wrote; keywords are text, as in the header."""
-    texts = dict.fromkeys([name for name in COLUMNS if name not in ("tries", "bytes")], "str")
-    table = pd.read_csv(
-        path,
-        dtype={**texts, "tries": "int64", "bytes": "Int64"},
-        keep_default_na=False,
-        na_values={"bytes": [""]},
-    )
+def read_manifest(path: str | Path) -> list[Row]:
+    """Return the manifest that `write_manifest` wrote; keywords are text, as in the header.
+
+    The bytes of a file that did not come are None.
+    """
     # A table of an earlier version may lack a column.
-    return table.reindex(columns=COLUMNS, fill_value="")
+    empty = dict.fromkeys(COLUMNS, "")
+    return [
+        {
+            **empty,
+            **row,
+            "tries": int(row["tries"]),
+            "bytes": int(row["bytes"]) if row["bytes"] else None,
+        }
+        for row in read_rows(path)
+    ]

@@ -6,13 +6,13 @@ lacks is `Invalid KeyLink`; there is no error.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from flareset.sdo.keywords import IDENTITY, KEYWORD_NAMES, LISTED, STATISTICS
-from flareset.sdo.times import iso_column
-from flareset.tables.csv import write_table
+from flareset.sdo.times import read_iso
+from flareset.tables.csv import read_rows, write_rows
+from flareset.tables.rows import Row
 
 # The keywords that `list` asks for with every record.
 KEYS = [*IDENTITY, *LISTED, "FSN"]
@@ -28,23 +28,19 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def write_records(records: pd.DataFrame, path: str | Path) -> None:
-    """Write the records as CSV, times in ISO 8601 with Z."""
-    table = records.copy()
-    for column in _TIMES:
-        texts = pd.Series("", index=table.index, dtype="object")
-        there = records[column].notna()
-        if there.any():
-            texts[there] = iso_column(records.loc[there, column])
-        table[column] = texts
-    write_table(table, path)
+def write_records(records: Iterable[Row], path: str | Path) -> None:
+    """Write the records as CSV."""
+    write_rows(records, COLUMNS, path, _TIMES)
 
 
-def read_records(path: str | Path) -> pd.DataFrame:
-    """Return the records that `write_records` wrote."""
-    table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    for column in _TIMES:
-        table[column] = pd.to_datetime(
-            table[column].where(table[column] != ""), utc=True, format="ISO8601"
-        )
-    return table.astype({"wavelength": "int64", "bytes": "int64"})
+def read_records(path: str | Path) -> list[Row]:
+    """Return the records that `write_records` wrote. A T_OBS that is not known is None."""
+    return [
+        {
+            **row,
+            **{column: read_iso(row[column]) for column in _TIMES},
+            "wavelength": int(row["wavelength"]),
+            "bytes": int(row["bytes"]),
+        }
+        for row in read_rows(path)
+    ]
