@@ -390,8 +390,8 @@ def test_what_a_request_id_lacks_is_no_fact_about_the_archive(
 def test_no_record_and_no_image_are_what_jsoc_says(
     site: Callable[..., tuple[Project, StandIn]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Of a long window some slots have no record, and some records no image.
-    project, _ = site(window={"pre": "500m", "post": "900m"})
+    # The stand-in has no image of 18:13:49, and no record of 18:45:01.
+    project, _ = site(window={"post": "40m"})
     project.events(ONE)
     in_process(project, monkeypatch)
     rows = ledger(project)
