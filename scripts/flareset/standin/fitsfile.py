@@ -58,15 +58,6 @@ def compress(pixels: np.ndarray) -> Compressed:
     )
 
 
-# Keywords that JSOC computes from an image's pixels, in headers and in jsoc_info's answers.
-STATISTICS: dict[str, int | float] = {
-    "DATAVALS": 0, "MISSVALS": 0,
-    "DATAMIN": 0, "DATAMAX": 0, "DATAMEDN": 0, "DATAMEAN": 0.0, "DATARMS": 0.0, "DATASKEW": 0.0,
-    "DATAKURT": 0.0, "DATAP01": 0.0, "DATAP10": 0.0, "DATAP25": 0.0, "DATAP75": 0.0,
-    "DATAP90": 0.0, "DATAP95": 0.0, "DATAP98": 0.0, "DATAP99": 0.0, "NSATPIX": 0,
-}  # fmt: skip
-
-
 def _statistics(pixels: np.ndarray, blank: int) -> dict[str, int | float]:
     """Return JSOC's statistics of the pixels that are not missing.
 

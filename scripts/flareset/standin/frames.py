@@ -193,11 +193,9 @@ class Frames:
 
     def cards(self, frame: Frame) -> list[Card]:
         """Return a record's header cards as `file` writes them. Statistics of the pixels are 0."""
-        from flareset.standin.fitsfile import STATISTICS
-
         cards = self._keywords(frame, ())
         after = "PERCENTD" if frame.wavelength in _CHANNELS else "RECNUM"
-        return _with_statistics(cards, _physical(STATISTICS, frame), after)
+        return _with_statistics(cards, _physical(headers.STATISTICS, frame), after)
 
     def statistics(self, frame: Frame) -> dict[str, int | float]:
         """Return the statistics of a frame's pixels, by keyword."""

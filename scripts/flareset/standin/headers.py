@@ -36,6 +36,15 @@ HMI_UNITS = {
 }
 
 
+# Keywords that JSOC computes from an image's pixels, in headers and in jsoc_info's answers.
+STATISTICS: dict[str, int | float] = {
+    "DATAVALS": 0, "MISSVALS": 0,
+    "DATAMIN": 0, "DATAMAX": 0, "DATAMEDN": 0, "DATAMEAN": 0.0, "DATARMS": 0.0, "DATASKEW": 0.0,
+    "DATAKURT": 0.0, "DATAP01": 0.0, "DATAP10": 0.0, "DATAP25": 0.0, "DATAP75": 0.0,
+    "DATAP90": 0.0, "DATAP95": 0.0, "DATAP98": 0.0, "DATAP99": 0.0, "NSATPIX": 0,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Record:
     """The facts of a header: times (UTC), numbers, and the view of its pixels.
