@@ -163,12 +163,16 @@ def _written_before(report: Path) -> dict[str, tuple[str, str]]:
 
 
 def _difference(path: Path, there: bytes, text: str) -> str:
-    """Return what a new text would change in a table that is there, by the names of its rows."""
+    """Return what a new text would change in a table that is there, by rows and columns."""
     old = _rows(there.decode("utf-8-sig", errors="replace"))
     new = _rows(text)
     added = [name for name in new if name not in old]
     gone = [name for name in old if name not in new]
-    other = [name for name in new if name in old and new[name] != old[name]]
+    other = [
+        f"{name}: {', '.join(_columns_that_differ(old[name], new[name]))}"
+        for name in new
+        if name in old and new[name] != old[name]
+    ]
     told = [
         f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
         for what, names in (("added", added), ("gone", gone), ("changed", other))
@@ -181,7 +185,11 @@ def _difference(path: Path, there: bytes, text: str) -> str:
     )
 
 
-def _rows(text: str) -> dict[str, tuple[str, ...]]:
+def _columns_that_differ(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    return [name for name in {**new, **old} if old.get(name) != new.get(name)]
+
+
+def _rows(text: str) -> dict[str, dict[str, str]]:
     """Return the rows of a table by their names: the id, or the start, or the first cell."""
     try:
         rows = list(csv.DictReader(text.splitlines(), strict=False))
@@ -194,7 +202,7 @@ def _rows(text: str) -> dict[str, tuple[str, ...]]:
         name = next((n for n in names if n), next(iter(values.values()), ""))
         if "rule" in values:
             name = f"{values.get('file', '')}:{values.get('line', '')} {values['rule']}"
-        found[name] = tuple(values.values())
+        found[name] = values
     return found
 
 
