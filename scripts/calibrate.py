@@ -32,7 +32,9 @@ def main() -> None:
     add_terminal(parser)
     args = parser.parse_args()
 
-    name = f"calibrate {' '.join(args.folder.parts[-2:])}"
+    event, samples = read_event(args.event), read_sample(args.sample)
+    channels = " ".join(map(str, sorted({*samples["wavelength"]})))
+    name = f"calibrate {event.event_id} {channels}"
     with job_log(name, args.terminal), tried_once(args.arrays.with_name(".arrays.failed")):
         settings = ArraysSettings.read(args.settings).arrays
         responses = registration = None
@@ -40,9 +42,8 @@ def main() -> None:
             responses = pinned(args.response, settings.tables.version, settings.tables.sha256)
         if settings.register_by == "aiapy":
             registration = Registration.of(args.pointing)
-        calibration = Calibration(read_event(args.event), settings, responses, registration)
+        calibration = Calibration(event, settings, responses, registration)
         shutil.rmtree(args.folder, ignore_errors=True)
-        samples = read_sample(args.sample)
         table = write_arrays(samples, calibration, args.store, args.folder, settings.format)
         write_table(table, args.arrays)
         saturated = table["saturated"].sum()

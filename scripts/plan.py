@@ -183,13 +183,11 @@ def show(table: pd.DataFrame, path: Path | None) -> None:
 
 def meaning(archive: Archive) -> str:
     """Return what the numbers of a plan mean."""
-    sizes = (
-        "GB are those of JSOC's files; the images of this rehearsal are smaller"
-        if archive.rehearses
-        else "GB are estimated from the sizes that JSOC gives"
-    )
+    sizes = "GB are estimated from the sizes that the archive gives."
+    if archive.rehearses:
+        sizes += " A rehearsal's images may be smaller (archive.frame_size)."
     return (
-        f"{sizes}. `time` (min:s or h:min:s) is that of the download at archive.rate,"
+        f"{sizes} `time` (min:s or h:min:s) is that of the download at archive.rate,"
         f" {archive.rate / 1e6:g} MB/s; JSOC's work on an export comes on top. Nothing was asked"
         " for."
     )
@@ -204,7 +202,7 @@ def show_orders(orders: list[str], table: Path | None) -> None:
     path = table.with_suffix(".exports.txt")
     write_text("".join(f"{order}\n" for order in orders), path)
     if orders:
-        log.info("JSOC would be asked for %d exports: %s", len(orders), path)
+        log.info("exports that JSOC would be asked for: %d, each in %s", len(orders), path)
 
 
 def remarks_of(jobs: list[Job]) -> dict[str, list[int]]:

@@ -321,12 +321,17 @@ def test_all_steps(
         ({"steps": ("block_mean",), "size": 100}, "100 is no whole part of its 128 pixels"),
         (
             {"steps": ("crop", "block_mean"), "size": 256, "box": 400},
-            "400 arcsec are 21 of this frame's 128 pixels a side, and arrays.size is 256",
+            "400 arcsec are 21 of this frame's 128 pixels a side, fewer than arrays.size, 256",
         ),
+        (
+            {"steps": ("crop", "block_mean"), "size": 100, "box": 400},
+            "400 arcsec are 21 of this frame's 128 pixels a side, fewer than arrays.size, 100",
+        ),
+        ({"steps": ("crop",), "box": 5}, "5 arcsec are 0 of this frame's 128 pixels a side, few"),
         ({"steps": ("exposure",), "dtype": "int16", "tables": {}}, None),
         ({"register": "jsoc"}, "it is not registered: CROTA2 is -0.07, .*aia_scale"),
     ],
-    ids=["size", "box", "int16", "registered"],
+    ids=["size", "frame", "box", "pixel", "int16", "registered"],
 )
 def test_what_can_be_made(
     finished: Project,

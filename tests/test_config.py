@@ -62,8 +62,8 @@ def test_all_problems_are_named_at_once() -> None:
         export={"method": "url_quick", "filename_format": "x.{segment}"},
     )
     for expected in (
-        "windw: unknown key; did you mean window?\n",
-        "archive.conections: unknown key; did you mean connections?\n",
+        "windw: unknown key; did you mean window? Known here: ",
+        "archive.conections: unknown key; did you mean connections? Known here: cgi_url, conn",
         "archive.max_file_size: 'big' is not a number and kB, MB or GB, like 100MB",
         "archive.hosts: 'jsoc.stanford.edu' is not a list: write [jsoc.stanford.edu]",
         "window.pre: 178 is not a number and s, m, h or d, like 178m: write 178m",
@@ -112,9 +112,12 @@ def test_all_problems_are_named_at_once() -> None:
         ({4: 4}, "4: unknown key. Known here: accept_pages, archive, "),
         (
             {"seed": 1},
-            "seed: unknown key here; did you mean intake.select.keep.seed, sample.seed, splits.",
+            "seed: unknown key; did you mean intake.select.keep.seed, sample.seed, splits.",
         ),
-        ({"sample": {"connections": 1}}, "unknown key here; did you mean archive.connections?"),
+        (
+            {"sample": {"connections": 1}},
+            "; did you mean archive.connections? Known here: chan",
+        ),
         (
             {"window": {"pre": "20 min"}},
             "'20 min' is not a number and s, m, h or d, like 178m: wri",

@@ -231,14 +231,16 @@ def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench])
     first = next(row["record"] for row in job.candidates if row["rank"] == 0)
     (lost,) = [row["filename"] for row in b.images if row["record"] == first]
     b.server.faults.append(Fault("status", lost, code=404))
+    # Slow enough for a busy machine to write its lines meanwhile.
+    b.server.faults.append(Fault("stall", r"\.fits", seconds=0.3, times=100))
     b.draw(job, {"pre": 3, "flare": 1, "post": 3}, Terminal())
     # The lost image is counted when it is given up; then the next of its bin is wanted, too.
     assert [(done, total) for done, total, _ in seen] == [
         *((n, 11) for n in range(1, 12)),
         (12, 12),
     ]
-    # Its first line comes before all files are asked for, however busy the machine is.
-    assert seen[0][2] < 11
+    # Two files are on their way, and two more may have come since.
+    assert all(asked <= done + 4 for done, _, asked in seen[:-1])
 
 
 def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:

@@ -26,14 +26,17 @@ def test_the_first_look_as_written(finished: Project, tmp_path: Path) -> None:
     needs.module("reproject")
     code = code_in(ROOT / "docs/first_look.md", "python")
     assert len(code.splitlines()) <= 25
-    data = tmp_path / "results/data_selection"
-    data.mkdir(parents=True)
-    (data / "fits").symlink_to(finished.path("results/data_selection/fits"))
-    (data / "images.csv").symlink_to(finished.path("results/data_selection/images.csv"))
-    images = pd.read_csv(data / "images.csv")
+    images = pd.read_csv(finished.path("results/data_selection/images.csv"))
     assert images["split"].isna().all(), "two flares are too few for a split"
+    splits = images["event_id"].map({"2014-01-07T180534": "train"})
+    for folder, table in (("a", images), ("b", images.assign(split=splits))):
+        data = tmp_path / folder / "results/data_selection"
+        data.mkdir(parents=True)
+        (data / "fits").symlink_to(finished.path("results/data_selection/fits"))
+        table.to_csv(data / "images.csv", index=False)
+    both = "".join(f"import os; os.chdir('{tmp_path / folder}')\n{code}" for folder in "ab")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
+        [sys.executable, "-W", "ignore", "-c", both],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -42,7 +45,9 @@ def test_the_first_look_as_written(finished: Project, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "131.0 Angstrom" in done.stdout
-    assert f"{len(images)} (128, 128) 0" in done.stdout
+    assert 0 < splits.notna().sum() < len(images)
+    for number in (len(images), splits.notna().sum()):
+        assert f"{number} (128, 128) 0" in done.stdout
 
 
 def test_snakemakes_own_report(finished: Project, tmp_path: Path) -> None:

@@ -178,6 +178,8 @@ def test_the_loader_gives_the_images(
     )
     with pytest.raises(ValueError, match=r"no image of the release is at \[94\] angstrom"):
         loader.Images(release, channels=(94, 131))
+    with pytest.raises(ValueError, match="no image of the release has split 'trian'"):
+        loader.Images(release, "trian")
 
 
 def test_the_loader_feeds_torch(release: Path) -> None:

@@ -479,7 +479,7 @@ def test_plan_asks_for_nothing(
     project.events(ONE)
     text = project.run("plan").text
     exports = project.path("results/plan.exports.txt")
-    assert f"JSOC would be asked for 1 exports: results/{exports.name}" in text
+    assert f"exports that JSOC would be asked for: 1, each in results/{exports.name}" in text
     (order,) = re.findall(
         rf"^{A} 131: (\S+)  n=0\|im_patch,\S+  \(url, FITS", exports.read_text(), re.M
     )

@@ -108,8 +108,8 @@ def failed(folder: Path, rule: str, job: str, text: str | None) -> Failure:
     [
         ("12 records\nerror: no room\n", "no room"),
         ("error: a\nagain\nerror: these are wrong:\n  line 2\nx", "these are wrong: line 2"),
-        ("Traceback (most recent call last):\n  File\nValueError: no\n", "ValueError: no"),
-        ("460 of 460 images\n", "it was stopped or killed; its log ends with: 460 of 460 images"),
+        ("Traceback (most recent call last):\n  File\nE: no\n", "its log ends with: E: no"),
+        ("9 of 9 images\n", "its log ends with: 9 of 9 images"),
         ("", "its log is empty: there was no free space for it, or it was killed"),
         (None, "it left no log: it never began, or was killed"),
     ],

@@ -248,7 +248,7 @@ def _few(groups: int, *, folded: bool) -> str:
     only = f"only {groups} group{'s' * (groups != 1)}"
     if folded:
         return f"{only}: a test on so few says little"
-    if groups > 2:
+    if groups > 1:
         return (
             f"{only}: a test on so few says little; splits: {{folds: {groups}}} holds out each of"
             " them once"

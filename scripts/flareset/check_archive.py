@@ -81,15 +81,15 @@ class ArchiveCheck:
         ]
         if self.exporter is not None:
             questions.append(self._export)
-        told: set[str] = set()
+        told: dict[str, str] = {}
         for question in questions:
             name = question.__name__.strip("_")
             try:
                 yield from question()
             except _FAILURES as error:
                 said = (str(error).splitlines() or [type(error).__name__])[0]
-                yield Finding(name, "an answer", "the same" if said in told else said)
-                told.add(said)
+                first = told.setdefault(said, name)
+                yield Finding(name, "an answer", said if first == name else f"as for {first}")
 
     def _at(self, times: str) -> str:
         """Return the recordset of a time filter, at the query's channel if that is a prime key."""

@@ -84,16 +84,16 @@ class Calibration:
     def _cropped(self, frame: Frame, when: Any) -> Frame:
         if "crop" not in self._done:
             return frame
-        side, size = round(self._settings.box / frame.cdelt[0]), self._settings.size
-        if "block_mean" in self._done:
-            if side < size > frame.pixels.shape[0]:
-                raise ArraysError(
-                    f"arrays.box: {self._settings.box:g} arcsec are {side} of this frame's"
-                    f" {frame.pixels.shape[0]} pixels a side, and arrays.size is {size}: make size"
-                    " smaller, or in a rehearsal archive.frame_size larger"
-                )
-            # Whole blocks, so that the box is no smaller.
-            side = size * -(-side // size)
+        side = round(self._settings.box / frame.cdelt[0])
+        size = self._settings.size if "block_mean" in self._done else 1
+        if side < size:
+            raise ArraysError(
+                f"arrays.box: {self._settings.box:g} arcsec are {side} of this frame's"
+                f" {frame.pixels.shape[0]} pixels a side, fewer than arrays.size, {size}: make box"
+                " larger or size smaller, or in a rehearsal archive.frame_size larger"
+            )
+        # Whole blocks, so that the box is no smaller.
+        side = size * -(-side // size)
         event = self._event
         then = event.flare_peak or event.flare_start
         return crop(frame, seen_later((event.hpc_x, event.hpc_y), then, when), side)

@@ -31,12 +31,13 @@ class Campaign:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = check_config(config)
         intake = self.config.intake
-        made_up = [*self._made_up()]
-        self._lacking = [*self._missing(), *made_up]
+        self._has_lists = bool(intake.lists or intake.queries)
+        refuse([*self._misnamed()])
+        self._lacking = [*self._missing(), *self._made_up()]
         # Until the tables can be used, only `snakemake intake` can run, which makes them.
-        self.awaits_intake = bool(self._lacking) and bool(intake.lists or intake.queries)
-        if not self.awaits_intake:
-            refuse([*self._misnamed(), *made_up])
+        self.awaits_intake = self._has_lists and bool(self._lacking)
+        if not self._has_lists:
+            refuse(self._lacking)
         found = Rows([], []) if self.awaits_intake else self._with_known(self._read_rows())
         self.rows: dict[str, Row] = {row.event.event_id: row for row in found.rows}
         self.events: dict[str, Event] = {name: row.event for name, row in self.rows.items()}
@@ -46,33 +47,42 @@ class Campaign:
             raise ConfigError(f"accept_pages: no event is called {', '.join(strange)}")
 
     @property
-    def _tables(self) -> list[Path]:
-        return [Path(path) for path in (self.config.events, self.config.flares) if path]
+    def _tables(self) -> dict[str, Path]:
+        """The tables of flares that the config names, by their key."""
+        named = {"events": self.config.events, "flares": self.config.flares}
+        return {key: Path(path) for key, path in named.items() if path}
+
+    def _by_intake(self) -> set[Path]:
+        """Return the paths where `snakemake intake` writes its tables."""
+        events = Path(self.config.events)
+        return {events, events.with_name("flares.csv")} if self._has_lists else set()
+
+    def _misnamed(self) -> Iterator[str]:
+        for key, path in self._tables.items():
+            if path not in self._by_intake() and not path.exists():
+                yield f"{key}: {path}: no such file; write its path from the working folder"
 
     def _missing(self) -> Iterator[str]:
-        for path in self._tables:
+        for path in self._tables.values():
             if not path.exists():
                 yield (
                     f"{path}: not there yet: run `snakemake intake` first, which makes it from"
                     " intake.lists and intake.queries"
                 )
 
-    def _misnamed(self) -> Iterator[str]:
-        for key in ("events", "flares"):
-            path = getattr(self.config, key)
-            if path and not Path(path).exists():
-                yield f"{key}: {path}: no such file; write its path from the working folder"
-
     def _made_up(self) -> Iterator[str]:
         """Yield a sentence for each table with a rehearsal's flares, beside real images."""
-        for path in self._tables:
+        for path in self._tables.values():
             line = None if self.config.archive.rehearses else made_up_line(path)
-            if line:
-                yield (
-                    f"{path}, line {line}: a rehearsal made this flare up, and archive.kind is"
-                    " jsoc: run `snakemake intake` first, which then asks HEK itself, or leave such"
-                    " rows out"
-                )
+            if line is None:
+                continue
+            advice = "make it again from lists of real flares"
+            if path in self._by_intake():
+                advice = "run `snakemake intake` first; a table that you edited, move away before"
+            yield (
+                f"{path}, line {line}: its values are of a flare that a rehearsal made up, and"
+                f" archive.kind is jsoc: {advice}"
+            )
 
     def _read_rows(self) -> Rows:
         return read_rows(

@@ -23,7 +23,6 @@ _OF_JOBS = {
 _OF_A_FLARE = {"event", "list", "draw", "download", "partition", "sample"}
 # The rules that fail by what they find. Their last line is the verdict.
 _FINDING = {"verify", "repair"}
-_RAISED = "Traceback (most recent call last):"
 _MOST_SHOWN = 40
 _LONGEST_REASON = 400
 _CHANNEL = re.compile(r"(.+)\.(\d+)")
@@ -75,12 +74,13 @@ class Failure(NamedTuple):
         if not said:
             return "its log is empty: there was no free space for it, or it was killed"
         errors = [n for n, line in enumerate(said) if line.startswith("error: ")]
-        if not errors and self.rule not in _FINDING and _RAISED not in said:
-            return f"it was stopped or killed; its log ends with: {said[-1]}"[:_LONGEST_REASON]
-        place = errors[-1] if errors else len(said) - 1
-        first = said[place].removeprefix("error: ").removeprefix(f"{self.job}: ")
+        if not errors:
+            # Python says so why it ended. A job that was killed says nothing of it.
+            told = "" if self.rule in _FINDING else "its log ends with: "
+            return f"{told}{said[-1]}"[:_LONGEST_REASON]
+        first = said[errors[-1]].removeprefix("error: ").removeprefix(f"{self.job}: ")
         # A sentence that ends in a colon has the reason on the next line.
-        more = said[place + 1 : place + 2] if first.endswith(":") else []
+        more = said[errors[-1] + 1 : errors[-1] + 2] if first.endswith(":") else []
         return " ".join([first, *more])[:_LONGEST_REASON]
 
 

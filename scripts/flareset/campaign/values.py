@@ -414,12 +414,12 @@ def _sentence(error: ErrorDetails, model: type[Section]) -> str:
 
 
 def _on_unknown_key(place: tuple[Any, ...], model: type[Section]) -> str:
-    """Return advice: where the config has such a key, else the most similar key, else all keys."""
-    elsewhere = [path for path in _paths_of(model) if path.rpartition(".")[2] == place[-1]]
-    if elsewhere:
-        return f" here; did you mean {', '.join(elsewhere)}?"
+    """Return advice: where the config has such a key, else the most similar key, and all keys."""
     known = sorted(keys_of(section_at(model, place[:-1])))
-    return did_you_mean(place[-1], known) or f". Known here: {', '.join(known)}"
+    elsewhere = [path for path in _paths_of(model) if path.rpartition(".")[2] == place[-1]]
+    guess = f"; did you mean {', '.join(elsewhere)}?" if elsewhere else ""
+    guess = guess or did_you_mean(place[-1], known) or "."
+    return f"{guess} Known here: {', '.join(known)}"
 
 
 def _paths_of(model: type[Section], above: str = "") -> Iterator[str]:

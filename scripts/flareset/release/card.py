@@ -145,7 +145,11 @@ def _splits(contents: Contents) -> str:
         .reindex([name for name in SPLITS if name in {*files["split"]}])
         .reset_index()
     )
-    told = [f"Audit: **{audit['verdict']}**. `split` holds whole groups of flares: train by it."]
+    told = [f"Audit: **{audit['verdict']}**."]
+    if audit.get("splits"):
+        told.append("`split` holds whole groups of flares: train by it.")
+    if audit.get("folds"):
+        told.append("`fold` of splits.csv holds whole groups of flares: hold out one at a time.")
     told.append("`split_leaky` is a baseline of images at random: report it, never train on it.")
     if NO_SPLIT in {*files["split"]}:
         told.append(f"`{NO_SPLIT}`: in no split; splits.csv has the reason.")

@@ -21,6 +21,8 @@ class Images:
         table = pd.read_csv(self.folder / "images.csv", keep_default_na=False)
         if unknown := {*channels} - {*table["wavelength"]}:
             raise ValueError(f"no image of the release is at {sorted(unknown)} angstrom")
+        if split and split not in {*table[column]}:
+            raise ValueError(f"no image of the release has {column} {split!r}")
         table = table[table[column] == split] if split else table
         for _, rows in table.groupby(["event_id", "slot"] if channels else "filename"):
             names = dict(zip(rows["wavelength"], rows["filename"], strict=True))
