@@ -20,7 +20,7 @@ from flareset.errors import ExportError, FlaresetError
 from flareset.job import Job
 from flareset.listing import Where
 from flareset.phases import quota_by_phase
-from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
+from flareset.plan import count_lacking, look_up, needed_records, pages_wanted, plan_row, plan_table
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
@@ -187,7 +187,8 @@ def meaning(archive: Archive) -> str:
     if archive.rehearses:
         sizes += " A rehearsal's images may be smaller (archive.frame_size)."
     return (
-        f"{sizes} `time` (min:s or h:min:s) is that of the download at archive.rate,"
+        f"{sizes} `lacking` are images that the draw wants and the window lacks. `time` (min:s or"
+        " h:min:s) is that of the download at archive.rate,"
         f" {archive.rate / 1e6:g} MB/s; JSOC's work on an export comes on top. Nothing was asked"
         " for."
     )
@@ -222,7 +223,8 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> tuple[dict[str, A
     kept = store.kept(needed)
     with open_requests(job, settings, where.access, store) as requests:
         orders = requests(but_records(needed, kept), needed)
-    row = plan_row(job, len(needed), len(kept), len(orders))
+    lacking = count_lacking(job, quota_by_phase(settings.sample.quotas))
+    row = plan_row(job, len(needed), lacking, len(kept), len(orders))
     return row, [f"{name}: {order}" for order in orders]
 
 

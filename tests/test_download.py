@@ -18,6 +18,7 @@ from support.stages import in_process
 
 from flareset.download import check_complete, check_usable, manifest_of
 from flareset.errors import IncompleteError, StoreError
+from flareset.plan import count_lacking
 from flareset.proof.check import Proof
 from flareset.proof.fits import ImageCheck
 from flareset.sdo.checksum import BLOCK
@@ -241,6 +242,15 @@ def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench])
     ]
     # Two files are on their way, and two more may have come since.
     assert all(asked <= done + 4 for done, _, asked in seen[:-1])
+
+
+def test_what_the_window_lacks_is_known_before() -> None:
+    job = listed(128)
+    assert count_lacking(job, {"pre": 3, "flare": 1, "post": 3}) == 0
+    pre = sum(row["phase"] == "pre" and row["verdict"] == "accepted" for row in job.candidates)
+    assert pre > 3
+    assert count_lacking(job, {"pre": pre + 7, "flare": 1, "post": 3}) == 7
+    assert count_lacking(job, {"pre": pre - 1, "flare": 1, "post": 3}) == 0
 
 
 def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:

@@ -23,8 +23,8 @@ def test_plan_downloads_nothing(project: Project) -> None:
     text = project.run("plan").text
     table = re.search(r"^event_id.*?^TOTAL[^\n]*", text, re.DOTALL | re.MULTILINE)[0]
     assert re.search(r"2014-01-07T180534 +131 +0 +62 +60 +15 +0 +0\.0", table), table
-    needed, in_store, *_, time = table.splitlines()[-1].split()[-5:]
-    assert (needed, in_store, time) == ("31", "0", "0:00")
+    needed, in_store, _, _, lacking, time = table.splitlines()[-1].split()[-6:]
+    assert (needed, in_store, lacking, time) == ("31", "0", "0", "0:00")
     assert not project.path("store").exists() or project.stored() == set()
     project.run()
     assert re.search(r"^TOTAL .* 31 +31 +0\.00", project.run("plan").text, re.MULTILINE)

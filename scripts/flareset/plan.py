@@ -16,12 +16,14 @@ from flareset.candidates import Rules
 from flareset.draw import choose, draw
 from flareset.job import Job
 from flareset.listing import Where, find
+from flareset.sample import find_shortages
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
 from flareset.system.progress import clock_text
 from flareset.tables.rows import Row, of_records, records_in
 
-_COUNTS = ["requests", "records", "images", "needed", "in_store", "GB", "GB_asked"]
+_SIZES = ["GB", "GB_asked"]
+_COUNTS = ["requests", "records", "images", "needed", "in_store", *_SIZES, "lacking"]
 
 
 def look_up(
@@ -73,10 +75,19 @@ def needed_records(job: Job, most: Mapping[str, int] | None) -> list[Row]:
     return of_records(job.with_image, set(records_in(wanted)))
 
 
-def plan_row(job: Job, needed: int, kept: int, requests: int) -> dict[str, Any]:
+def count_lacking(job: Job, most: Mapping[str, int]) -> int:
+    """Return how many images fewer than wanted can be drawn, as far as is known before download."""
+    if job.facts.pictured:
+        return 0
+    short = find_shortages(choose(job.candidates, set(), most), job.event, most)
+    return sum(each["wanted"] - each["drawn"] for each in short)
+
+
+def plan_row(job: Job, needed: int, lacking: int, kept: int, requests: int) -> dict[str, Any]:
     """Return a row of the plan for one event and channel.
 
-    Of the `needed` images, the store has `kept`. The others still take so many `requests`.
+    Of the `needed` images, the store has `kept`. The others still take so many `requests`. The
+    draw wants `lacking` more than there are.
     """
     gigabytes = (needed - kept) * _bytes_of(job) / 1e9
     return {
@@ -89,6 +100,7 @@ def plan_row(job: Job, needed: int, kept: int, requests: int) -> dict[str, Any]:
         "in_store": kept,
         "GB": gigabytes,
         "GB_asked": gigabytes if requests else 0.0,
+        "lacking": lacking,
     }
 
 
@@ -108,13 +120,14 @@ def plan_table(rows: list[dict[str, Any]], rate: float) -> pd.DataFrame:
 
     `requests` to be made, `records` that the archive has, `images` in the window, `needed` for the
     data set, `in_store` of those, `GB` to fetch (10^9 bytes), `GB_asked` that JSOC has to export
-    for that, and the `time` of the download at so many bytes a second.
+    for that, `lacking` that the draw wants and nobody has, and the `time` of the download at so
+    many bytes a second.
     """
     counts = {name: sum(row[name] for row in rows) for name in _COUNTS}
     total = {"event_id": "TOTAL", "wavelength": "", **counts}
     table = pd.DataFrame([*rows, total], columns=["event_id", "wavelength", *_COUNTS])
     table["time"] = [clock_text(gigabytes * 1e9 / rate) for gigabytes in table["GB"]]
-    return table.astype(dict.fromkeys(_COUNTS[:-2], int))
+    return table.astype({name: int for name in _COUNTS if name not in _SIZES})
 
 
 def pages_wanted(jobs: list[str], events: Path, settings: Settings, folder: str) -> pd.DataFrame:
