@@ -404,7 +404,7 @@ def test_what_may_not_be_in_a_job_script(
     scripts.mkdir()
     address = "jane.doe@example.org"
     project.configure(results="it's in $HOME", export_pages="it's here and $there")
-    command = project.command(
+    command = project.forked(
         "--executor", "cluster-generic", "--cluster-generic-submit-cmd", f"cp -t {scripts}",
         "--jobs", "1", "--config", f"archive={{email: {address}}}",
     )  # fmt: skip
@@ -439,7 +439,7 @@ def test_words_of_a_shell_in_rows_and_paths_do_nothing_in_a_job(
     submit.chmod(0o755)
     (tmp_path / "submit.scripts").mkdir()
     run = subprocess.run(
-        project.command(
+        project.forked(
             "--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit),
             "--jobs", "1", str(listed),
         ),

@@ -260,10 +260,8 @@ def main() -> NoReturn:
         import_module(name)
     load_plugins()
     load_rules()
-    # A test's folder in PYTHONPATH may change our modules while they are loaded.
-    if "PYTHONPATH" not in os.environ:
-        load_ours()
-        draw_frames()
+    load_ours()
+    draw_frames()
     # Loaded objects are never garbage, so that no fork looks at them.
     gc.freeze()
     loaded = set(sys.modules)
