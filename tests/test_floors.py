@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,7 @@ def imports_of(path: Path) -> set[str]:
     return found - {"flareset"}
 
 
+@cache
 def module_graph() -> dict[str, set[str]]:
     """Return what each module of the package imports of it."""
     return {

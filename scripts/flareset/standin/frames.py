@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -94,18 +95,18 @@ class Frame:
         harpnum, camera = (numbers.get(key, 0) for key in ("HARPNUM", "CAMERA"))
         return cls(name, series.name, wavelength, found, time, harpnum, camera)
 
-    @property
+    @cached_property
     def t_rec(self) -> datetime:
         """The record's T_REC: that of the slot with the second in the name."""
         return slot_of(self.time, self.wavelength, SERIES[self.series])
 
-    @property
+    @cached_property
     def fsn(self) -> int:
         """AIA's filtergram number, one for each channel and slot of 12 s. It tells the channel."""
         slots = (self._slot_of_12_s - sun.EPOCH) // timedelta(seconds=12)
         return _FIRST_FSN + 10 * slots + _CHANNELS.index(self.wavelength)
 
-    @property
+    @cached_property
     def recnum(self) -> int:
         """The record's number, unique in its series."""
         if self.wavelength in _CHANNELS:
@@ -114,7 +115,7 @@ class Frame:
         slots = (self.t_rec - sun.EPOCH) // timedelta(seconds=SERIES[self.series].cadence)
         return slots * HARPS_APART + self.harpnum % HARPS_APART if self.harpnum else slots
 
-    @property
+    @cached_property
     def _slot_of_12_s(self) -> datetime:
         return slot_of(self.time, self.wavelength, _SLOTS_OF_12_S)
 
