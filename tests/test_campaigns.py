@@ -112,7 +112,7 @@ def test_the_default_campaign(tmp_path: Path) -> None:
     stages = dict.fromkeys(("event", "list", "draw", "download", "partition", "sample"), 5)
     together = dict.fromkeys(("split", "label", "leaks", "audit", "summary", "report_page"), 1)
     assert project.planned() == {**stages, "settings": 3, **together}
-    row = r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+ +0\.000 +\d+:[\d:]+$"
+    row = r"^(2014\S+|TOTAL) .* (\d+) +0 +\d+\.\d+ +0\.000 +0 +\d+:[\d:]+$"
     rows = re.findall(row, project.run("plan").text, re.M)
     # Of each flare an image a minute, and of the time before and after as many as are published.
     minutes = [104, 107, 104, 90, 193]
