@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from support.project import Project
 from flareset.standin.server import StandIn, running
 from flareset.system.locks import held
 
+# A shell that starts the tests in the background lets them, and so their jobs, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # No deadline: the time of an example says little on a busy machine.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
