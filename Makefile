@@ -24,9 +24,9 @@ cluster: $(RUN)
 	$(PIP) --no-deps -r envs/requirements-cluster.txt
 
 # Some thousand Pythons start, and would compile the package anew where they may not keep what they
-# compiled. Three workers: the tests on Slurm wait for most of their time.
+# compiled. Four workers for two cores: the tests on Slurm wait for most of their time.
 test: $(DEV)
-	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 3 --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 4 --dist worksteal
 
 check: $(DEV)
 	.venv/bin/ruff check scripts tests benchmarks
