@@ -20,7 +20,8 @@ from flareset.errors import ExportError, FlaresetError
 from flareset.job import Job
 from flareset.listing import Where
 from flareset.phases import quota_by_phase
-from flareset.plan import count_lacking, look_up, needed_records, pages_wanted, plan_row, plan_table
+from flareset.plan import look_up, needed_records, pages_wanted, plan_row, plan_table
+from flareset.sample import count_lacking, final_draw
 from flareset.system.endings import exit_status
 from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
@@ -113,17 +114,20 @@ class Plan:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of these events, in the campaign's order."""
-        return [row for place in sorted(self._found) for row in self._found[place].rows]
+        return [row for event in self._in_order() for row in event.rows]
 
     @property
     def orders(self) -> list[str]:
         """A line for each export that these events need."""
-        return [order for place in sorted(self._found) for order in self._found[place].orders]
+        return [order for event in self._in_order() for order in event.orders]
 
     @property
     def refused(self) -> list[str]:
         """The events, or events and channels, without a row."""
-        return [name for place in sorted(self._found) for name in self._found[place].refused]
+        return [name for event in self._in_order() for name in event.refused]
+
+    def _in_order(self) -> list[_Found]:
+        return [found for _, found in sorted(self._found.items())]
 
     def look_up(self) -> None:
         """Look up all events; log those that cannot be planned, and what there is to say."""
@@ -219,12 +223,16 @@ def planned(job: Job, settings: PlanSettings, where: Where) -> tuple[dict[str, A
     """Return a row of the plan, and a line for each export that will be asked for."""
     name = f"{job.event.event_id} {job.wavelength}"
     store = store_of(job, where.store, where.name)
-    needed = needed_records(job, settings.quotas and quota_by_phase(settings.quotas))
+    chosen, short = [], []
+    if not job.facts.pictured:
+        # Before the download, every file is taken for a good one.
+        most = quota_by_phase(settings.sample.quotas)
+        chosen, short = final_draw(job.candidates, job.event, set(), most)
+    needed = needed_records(job, chosen if settings.quotas else None)
     kept = store.kept(needed)
     with open_requests(job, settings, where.access, store) as requests:
         orders = requests(but_records(needed, kept), needed)
-    lacking = count_lacking(job, quota_by_phase(settings.sample.quotas))
-    row = plan_row(job, len(needed), lacking, len(kept), len(orders))
+    row = plan_row(job, len(needed), count_lacking(short), len(kept), len(orders))
     return row, [f"{name}: {order}" for order in orders]
 
 

@@ -4,18 +4,17 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Mapping, Set
 from pathlib import Path
 
 from flareset.account import make_account
 from flareset.campaign.run import alone
-from flareset.draw import choose
 from flareset.job import Job
 from flareset.ledger import make_ledger, short_outside, write_ledger
 from flareset.phases import PHASES, quota_by_phase
 from flareset.sample import (
     LOG_COLUMNS,
-    find_shortages,
+    count_lacking,
+    final_draw,
     sample_rows,
     sampling_log,
     verified_files,
@@ -27,7 +26,7 @@ from flareset.system.files import write_text
 from flareset.system.logs import add_terminal, job_log
 from flareset.tables.csv import write_rows
 from flareset.tables.manifest import read_manifest
-from flareset.tables.rows import Row, records_in
+from flareset.tables.rows import records_in
 
 log = logging.getLogger("flareset.sample")
 
@@ -63,7 +62,11 @@ def main() -> None:
         job = Job.read(args.job, SERIES[args.series], args.segment)
         manifest = read_manifest(args.manifest)
         files = verified_files(manifest)
-        chosen, short = final_draw(job, set(files), most)
+        unusable = set(records_in(job.candidates)) - set(files)
+        chosen, short = [], []
+        # Pictures and movies are not drawn from.
+        if not job.facts.pictured:
+            chosen, short = final_draw(job.candidates, job.event, unusable, most)
         booked = make_ledger(job, manifest, short)
         write_ledger(booked, args.ledger)
         write_rows(sampling_log(job.candidates, chosen, files), LOG_COLUMNS, args.log)
@@ -73,22 +76,9 @@ def main() -> None:
         statuses = [row["status"] for row in booked if row["record"]]
         entry = make_account(job, chosen, statuses, manifest, len(outside))
         write_text(json.dumps(entry, indent=1, sort_keys=True) + "\n", args.account)
-        tell(entry["drawn"], sum(each["wanted"] - each["drawn"] for each in short))
+        tell(entry["drawn"], count_lacking(short))
         if outside:
             log.info("%d short exposures outside the listed flares: see the ledger", len(outside))
-
-
-def final_draw(
-    job: Job, verified: Set[str], most: Mapping[str, int]
-) -> tuple[list[Row], list[Row]]:
-    """Return the images that are drawn at last, and the bins with too few images.
-
-    Only `verified` records are drawn. Pictures and movies are not drawn from.
-    """
-    if job.facts.pictured:
-        return [], []
-    chosen = choose(job.candidates, set(records_in(job.candidates)) - verified, most)
-    return chosen, find_shortages(chosen, job.event, most)
 
 
 def tell(drawn: dict[str, int], lacking: int) -> None:

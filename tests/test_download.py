@@ -18,9 +18,9 @@ from support.stages import in_process
 
 from flareset.download import check_complete, check_usable, manifest_of
 from flareset.errors import IncompleteError, StoreError
-from flareset.plan import count_lacking
 from flareset.proof.check import Proof
 from flareset.proof.fits import ImageCheck
+from flareset.sample import count_lacking, final_draw
 from flareset.sdo.checksum import BLOCK
 from flareset.standin.server import Fault, StandIn
 from flareset.store.store import Store
@@ -245,12 +245,16 @@ def test_progress_counts_each_file_when_it_is_there(bench: Callable[..., Bench])
 
 
 def test_what_the_window_lacks_is_known_before() -> None:
+    def lacking(most: dict[str, int]) -> int:
+        _, short = final_draw(job.candidates, job.event, set(), most)
+        return count_lacking(short)
+
     job = listed(128)
-    assert count_lacking(job, {"pre": 3, "flare": 1, "post": 3}) == 0
+    assert lacking({"pre": 3, "flare": 1, "post": 3}) == 0
     pre = sum(row["phase"] == "pre" and row["verdict"] == "accepted" for row in job.candidates)
     assert pre > 3
-    assert count_lacking(job, {"pre": pre + 7, "flare": 1, "post": 3}) == 7
-    assert count_lacking(job, {"pre": pre - 1, "flare": 1, "post": 3}) == 0
+    assert lacking({"pre": pre + 7, "flare": 1, "post": 3}) == 7
+    assert lacking({"pre": pre - 1, "flare": 1, "post": 3}) == 0
 
 
 def test_a_window_of_rejected_images_is_no_empty_data_set() -> None:

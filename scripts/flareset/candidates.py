@@ -115,7 +115,7 @@ def find_place(time: datetime, event: Event, guard: timedelta = timedelta(0)) ->
     name = "" if phase.bin is None else bin_name(bin_start(time, phase.bin), phase.bin)
     if phase.label:
         return Place(phase.name, name)
-    others = (each.event_id for each in event.other_flares if each.start <= time <= each.end)
+    others = (flare.event_id for flare in event.other_flares if flare.start <= time <= flare.end)
     guarded = event.flare_start - guard < time < event.flare_end + guard
     return Place(phase.name, name, next(others, ""), guarded)
 

@@ -42,9 +42,9 @@ def make_ledger(job: Job, manifest: Sequence[Row], shortages: Iterable[Row] = ()
     ]
 
 
-def _and(reason: str, note: str) -> str:
-    """Return a reason with a note appended."""
-    return f"{reason}; {note}" if reason else note
+def _and(first: str, second: str) -> str:
+    """Return two remarks in one; either may be empty."""
+    return "; ".join(remark for remark in (first, second) if remark)
 
 
 def short_outside(job: Job, manifest: Iterable[Row]) -> list[str]:
@@ -94,8 +94,7 @@ def _of_file(file: Row, candidate: Row) -> Row:
     """Return what the ledger tells of a record that was tried: what its file's row tells."""
     row = {name: file[name] for name in _OF_FILE}
     if other := candidate["other_flare"]:
-        note = f"in the flare of event {other}"
-        row["reason"] = f"{note}; {row['reason']}" if row["reason"] else note
+        row["reason"] = _and(f"in the flare of event {other}", row["reason"])
     return row
 
 

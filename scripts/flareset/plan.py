@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from flareset.campaign.events import Event, read_event
 from flareset.campaign.pages import SavedPages
 from flareset.campaign.settings import PlanSettings, Settings
 from flareset.candidates import Rules
-from flareset.draw import choose, draw
+from flareset.draw import draw
 from flareset.job import Job
 from flareset.listing import Where, find
-from flareset.sample import find_shortages
 from flareset.sdo.processing import parse_process, size_ratio
 from flareset.sources.query import Query
 from flareset.system.progress import clock_text
@@ -67,20 +65,12 @@ def look_up(
     ]
 
 
-def needed_records(job: Job, most: Mapping[str, int] | None) -> list[Row]:
-    """Return the records whose files will be wanted; `most` None wants all of the window."""
+def needed_records(job: Job, chosen: list[Row] | None) -> list[Row]:
+    """Return the records whose files will be wanted; `chosen` None wants all of the window."""
     if job.facts.pictured:
         return job.with_image
-    wanted = job.inside if most is None else choose(job.candidates, set(), most)
+    wanted = job.inside if chosen is None else chosen
     return of_records(job.with_image, set(records_in(wanted)))
-
-
-def count_lacking(job: Job, most: Mapping[str, int]) -> int:
-    """Return how many images fewer than wanted can be drawn, as far as is known before download."""
-    if job.facts.pictured:
-        return 0
-    short = find_shortages(choose(job.candidates, set(), most), job.event, most)
-    return sum(each["wanted"] - each["drawn"] for each in short)
 
 
 def plan_row(job: Job, needed: int, lacking: int, kept: int, requests: int) -> dict[str, Any]:

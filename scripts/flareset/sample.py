@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 from flareset.campaign.events import Event
 from flareset.candidates import ACCEPTED, REJECTED
+from flareset.draw import choose
 from flareset.phases import bins_of
 from flareset.tables.csv import write_rows
 from flareset.tables.manifest import COLUMNS as MANIFEST
@@ -22,6 +23,19 @@ _LEFT_OUT = ("kind", "status", "reason", "tries", "requestid")
 _OF_FILE = [name for name in MANIFEST if name not in (*_LEFT_OUT, "record")]
 COLUMNS = ["event_id", "wavelength", *_OF_DRAW, *_OF_FILE]
 LOG_COLUMNS = ["hhmm", "count", "place", "chosen_index", "chosen_file"]
+
+
+def final_draw(
+    candidates: Iterable[Row], event: Event, unusable: Set[str], most: Mapping[str, int]
+) -> tuple[list[Row], list[Row]]:
+    """Return the images that are drawn without `unusable` records, and the bins with too few."""
+    chosen = choose(candidates, unusable, most)
+    return chosen, find_shortages(chosen, event, most)
+
+
+def count_lacking(shortages: Iterable[Row]) -> int:
+    """Return how many images fewer than wanted can be drawn."""
+    return sum(bin_["wanted"] - bin_["drawn"] for bin_ in shortages)
 
 
 def find_shortages(chosen: Iterable[Row], event: Event, most: Mapping[str, int]) -> list[Row]:

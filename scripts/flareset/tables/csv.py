@@ -44,10 +44,12 @@ def write_rows(
             writer.writerow({**row, **dict(zip(times, texts, strict=True))})
 
 
-def read_rows(path: str | Path) -> list[dict[str, str]]:
+def read_rows(path: str | Path, columns: Iterable[str] = ()) -> list[dict[str, str]]:
     """Return the rows of a table that this module wrote; every value is text.
 
-    Pandas takes longer to load than such a table to read.
+    Those of `columns` that a table of an earlier version lacks are empty. Pandas takes longer to
+    load than such a table to read.
     """
+    empty = dict.fromkeys(columns, "")
     with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [{**empty, **row} for row in csv.DictReader(file)]

@@ -61,16 +61,13 @@ def write_listing(listing: Iterable[Row], path: str | Path) -> None:
 
 def read_listing(path: str | Path) -> list[Row]:
     """Return the listing that `write_listing` wrote."""
-    # A table of an earlier version may lack a column.
-    empty = dict.fromkeys(COLUMNS, "")
     return [
         {
-            **empty,
             **row,
             **{column: read_iso(row[column]) for column in _TIMES},
             "wavelength": int(row["wavelength"]),
         }
-        for row in read_rows(path)
+        for row in read_rows(path, COLUMNS)
     ]
 
 

@@ -25,14 +25,11 @@ def read_manifest(path: str | Path) -> list[Row]:
 
     The bytes of a file that did not come are None.
     """
-    # A table of an earlier version may lack a column.
-    empty = dict.fromkeys(COLUMNS, "")
     return [
         {
-            **empty,
             **row,
             "tries": int(row["tries"]),
             "bytes": int(row["bytes"]) if row["bytes"] else None,
         }
-        for row in read_rows(path)
+        for row in read_rows(path, COLUMNS)
     ]
